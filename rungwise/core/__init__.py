@@ -1,0 +1,1 @@
+"""The nouns and shapes that every other folder speaks: standard library only, no input or output."""

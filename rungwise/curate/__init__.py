@@ -1,0 +1,1 @@
+"""What a row is worth: pure functions on rows."""

@@ -1,0 +1,1 @@
+"""Everything at rest: the store, blobs, caches, datasets, splits and the sealed ledger."""

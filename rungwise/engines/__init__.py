@@ -1,0 +1,1 @@
+"""Everything that computes: language models, embedders, classical models, indexes, prices, budgets, executors."""

@@ -1,0 +1,1 @@
+"""From a Candidate to something that answers."""
