@@ -1,0 +1,67 @@
+"""Bytes kept under their own digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from rungwise.core.errors import Corrupt, StoreError
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file so that after a crash it is either whole or absent: temporary name, fsync, rename, fsync the directory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}. Free some space or fix the permissions, then run the same command again"
+        ) from error
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class Blobs:
+    """A folder of content-addressed files, two hex digits deep."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, digest: str) -> Path:
+        """Where the bytes with this digest lie, or would lie."""
+        return self.directory / digest[:2] / digest
+
+    def has(self, digest: str) -> bool:
+        """Whether bytes with this digest are kept."""
+        return self.path(digest).exists()
+
+    def put(self, data: bytes) -> str:
+        """Keep bytes durably and give their SHA-256."""
+        digest = hashlib.sha256(data).hexdigest()
+        if not self.has(digest):
+            write_durably(self.path(digest), data)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes with this digest. Raises Corrupt when they are missing or do not match it."""
+        try:
+            data = self.path(digest).read_bytes()
+        except FileNotFoundError as error:
+            raise Corrupt(f"blob {digest[:12]} is missing from {self.directory}. Run the climb again to rebuild it") from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise Corrupt(f"blob {digest[:12]} in {self.directory} does not match its digest. Delete it and run the climb again")
+        return data

@@ -1,0 +1,152 @@
+"""The sealed ledger: which sealed rows were ever opened, for whom, as the how-manieth, at which level.
+
+Kept per row: rows that were opened together, however indirectly, are one family,
+and the k-th opening of a family is tested at alpha * 6 / (pi^2 k^2), which adds up
+to alpha over all climbs for ever (a union bound; reference: docs/explanation).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rungwise.core.record import canonical_json, digest
+from rungwise.data.store import Store
+
+
+def opening_level(k: int, alpha: float) -> float:
+    """The level of the k-th opening (k >= 1) of a family of sealed rows: alpha * 6 / (pi^2 k^2)."""
+    return alpha * 6.0 / (math.pi**2 * k * k)
+
+
+@dataclass(frozen=True, slots=True)
+class Nomination:
+    """A committed nomination. `candidate` is None where nobody was worth opening; `result` is None until the verdict is in."""
+
+    id: str
+    rung: str
+    candidate: str | None
+    k: int
+    alpha: float
+    result: Mapping[str, Any] | None
+    note: Mapping[str, Any]
+
+
+class Ledger:
+    """The openings of a store. Times never enter a verdict."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def count(self, input_ids: Sequence[str]) -> int:
+        """How many openings were ever made on rows of the families that these rows belong to."""
+        from sqlalchemy import func, select
+
+        from rungwise.data.schema import openings
+
+        with self.store.read() as connection:
+            families = _families(connection, input_ids)
+            query = select(func.count()).select_from(openings).where(openings.c.family.in_(families))
+            return int(connection.execute(query).scalar() or 0)
+
+    def nomination(self, climb: str, rung: str) -> Nomination | None:
+        """What this climb committed for a rung before, if it got that far."""
+        return self._one("climb", climb, "rung", rung)
+
+    def known(self, candidate: str, test: str) -> Nomination | None:
+        """A finished opening of the same candidate on the same rows with the same metric: its bound costs nothing."""
+        found = self._one("candidate", candidate, "test", test)
+        return found if found is not None and found.result is not None else None
+
+    def pass_over(self, climb: str, rung: str, *, test: str, note: Mapping[str, Any]) -> Nomination:
+        """Commit that the rung has nobody worth opening, so that a resumed climb says the same."""
+        return self._commit(climb, rung, None, test, None, 0, 0.0, note, None)
+
+    def reuse(self, climb: str, rung: str, *, opening: Nomination, test: str, note: Mapping[str, Any]) -> Nomination:
+        """Commit a nomination whose bound is already known; no level is spent."""
+        return self._commit(climb, rung, opening.candidate, test, None, opening.k, opening.alpha, note, opening.result)
+
+    def nominate(
+        self, climb: str, rung: str, *, candidate: str, test: str, input_ids: Sequence[str], alpha: float, note: Mapping[str, Any]
+    ) -> Nomination:
+        """Commit a nomination with its k and level, before the first sealed row is answered."""
+        from sqlalchemy import func, select, update
+        from sqlalchemy.dialects.sqlite import insert
+
+        from rungwise.data.schema import openings, sealed_rows
+
+        with self.store.write() as connection:
+            families = _families(connection, input_ids)
+            family = families[0] if families else digest(["family", climb, rung, sorted(input_ids)])
+            for table in (openings, sealed_rows) if len(families) > 1 else ():
+                connection.execute(update(table).where(table.c.family.in_(families)).values(family=family))
+            rows = [{"input_id": input_id, "family": family} for input_id in dict.fromkeys(input_ids)]
+            connection.execute(insert(sealed_rows).on_conflict_do_nothing(), rows)
+            count = connection.execute(select(func.count()).select_from(openings).where(openings.c.family == family)).scalar()
+            k = 1 + int(count or 0)
+            values = self._values(climb, rung, candidate, test, family, k, opening_level(k, alpha), note, None)
+            connection.execute(insert(openings).values(**values))
+        found = self.nomination(climb, rung)
+        assert found is not None
+        return found
+
+    def conclude(self, nomination: Nomination, result: Mapping[str, Any]) -> None:
+        """Keep the bounds that an opening gave."""
+        from sqlalchemy import update
+
+        from rungwise.data.schema import openings
+
+        with self.store.write() as connection:
+            connection.execute(update(openings).where(openings.c.id == nomination.id).values(result=canonical_json(result)))
+
+    def _values(self, climb: str, rung: str, candidate: str | None, test: str, *rest: Any) -> dict[str, Any]:
+        family, k, alpha, note, result = rest
+        return {
+            "id": digest([climb, rung]),
+            "climb": climb,
+            "rung": rung,
+            "candidate": candidate,
+            "test": test,
+            "family": family,
+            "k": k,
+            "alpha": alpha,
+            "note": canonical_json(note),
+            "result": canonical_json(result) if result is not None else None,
+            "at": self.store.clock.now(),
+        }
+
+    def _commit(self, climb: str, rung: str, candidate: str | None, test: str, *rest: Any) -> Nomination:
+        from sqlalchemy.dialects.sqlite import insert
+
+        from rungwise.data.schema import openings
+
+        with self.store.write() as connection:
+            connection.execute(insert(openings).values(**self._values(climb, rung, candidate, test, *rest)))
+        found = self.nomination(climb, rung)
+        assert found is not None
+        return found
+
+    def _one(self, first: str, value: str, second: str, other: str) -> Nomination | None:
+        from sqlalchemy import select
+
+        from rungwise.data.schema import openings
+
+        query = select(openings).where(openings.c[first] == value, openings.c[second] == other).order_by(openings.c.k)
+        with self.store.read() as connection:
+            found = connection.execute(query).first()
+        if found is None:
+            return None
+        result = json.loads(found.result) if found.result is not None else None
+        return Nomination(found.id, found.rung, found.candidate, found.k, found.alpha, result, json.loads(found.note))
+
+
+def _families(connection: Any, input_ids: Sequence[str]) -> list[str]:
+    """The families that any of these rows belongs to, sorted."""
+    from sqlalchemy import text
+
+    # One JSON parameter instead of thousands of bound ones.
+    query = text("select distinct family from sealed_rows where input_id in (select value from json_each(:ids)) order by family")
+    return [row.family for row in connection.execute(query, {"ids": json.dumps(list(input_ids))})]

@@ -1,0 +1,116 @@
+"""Every table of a project's store, in one place."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+settings = Table("settings", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
+# Nouns are stored once, under the id of their content.
+nouns = Table(
+    "nouns",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("nouns_kind_at", "kind", "at"),
+)
+
+# Which noun was made from which: walked both ways.
+edges = Table(
+    "edges",
+    metadata,
+    Column("child", Text, primary_key=True),
+    Column("parent", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Index("edges_parent", "parent"),
+)
+
+rows = Table(
+    "rows",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("input_id", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("rows_input_id", "input_id"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("dataset", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("row", Text, nullable=False),
+    Column("split", Text, nullable=False),
+    Index("members_row", "row"),
+)
+
+# Work done once: key -> output. An artefact's output is its manifest.
+steps = Table(
+    "steps",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("output", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("response", Text, nullable=False),
+    Column("usage", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# Money, seconds and calls, reserved before they are spent. state: reserved or settled.
+spend = Table(
+    "spend",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("run", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reserved_usd", Float, nullable=False),
+    Column("usd", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("spend_run", "run"),
+)
+
+# The sealed ledger. Rows that were ever opened together, however indirectly, are one family.
+sealed_rows = Table(
+    "sealed_rows",
+    metadata,
+    Column("input_id", Text, primary_key=True),
+    Column("family", Text, nullable=False),
+    Index("sealed_rows_family", "family"),
+)
+
+# One row per nomination. `candidate` is NULL where the rung had nobody worth opening; then k is 0.
+# `result` stays NULL between the commit of the nomination and its verdict.
+openings = Table(
+    "openings",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("climb", Text, nullable=False),
+    Column("rung", Text, nullable=False),
+    Column("candidate", Text),
+    Column("test", Text, nullable=False),
+    Column("family", Text),
+    Column("k", Integer, nullable=False),
+    Column("alpha", Float, nullable=False),
+    Column("result", Text),
+    Column("note", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("openings_climb_rung", "climb", "rung", unique=True),
+    Index("openings_test", "candidate", "test"),
+    Index("openings_family", "family"),
+)

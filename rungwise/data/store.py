@@ -1,0 +1,116 @@
+"""A project's store: one SQLite file, its migrations, and the blobs beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rungwise.core.errors import StoreError
+from rungwise.core.types import Clock
+from rungwise.data.blobs import Blobs
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+FILE = "rungwise.db"
+# A schema version is the name of the newest migration; reading it is cheaper than starting alembic.
+HEAD = "0001"
+
+
+class Store:
+    """The open state directory. Acknowledged means committed: `write` returns after the commit is on disk."""
+
+    def __init__(self, directory: Path, engine: Engine, clock: Clock) -> None:
+        self.directory, self.engine, self.clock = directory, engine, clock
+        self.blobs = Blobs(directory / "blobs")
+
+    @classmethod
+    def open(cls, directory: Path, *, clock: Clock) -> Store:
+        """Open or create the store in a directory and bring its schema up to date. Raises StoreError when it cannot."""
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            store = cls(directory, _engine(directory / FILE), clock)
+            store._migrate()
+        except OSError as error:
+            raise StoreError(f"cannot use the state directory {directory}: {error.strerror}. Choose a writable one") from error
+        except DBAPIError as error:
+            raise StoreError(f"cannot open {directory / FILE}: {error.orig}. Check the disk and the permissions") from error
+        return store
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, committed when the block ends. Raises StoreError when the disk is full or the file is locked."""
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise StoreError(
+                f"cannot write to {self.directory / FILE}: {error.orig}. "
+                "Nothing acknowledged was lost: mend the cause and run the same command again"
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to read with."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    def setting(self, name: str) -> str | None:
+        """A named value of the project, or None."""
+        from sqlalchemy import select
+
+        from rungwise.data.schema import settings
+
+        with self.read() as connection:
+            return connection.execute(select(settings.c.value).where(settings.c.name == name)).scalar()
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Keep a named value; a value that is already there is replaced."""
+        from sqlalchemy.dialects.sqlite import insert
+
+        from rungwise.data.schema import settings
+
+        statement = insert(settings).values(name=name, value=value)
+        with self.write() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.engine.dispose()
+
+    def _migrate(self) -> None:
+        if _version(self.engine) == HEAD:
+            return
+        from rungwise.data.migrate import upgrade
+
+        upgrade(self.engine)
+
+
+def _version(engine: Engine) -> str | None:
+    from sqlalchemy import inspect, text
+
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("select version_num from alembic_version")).scalar()
+
+
+def _engine(path: Path) -> Engine:
+    from sqlalchemy import create_engine, event
+
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # WAL lets readers go on while one writes; FULL fsyncs at each commit, which is what "acknowledged" means.
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma synchronous=full")
+        connection.execute("pragma foreign_keys=on")
+
+    return engine
