@@ -42,11 +42,15 @@ class RatioMetric:
     `counts(examples, answers, positive)` gives two arrays (rows,) with
     0 <= numerator <= denominator. `positive` is the label that a binary metric is
     about; without it, the last of two labels in sorted order, as in scikit-learn.
+    `trials` says what a row with one label is: part of a "share" (numerator 0 or 1,
+    denominator 0 or 1) or of an "f1" (hit 2 over 2, miss 0 over 1 up to `miss`).
     """
 
     name: str
     counts: Callable[[Sequence[Example], Answers, str | None], tuple[FloatArray, FloatArray]]
     positive: str | None = None
+    trials: Literal["share", "f1"] | None = None
+    miss: float = 1.0
     rows: Rows = "all"
     needs: Needs = "texts"
 
@@ -58,7 +62,8 @@ class Statistic:
     `at` maps weights (B, rows) to values (B,). `influence` (rows,), where a closed
     form exists, is what each row adds: the variance is that of its mean. `strata`
     (rows,) are the classes within which rows are resampled. `spread` is the number
-    of independent 0-1 trials that would know as much if all rows were equally hard.
+    of independent 0-1 trials that would know as much if all rows were equally hard;
+    `graded` values of a row (BLEU) may tell more than so many trials.
     """
 
     value: float
@@ -66,6 +71,7 @@ class Statistic:
     spread: float
     at: Callable[[FloatArray], FloatArray] | None = None
     influence: FloatArray | None = None
+    graded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def auc(examples: Sequence[Example], answers: Answers, ignore: str | None = None
     if not areas:
         return Statistic(float("nan"), strata, 0.0, influence=np.zeros(len(wanted)))
     spread = len(spreads) ** 2 / sum(1 / size for size in spreads)
-    return Statistic(float(np.mean(areas)), strata, spread, influence=np.mean(shares, axis=0))
+    return Statistic(float(np.mean(areas)), strata, spread, influence=np.mean(shares, axis=0), graded=True)
 
 
 def _one_vs_rest(believed: FloatArray, positive: np.ndarray) -> tuple[float, FloatArray]:

@@ -27,7 +27,7 @@ def bleu(examples: Sequence[Example], answers: Answers, ignore: str | None = Non
         rows.append([score.sys_len, score.ref_len, *score.counts, *score.totals])
 
     def formula(sums: FloatArray) -> float:
-        given, wanted, *counts = sums.tolist()
+        given, wanted, *counts = (round(one) for one in sums.tolist())
         return float(BLEU.compute_bleu(counts[:4], counts[4:], given, wanted, smooth_method="exp").score) / 100
 
     return _of_counts(np.asarray(rows, dtype=np.float64), formula)
@@ -76,4 +76,4 @@ def _of_counts(rows: FloatArray, formula: Callable[[FloatArray], float]) -> Stat
     def at(weights: FloatArray) -> FloatArray:
         return np.asarray([formula(sums) for sums in weights @ rows], dtype=np.float64)
 
-    return Statistic(formula(rows.sum(axis=0)), np.zeros(len(rows), dtype=np.int64), float(len(rows)), at)
+    return Statistic(formula(rows.sum(axis=0)), np.zeros(len(rows), dtype=np.int64), float(len(rows)), at, graded=True)
