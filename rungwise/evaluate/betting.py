@@ -24,10 +24,10 @@ def bets(values: FloatArray, level: float) -> FloatArray:
     Source: Waudby-Smith and Ramdas 2024, JRSS-B 86, arXiv 2010.09686, eq. 26 and remark 3.
     """
     n = len(values)
-    return np.asarray(np.sqrt(2 * math.log(1 / level) / (n * _variances_before(values))), dtype=np.float64)
+    return np.asarray(np.sqrt(2 * math.log(1 / level) / (n * variances_before(values))), dtype=np.float64)
 
 
-def _variances_before(values: FloatArray) -> FloatArray:
+def variances_before(values: FloatArray) -> FloatArray:
     """(n,) running variance of the values before each, started at 1/4 with the weight of one value."""
     count = np.arange(1, len(values) + 1)
     means = (0.5 + np.cumsum(values)) / (count + 1)

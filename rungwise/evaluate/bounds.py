@@ -69,7 +69,8 @@ def bound_scores(
 def bound_units(units: Units, *, level_low: float, level_high: float, seed: int = 0) -> Bounds:
     """One-sided bounds of a mean or a ratio over independent units; always exact control."""
     if units.form == "hits" or units.form == "share" or units.form == "f1":
-        low, high, method = *_bound_trials(units, level_low, level_high), "Clopper-Pearson"
+        low, high = _bound_trials(units, level_low, level_high)
+        method = "Clopper-Pearson"
     else:
         order = betting.shuffled(units.n, seed)
         top, bottom = units.numerator[order], units.denominator[order]
@@ -90,17 +91,22 @@ def bound_units(units: Units, *, level_low: float, level_high: float, seed: int 
 
 
 def _bound_trials(units: Units, level_low: float, level_high: float) -> tuple[float, float]:
-    """Clopper-Pearson on the rows that count; for F1, carried over to 2q / (m + (2 - m) q) with m the size of a miss.
+    """Clopper-Pearson on the rows that count.
 
-    F1 falls with the size of a miss, so the greatest size gives a valid lower bound
-    and the least, 1, a valid upper one.
+    F1 is 2h / (1 + d), h the share of hits and d the share of rows whose denominator
+    is 2. Where every miss has 1, d = h and one bound does. Else d <= 1 gives the
+    lower bound, and the upper one splits its level between h and d.
     """
-    n = float((units.denominator > 0).sum())
-    hits = float((units.numerator[units.denominator > 0] > 0).sum())
+    counted = units.denominator > 0
+    n, hits = float(counted.sum()), float((units.numerator[counted] > 0).sum())
     low, high = float(clopper_pearson_low(hits, n, level_low)), float(clopper_pearson_high(hits, n, level_high))
     if units.form != "f1":
         return low, high
-    return 2 * low / (units.miss + (2 - units.miss) * low), 2 * high / (1 + high)
+    if units.miss == 1:
+        return 2 * low / (1 + low), 2 * high / (1 + high)
+    double = float((units.denominator == 2).sum())
+    hit, twice = clopper_pearson_high(hits, n, level_high / 2), clopper_pearson_low(double, n, level_high / 2)
+    return low, min(1.0, 2 * float(hit) / (1 + float(twice)))
 
 
 def _ratio_low(numerator: FloatArray, denominator: FloatArray, most: float, level: float) -> float:

@@ -11,7 +11,7 @@ from rungwise.core.dataset import Example
 from rungwise.core.errors import BadData
 from rungwise.evaluate import labels, probabilities, text, translation
 from rungwise.evaluate.answers import Answers
-from rungwise.evaluate.metric import CorpusMetric, RatioMetric, ReportMetric, RowMetric
+from rungwise.evaluate.metric import CorpusMetric, RatioMetric, ReportMetric, RowMetric, Statistic, weighted_mean
 
 
 def squared_error(example: Example, response: Response) -> float:
@@ -24,9 +24,9 @@ def squared_error(example: Example, response: Response) -> float:
         ) from error
 
 
-def mean_squared_error(examples: Sequence[Example], answers: Answers) -> float:
+def mean_squared_error(examples: Sequence[Example], answers: Answers, ignore: str | None = None) -> Statistic:
     """The mean of the squared errors."""
-    return float(np.mean([squared_error(example, answers.response(row)) for row, example in enumerate(examples)]))
+    return weighted_mean(np.asarray([squared_error(example, answers.response(row)) for row, example in enumerate(examples)]))
 
 
 ACCURACY = RowMetric(name="accuracy", score=labels.accuracy, binary=True)
@@ -61,16 +61,16 @@ BLEU = CorpusMetric(name="bleu", prepare=translation.bleu)
 CHRF = CorpusMetric(name="chrf", prepare=translation.chrf)
 
 LOG_LOSS = ReportMetric(
-    name="log_loss", compute=probabilities.log_loss, instead="accuracy or auc", because="it is unbounded", needs="probabilities"
+    name="log_loss", prepare=probabilities.log_loss, instead="accuracy or auc", because="it is unbounded", needs="probabilities"
 )
 PERPLEXITY = ReportMetric(
-    name="perplexity", compute=probabilities.perplexity, instead="accuracy or auc", because="it is unbounded", needs="probabilities"
+    name="perplexity", prepare=probabilities.perplexity, instead="accuracy or auc", because="it is unbounded", needs="probabilities"
 )
 CALIBRATION_ERROR = ReportMetric(
     name="calibration_error",
-    compute=probabilities.calibration_error,
+    prepare=probabilities.calibration_error,
     instead="accuracy with a coverage, such as accuracy=0.95@coverage=0.8",
     because="it is biased upward in small samples",
     needs="confidences",
 )
-MSE = ReportMetric(name="mse", compute=mean_squared_error, instead="accuracy or exact_match", because="it is unbounded")
+MSE = ReportMetric(name="mse", prepare=mean_squared_error, instead="accuracy or exact_match", because="it is unbounded")

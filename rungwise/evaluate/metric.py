@@ -76,7 +76,7 @@ class Statistic:
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusMetric:
-    """A function of all pairs at once, in [0, 1] where `bounded`; its control is approximate.
+    """A function of all pairs at once, at most 1 and 0 for a guess or worse; its control is approximate.
 
     `prepare(examples, answers, ignore)` does the work that does not depend on the
     weights of rows; the label `ignore` is not averaged over.
@@ -84,17 +84,16 @@ class CorpusMetric:
 
     name: str
     prepare: Callable[[Sequence[Example], Answers, str | None], Statistic]
-    bounded: bool = True
     rows: Rows = "all"
     needs: Needs = "texts"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportMetric:
-    """Reported, never a target: unbounded or biased in small samples. `instead` is the metric to aim for."""
+    """Reported, never a target: unbounded or biased in small samples, as `because` says. `instead` is the metric to aim for."""
 
     name: str
-    compute: Callable[[Sequence[Example], Answers], float]
+    prepare: Callable[[Sequence[Example], Answers, str | None], Statistic]
     instead: str
     because: str
     rows: Rows = "all"
@@ -144,8 +143,6 @@ def target_metric(name: str) -> TargetMetric:
     found = metric(name)
     if isinstance(found, ReportMetric):
         raise UsageError(f"{name} can be reported but not be a target: {found.because}. Aim for {found.instead} instead")
-    if isinstance(found, CorpusMetric) and not found.bounded:
-        raise UsageError(f"{name} can be reported but not be a target: it has no upper limit. Aim for accuracy instead")
     return found
 
 
@@ -203,20 +200,29 @@ def row_scores(
 
 
 def statistic(
-    metric: CorpusMetric, examples: Sequence[Example], answers: Answers, *, out_of_scope: str | None = None
+    metric: CorpusMetric | ReportMetric, examples: Sequence[Example], answers: Answers, *, out_of_scope: str | None = None
 ) -> tuple[Statistic, Sequence[Example]]:
-    """A corpus metric prepared on the rows in its scope, and those rows."""
+    """A corpus metric prepared on the rows in its scope, and those rows; its value is NaN when there are none."""
     kept, given = in_scope(metric, examples, answers, out_of_scope)
+    if not kept:
+        return Statistic(float("nan"), np.zeros(0, dtype=np.int64), 0.0), kept
     return metric.prepare(kept, given, out_of_scope if metric.rows == "in_scope" else None), kept
+
+
+def weighted_mean(rows: FloatArray, finish: Callable[[FloatArray], FloatArray] = np.asarray) -> Statistic:
+    """The statistic of the mean of row values (rows,), with `finish` applied to the mean."""
+    plain = Statistic(float("nan"), np.zeros(len(rows), dtype=np.int64), float(len(rows)), graded=True)
+
+    def at(weights: FloatArray) -> FloatArray:
+        return finish(weights @ rows / weights.sum(axis=1))
+
+    return dataclasses.replace(plain, value=float(at(np.ones((1, len(rows))))[0]), at=at)
 
 
 def value(metric: Metric, examples: Sequence[Example], answers: Answers, *, out_of_scope: str | None = None) -> float:
     """The metric over all counted rows, each row counting once; NaN when no row counts."""
-    if isinstance(metric, ReportMetric):
-        kept, given = in_scope(metric, examples, answers, out_of_scope)
-        return metric.compute(kept, given) if kept else float("nan")
-    if isinstance(metric, CorpusMetric):
-        return statistic(metric, examples, answers, out_of_scope=out_of_scope)[0].value if examples else float("nan")
+    if isinstance(metric, CorpusMetric | ReportMetric):
+        return statistic(metric, examples, answers, out_of_scope=out_of_scope)[0].value
     if isinstance(metric, RatioMetric):
         kept, given = in_scope(metric, examples, answers, out_of_scope)
         numerator, denominator = metric.counts(kept, given, metric.positive)

@@ -10,7 +10,7 @@ import numpy as np
 from rungwise.core.dataset import Example
 from rungwise.evaluate.answers import Answers, FloatArray, IntArray
 from rungwise.evaluate.labels import accuracy
-from rungwise.evaluate.metric import Statistic
+from rungwise.evaluate.metric import Statistic, weighted_mean
 
 BINS = 15
 
@@ -61,8 +61,8 @@ def _midranks(values: FloatArray) -> FloatArray:
     return np.asarray((last - (count - 1) / 2)[place], dtype=np.float64)
 
 
-def log_loss(examples: Sequence[Example], answers: Answers) -> float:
-    """The mean of -ln(probability of the label), in nats.
+def log_losses(examples: Sequence[Example], answers: Answers) -> FloatArray:
+    """(rows,) the -ln(probability of the label), in nats.
 
     Rows are made to add up to 1 and clipped at float32's epsilon, the precision in
     which they are stored; a label that the model does not know has that probability.
@@ -73,12 +73,17 @@ def log_loss(examples: Sequence[Example], answers: Answers) -> float:
     place = {label: column for column, label in enumerate(answers.labels)}
     own = [believed[row, place[example.label]] if example.label in place else 0.0 for row, example in enumerate(examples)]
     epsilon = float(np.finfo(np.float32).eps)
-    return float(-np.log(np.clip(own, epsilon, 1 - epsilon)).mean())
+    return np.asarray(-np.log(np.clip(own, epsilon, 1 - epsilon)), dtype=np.float64)
 
 
-def perplexity(examples: Sequence[Example], answers: Answers) -> float:
+def log_loss(examples: Sequence[Example], answers: Answers, ignore: str | None = None) -> Statistic:
+    """The mean of `log_losses`."""
+    return weighted_mean(log_losses(examples, answers))
+
+
+def perplexity(examples: Sequence[Example], answers: Answers, ignore: str | None = None) -> Statistic:
     """The exponential of the log loss: how many labels the model is as unsure as choosing evenly between."""
-    return float(np.exp(log_loss(examples, answers)))
+    return weighted_mean(log_losses(examples, answers), np.exp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,18 +103,31 @@ def calibration(examples: Sequence[Example], answers: Answers, *, bins: int = BI
     al. 2017, arXiv 1706.04599, eq. 3. Biased upward in small samples, so the number
     of bins belongs to the figure.
     """
-    sure = [(row, one) for row, one in enumerate(answers.confidences) if one is not None]
-    confidence = np.asarray([one for _, one in sure], dtype=np.float64)
-    right = np.asarray([accuracy(examples[row], answers.response(row)) for row, _ in sure], dtype=np.float64)
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    rows = np.bincount(place, minlength=bins)
+    place, confidence, right = _binned(examples, answers, bins)
+    rows = place.sum(axis=0)
     divisor = np.maximum(rows, 1)
-    mean_confidence = np.bincount(place, weights=confidence, minlength=bins) / divisor
-    mean_accuracy = np.bincount(place, weights=right, minlength=bins) / divisor
-    error = float((rows * np.abs(mean_accuracy - mean_confidence)).sum() / len(sure)) if sure else float("nan")
-    return Calibration(error, rows.astype(np.int64), mean_confidence, mean_accuracy)
+    means = confidence @ place / divisor, right @ place / divisor
+    error = float((rows * np.abs(means[1] - means[0])).sum() / rows.sum()) if rows.sum() else float("nan")
+    return Calibration(error, rows.astype(np.int64), *means)
 
 
-def calibration_error(examples: Sequence[Example], answers: Answers) -> float:
-    """`calibration` with 15 bins, the error alone."""
-    return calibration(examples, answers).error
+def _binned(examples: Sequence[Example], answers: Answers, bins: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(rows, bins) 1 in the row's bin, none where it has no confidence; (rows,) confidence; (rows,) 1 where right."""
+    sure = np.asarray([one is not None for one in answers.confidences], dtype=bool)
+    confidence = np.asarray([one or 0.0 for one in answers.confidences], dtype=np.float64)
+    right = np.asarray([accuracy(example, answers.response(row)) for row, example in enumerate(examples)], dtype=np.float64)
+    place = np.zeros((len(examples), bins))
+    place[np.arange(len(examples)), np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)] = sure
+    return place, confidence, right
+
+
+def calibration_error(examples: Sequence[Example], answers: Answers, ignore: str | None = None) -> Statistic:
+    """The error of `calibration` with 15 bins."""
+    place, confidence, right = _binned(examples, answers, BINS)
+    gap = place * (right - confidence)[:, None]
+
+    def at(weights: FloatArray) -> FloatArray:
+        return np.asarray(np.abs(weights @ gap).sum(axis=1) / (weights @ place).sum(axis=1), dtype=np.float64)
+
+    strata = np.zeros(len(examples), dtype=np.int64)
+    return Statistic(float(at(np.ones((1, len(examples))))[0]), strata, float(len(examples)), at, graded=True)
