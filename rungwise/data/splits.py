@@ -1,0 +1,72 @@
+"""Which rows are for training, which for development and which stay sealed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from rungwise.core.dataset import DEV, SEALED, SPLITS, TRAIN, Example
+from rungwise.core.errors import BadData
+from rungwise.curate.shingles import normalise
+
+SHARES = {TRAIN: 0.60, DEV: 0.15, SEALED: 0.25}
+"""The default proportions (design, section 4)."""
+
+NAMES = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("dev", "valid", "validation", "val", "development"), DEV),
+    **dict.fromkeys(("test", "testing", "sealed", "holdout", "hold-out", "held-out", "heldout"), SEALED),
+}
+"""What people call the splits, in lower case."""
+
+
+def split_named(name: str | None, *, place: str = "") -> str:
+    """The split that a cell names. Raises BadData naming the place when it names none."""
+    found = NAMES.get((name or "").strip().lower().replace("_", "-"))
+    if found is None:
+        what = f"'{name}' is not the name of a split" if name else "the split is not given"
+        raise BadData(f"{what}.", where=place, hint="Use train, dev or test in every row, or leave the column out")
+    return found
+
+
+def unit_of(row: Example) -> str:
+    """What must not be split: the row's group, else its content (text and passage, without case, signs and spacing).
+
+    So neither a group nor two copies of a row can ever stand on both sides.
+    """
+    if row.group is not None:
+        return f"group\0{row.group}"
+    return f"content\0{normalise(row.text)}\0{normalise(row.passage or '')}"
+
+
+def draw_split(unit: str, salt: str, shares: tuple[float, float, float] | None = None) -> str:
+    """The split of a unit: its SHA-256 with the salt, as a number in [0, 1), falls into one of the `shares` (train, dev, sealed).
+
+    It depends on nothing else, so that rows that come later never move earlier ones.
+    """
+    train, dev, sealed = shares or tuple(SHARES.values())
+    digest = hashlib.sha256(f"{salt}\0{unit}".encode("utf-8", "surrogatepass")).digest()
+    number = int.from_bytes(digest[:8], "big") / 2**64 * (train + dev + sealed)
+    if number < train:
+        return TRAIN
+    return DEV if number < train + dev else SEALED
+
+
+def draw_splits(rows: Sequence[Example], salt: str) -> tuple[str, ...]:
+    """A split for every row, drawn."""
+    return tuple(draw_split(unit_of(row), salt) for row in rows)
+
+
+def complete_splits(rows: Sequence[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:
+    """The given splits; a dev or sealed part that is missing is drawn from the training rows, in the default proportions.
+
+    Raises BadData when no row is for training.
+    """
+    missing = [split for split in SPLITS if split not in given]
+    if TRAIN in missing:
+        raise BadData("the split column leaves no row for training.", hint="Name some rows train")
+    if not missing:
+        return tuple(given)
+    shares = tuple(share if split == TRAIN or split in missing else 0.0 for split, share in SHARES.items())
+    assert len(shares) == 3
+    return tuple(draw_split(unit_of(row), salt, shares) if own == TRAIN else own for row, own in zip(rows, given, strict=True))
