@@ -1,0 +1,13 @@
+"""One verb per file, each a thin face of a `Project` method. Exit codes: 0 done, 1 the answer is not yes, 2 bad usage or input, 3 failed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every error that Rungwise raises on purpose becomes one line and its exit code."""
+    from rungwise.cli.app import run
+
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))

@@ -1,0 +1,5 @@
+"""`python -m rungwise` is the command line."""
+
+from rungwise.cli import main
+
+main()

@@ -1,0 +1,52 @@
+"""rungwise.yaml round-trips, and a misspelt key is named with its nearest neighbour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rungwise.core.errors import BadData, UnknownName, UsageError
+from rungwise.core.usecase import Columns, Endpoint, Limits, Target, UseCase
+from rungwise.data.spec import read_use_case, use_case_from, write_use_case
+
+FULL = UseCase(
+    name="tickets",
+    task="classify",
+    data="tickets.csv",
+    columns=Columns(text="message", label="intent"),
+    target=Target(metric="accuracy", value=0.95, coverage=0.8),
+    limits=Limits(p95_s=0.5, licences=("mit",)),
+    endpoints=(Endpoint(name="local", base_url="http://127.0.0.1:1/v1", model="tiny"),),
+    descriptions={"a": "the letter a"},
+)
+
+
+def test_a_use_case_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_use_case(tmp_path / "rungwise.yaml", FULL)
+    assert read_use_case(tmp_path / "rungwise.yaml") == FULL
+    assert "seed" not in (tmp_path / "rungwise.yaml").read_text()  # defaults are left out
+
+
+def test_an_unknown_key_names_the_nearest_known_one() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'p95_s'"):
+        use_case_from({"name": "x", "task": "classify", "limits": {"p95": 1.0}}, where="rungwise.yaml")
+
+
+@pytest.mark.parametrize(
+    "target", ["accuracy=1.0", "accuracy=1.5", "accuracy=0", "accuracy", "accuracy=abc", "accuracy=0.9@coverage=2"]
+)
+def test_a_target_that_cannot_be_shown_is_refused(target: str) -> None:
+    with pytest.raises(UsageError):
+        Target.parse(target)
+
+
+def test_yaml_that_is_not_yaml_says_where(tmp_path: Path) -> None:
+    (tmp_path / "rungwise.yaml").write_text("a: [1,")
+    with pytest.raises(BadData, match=r"rungwise\.yaml"):
+        read_use_case(tmp_path / "rungwise.yaml")
+
+
+def test_an_unknown_task_names_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="classify"):
+        use_case_from({"name": "x", "task": "clasify"}, where="here")
