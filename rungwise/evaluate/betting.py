@@ -12,13 +12,14 @@ from rungwise.evaluate.answers import BoolArray, FloatArray
 
 MOST_OF_THE_PURSE = 0.9  # a bet never risks more than this share of the wealth; any value below 1 is valid
 GRID = 65
+BLOCK = 512  # rows of the table of wealth at a time, so that it stays in cache
 LARGE = 50_000  # above this many values the closed form is as good as the bets and much faster
 
 Rejects: TypeAlias = Callable[[FloatArray], BoolArray]
 
 
 def bets(values: FloatArray, level: float) -> FloatArray:
-    """(n,) predictable stakes: the i-th depends on the values before it alone.
+    """(n,) predictable stakes: the i-th depends on the values before it alone. Columns of (n, m) are samples of their own.
 
     sqrt(2 ln(1 / level) / (n variance so far)), the best stake for a sample of n.
     Source: Waudby-Smith and Ramdas 2024, JRSS-B 86, arXiv 2010.09686, eq. 26 and remark 3.
@@ -28,23 +29,24 @@ def bets(values: FloatArray, level: float) -> FloatArray:
 
 
 def variances_before(values: FloatArray) -> FloatArray:
-    """(n,) running variance of the values before each, started at 1/4 with the weight of one value."""
-    count = np.arange(1, len(values) + 1)
-    means = (0.5 + np.cumsum(values)) / (count + 1)
-    after = (0.25 + np.cumsum((values - means) ** 2)) / (count + 1)
-    return np.concatenate(([0.25], after[:-1]))
+    """(n,) running variance of the values before each, started at 1/4 with the weight of one value; likewise (n, m)."""
+    count = np.arange(1, len(values) + 1, dtype=np.float64).reshape((-1,) + (1,) * (values.ndim - 1))
+    means = (0.5 + np.cumsum(values, axis=0)) / (count + 1)
+    after = (0.25 + np.cumsum((values - means) ** 2, axis=0)) / (count + 1)
+    return np.concatenate((np.full_like(after[:1], 0.25), after[:-1]))
 
 
 def rejects_at_most(values: FloatArray, stakes: FloatArray, means: FloatArray, level: float) -> BoolArray:
     """Which of the `means` (m,) are too small for the values (n,): the wealth of betting on more reached 1 / level.
 
-    A fair game's wealth does so with a chance of at most `level` (Ville 1939), whenever one looks.
+    A fair game's wealth does so with a chance of at most `level` (Ville 1939),
+    whenever one looks. With values and stakes (n, m), column j is tested against means[j].
     """
-    wealth = np.zeros(len(means))
-    best = np.zeros(len(means))
+    values, stakes = values.reshape(len(values), -1), stakes.reshape(len(values), -1)
+    wealth, best = np.zeros(len(means)), np.zeros(len(means))
     cap = MOST_OF_THE_PURSE / np.maximum(means, 1e-12)
-    for start in range(0, len(values), 512):  # blocks keep the table (512, m) in cache
-        some, stake = values[start : start + 512, None], stakes[start : start + 512, None]
+    for start in range(0, len(values), BLOCK):
+        some, stake = values[start : start + BLOCK], stakes[start : start + BLOCK]
         path = wealth + np.cumsum(np.log1p(np.minimum(stake, cap) * (some - means)), axis=0)
         best = np.maximum(best, path.max(axis=0))
         wealth = path[-1]

@@ -124,14 +124,10 @@ def _ratio_high(numerator: FloatArray, denominator: FloatArray, most: float, lev
 
 
 def _reject_ratios(numerator: FloatArray, denominator: FloatArray, most: float, ratios: FloatArray, level: float) -> BoolArray:
-    rejected = np.zeros(len(ratios), dtype=np.bool_)
     if not len(numerator):
-        return rejected
-    for place, ratio in enumerate(ratios):
-        scaled = (numerator - ratio * denominator) / most + ratio
-        stakes = betting.bets(scaled, level)
-        rejected[place] = betting.rejects_at_most(scaled, stakes, np.asarray([ratio]), level)[0]
-    return rejected
+        return np.zeros(len(ratios), dtype=np.bool_)
+    scaled = (numerator[:, None] - ratios * denominator[:, None]) / most + ratios  # (units, ratios)
+    return betting.rejects_at_most(scaled, betting.bets(scaled, level), ratios, level)
 
 
 def _bound_corpus(
