@@ -104,6 +104,15 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A token of an answer with its log-probability in nats, and the likeliest ones at its place with theirs."""
+
+    text: str
+    logprob: float
+    likely: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer. Scores, usage, model and finish come with whichever chunk knows them, as a rule the last."""
 
@@ -114,6 +123,7 @@ class Chunk:
     usage: Usage | None = None
     model: str | None = None
     finish: str | None = None
+    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
