@@ -11,10 +11,11 @@ from markupsafe import Markup
 from rungwise.core.evaluation import Estimate
 from rungwise.web.words import shortened
 
-WHISKER_WIDTH, WHISKER_HEIGHT = 180, 22
+WHISKER_WIDTH, WHISKER_HEIGHT = 200, 22
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 52, 18, 18, 46
 ZERO_LANE = 34  # px left of a log axis for values of 0, which has no logarithm
+_CHARACTER_PX = 6.9  # of a 12 px sans serif, wide enough for most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def quality_range(estimates: Sequence[Estimate], target: float) -> tuple[float, 
 
 
 def whisker(estimate: Estimate, *, target: float, span: tuple[float, float], state: str, label: str) -> Markup:
-    """A dot with its interval against the target line, 180 x 22. `label` is what a screen reader says."""
+    """A dot with its interval against the target line, 200 x 22. `label` is what a screen reader says."""
     x = _linear(span, 6, WHISKER_WIDTH - 6)
     middle = WHISKER_HEIGHT / 2
     drawn = [
@@ -85,13 +86,15 @@ def scatter(marks: Sequence[Mark], axis: Axis, *, target: float) -> Markup:
     span = quality_range([mark.quality for mark in marks], target)
     y = _linear(span, HEIGHT - BOTTOM, TOP)
     x, x_ticks = _log_axis([mark.x for mark in marks])
-    drawn = [_frame(axis), _grid_y(span, y, axis), _grid_x(x_ticks, axis), _target_line(y(target), axis.write_y(target))]
     labels = _Labels()
     for mark in marks:
-        labels.avoid(x(mark.x), max(TOP, min(HEIGHT - BOTTOM, y(mark.quality.mean))))
-    for mark in sorted(marks, key=lambda mark: (-mark.quality.mean, mark.name)):
-        drawn.append(_point(mark, x(mark.x), y, span))
-    for mark in sorted(marks, key=lambda mark: (-mark.quality.mean, mark.name)):
+        ends = [y(max(end, span[0])) for end in (mark.quality.high, mark.quality.low)]
+        labels.avoid(x(mark.x), ends[0], ends[1])
+    drawn = [_frame(axis), _grid_y(span, y, axis), _grid_x(x_ticks, axis)]
+    drawn.append(_target_line(y(target), axis.write_y(target), labels))
+    best_first = sorted(marks, key=lambda mark: (-mark.quality.mean, mark.name))
+    drawn += [_point(mark, x(mark.x), y, span) for mark in best_first]
+    for mark in best_first:
         below = mark.quality.high < span[0]
         name = f"{mark.name} {axis.write_y(mark.quality.mean)}" if below else mark.name
         at_y = HEIGHT - BOTTOM - 6 if below else y(max(mark.quality.mean, span[0]))
@@ -118,28 +121,29 @@ def _frame(axis: Axis) -> Markup:
 
 def _grid_y(span: tuple[float, float], y: Callable[[float], float], axis: Axis) -> Markup:
     line = Markup(
-        '<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/><text class="tick" x="{at}" y="{base}" text-anchor="end">{text}</text>'
+        '<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'
+        '<text class="tick" x="{at}" y="{under}" text-anchor="end">{text}</text>'
     )
     return Markup("").join(
-        line.format(left=LEFT, right=WIDTH - RIGHT, y=_px(y(tick)), at=LEFT - 7, base=_px(y(tick) + 4), text=axis.write_y(tick))
+        line.format(left=LEFT, right=WIDTH - RIGHT, y=_px(y(tick)), at=LEFT - 7, under=_px(y(tick) + 4), text=axis.write_y(tick))
         for tick in linear_ticks(*span)
     )
 
 
 def _grid_x(ticks: Sequence[tuple[float, float]], axis: Axis) -> Markup:
     line = Markup(
-        '<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{foot}"/><text class="tick" x="{x}" y="{base}" text-anchor="middle">{text}</text>'
+        '<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{foot}"/>'
+        '<text class="tick" x="{x}" y="{under}" text-anchor="middle">{text}</text>'
     )
     foot = HEIGHT - BOTTOM
     return Markup("").join(
-        line.format(x=_px(at), top=TOP, foot=foot, base=foot + 16, text=axis.write_x(value)) for value, at in ticks
+        line.format(x=_px(at), top=TOP, foot=foot, under=foot + 16, text=axis.write_x(value)) for value, at in ticks
     )
 
 
-def _target_line(y: float, text: str) -> Markup:
-    return Markup(
-        '<line class="target" x1="{}" x2="{}" y1="{y}" y2="{y}"/><text class="target-name" x="{}" y="{}" text-anchor="end">target {}</text>'
-    ).format(LEFT, WIDTH - RIGHT, WIDTH - RIGHT, _px(y - 5), text, y=_px(y))
+def _target_line(y: float, figure: str, labels: _Labels) -> Markup:
+    line = Markup('<line class="target" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(LEFT, WIDTH - RIGHT, y=_px(y))
+    return line + labels.place_at_edge(f"target {figure}", y)
 
 
 def _point(mark: Mark, x: float, y: Callable[[float], float], span: tuple[float, float]) -> Markup:
@@ -159,31 +163,40 @@ class _Labels:
     def __init__(self) -> None:
         self._taken: list[tuple[float, float, float, float]] = []
 
-    def avoid(self, x: float, y: float) -> None:
-        """Keep names off a point."""
-        self._taken.append((x - 6, y - 6, x + 6, y + 6))
+    def avoid(self, x: float, top: float, foot: float) -> None:
+        """Keep names off a point and its whiskers."""
+        self._taken.append((x - 6, top - 6, x + 6, foot + 6))
+
+    def place_at_edge(self, text: str, y: float) -> Markup:
+        """The name of a horizontal line: above or below it, at its right or left end, wherever nothing stands yet."""
+        width = _CHARACTER_PX * len(text)
+        spots = [(WIDTH - RIGHT - width, y - 5), (LEFT + 3, y - 5), (WIDTH - RIGHT - width, y + 14), (LEFT + 3, y + 14)]
+        left, under = next(((at, at_y) for at, at_y in spots if self._is_free(_box(at, at_y, width))), spots[0])
+        self._taken.append(_box(left, under, width))
+        at, anchor = (WIDTH - RIGHT, "end") if left > WIDTH / 3 else (left, "start")
+        return Markup('<text class="target-name" x="{}" y="{}" text-anchor="{}">{}</text>').format(
+            _px(at), _px(under), anchor, text
+        )
 
     def place(self, text: str, x: float, y: float) -> Markup:
         """The name at the first free place around its point; right of it where none is free."""
-        width = 6.9 * len(text)  # of a 12 px sans serif, wide enough for most
-        ways = [(10, "start"), (-10, "end")]
-        spots = [(x + dx, y + 4 + dy, anchor) for dy in (0, -15, 15, -28, 28, -41, 41) for dx, anchor in ways]
-        for at, base, anchor in spots:
-            left = at if anchor == "start" else at - width
-            box = (left, base - 10, left + width, base + 3)
-            if self._is_free(box):
-                break
-        else:
-            at, base, anchor = spots[0] if x < WIDTH / 2 else spots[1]
-            left = at if anchor == "start" else at - width
-            box = (left, base - 10, left + width, base + 3)
-        self._taken.append(box)
-        return Markup('<text class="name" x="{}" y="{}" text-anchor="{}">{}</text>').format(_px(at), _px(base), anchor, text)
+        width = _CHARACTER_PX * len(text)
+        ways = [(10, 0.0, "start"), (-10, width, "end")]
+        spots = [(x + dx, y + 4 + dy, back, anchor) for dy in (0, -15, 15, -28, 28, -41, 41) for dx, back, anchor in ways]
+        free = (spot for spot in spots if self._is_free(_box(spot[0] - spot[2], spot[1], width)))
+        at, under, back, anchor = next(free, spots[0] if x < WIDTH / 2 else spots[1])
+        self._taken.append(_box(at - back, under, width))
+        return Markup('<text class="name" x="{}" y="{}" text-anchor="{}">{}</text>').format(_px(at), _px(under), anchor, text)
 
     def _is_free(self, box: tuple[float, float, float, float]) -> bool:
         left, top, right, foot = box
         inside = left >= LEFT - 4 and right <= WIDTH and top >= TOP - 8 and foot <= HEIGHT - BOTTOM + 2
         return inside and all(right < a or left > c or foot < b or top > d for a, b, c, d in self._taken)
+
+
+def _box(left: float, under: float, width: float) -> tuple[float, float, float, float]:
+    """Left, top, right and foot of a line of text that stands on `under`."""
+    return left, under - 10, left + width, under + 3
 
 
 def _linear(span: tuple[float, float], start: float, end: float) -> Callable[[float], float]:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rungwise.core.decision import Decision, RungResult
+from rungwise.core.decision import NOT_MET, OVER_LIMIT, Decision, RungResult
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.usecase import UseCase
 
@@ -60,9 +60,13 @@ def _development_usd(rung: RungResult, use_case: UseCase, evaluation: Evaluation
 
 
 def crossings(table: Sequence[Cost]) -> list[Crossing]:
-    """Every pair of rungs where the dearer to develop becomes the cheaper in all, within the volumes of the table."""
+    """Every pair of rungs where the dearer to develop becomes the cheaper in all, within the volumes of the table.
+
+    A rung shown to miss the target is no choice at any price, and one over a limit neither.
+    """
     found = []
-    for one, other in itertools.combinations(table, 2):
+    choices = [cost for cost in table if cost.state not in (NOT_MET, OVER_LIMIT)]
+    for one, other in itertools.combinations(choices, 2):
         first, second = sorted((one, other), key=lambda cost: cost.development_usd)
         saved_usd = (first.usd_per_1k - second.usd_per_1k) / 1000  # per answer
         if saved_usd <= 0:

@@ -51,8 +51,13 @@ def answered(evaluation: Evaluation, examples: Mapping[str, Example], metric: st
     return tuple(_answered(evaluation, examples, metric))
 
 
+def row_metric(evaluation: Evaluation, metric: str) -> str:
+    """The metric that rows are scored by: the target's where it has a score per row, else accuracy."""
+    return metric if evaluation.scores.get(metric) else "accuracy"
+
+
 def _answered(evaluation: Evaluation, examples: Mapping[str, Example], metric: str) -> Iterator[Answered]:
-    scores = evaluation.scores.get(metric) or evaluation.scores.get("accuracy")
+    scores = evaluation.scores.get(row_metric(evaluation, metric))
     columns = zip_longest(evaluation.rows, evaluation.answers, evaluation.confidences, scores or ())
     for row, answer, confidence, stored in columns:
         example = examples.get(row)

@@ -17,13 +17,14 @@ import jinja2
 from markupsafe import Markup, escape
 
 from rungwise.core.decision import CANNOT_TELL, MET, NOT_MET, PROMISE, GroupVerdict, RungResult
-from rungwise.core.evaluation import Evaluation
+from rungwise.core.evaluation import Estimate, Evaluation
 from rungwise.core.record import short
 from rungwise.web import charts, mistakes, words
 from rungwise.web.costs import VOLUMES, Cost, costs, crossings
 from rungwise.web.view import ReportView
 
 LONGEST_TEXT = 400  # characters of a row or an answer that are shown
+_LONG_NAME = re.compile(r"\w{24,}")  # a label that may have to break, and should do so after an underscore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +99,9 @@ def _prose(text: str) -> Markup:
 
 def _bidi(text: str) -> Markup:
     """Text that somebody wrote, isolated so that its direction cannot turn the page around."""
-    shown = words.shortened(text, LONGEST_TEXT)
-    return Markup('<bdi dir="auto">{}</bdi>').format(shown)
+    shown = escape(words.shortened(text, LONGEST_TEXT))
+    breakable = _LONG_NAME.sub(lambda name: name[0].replace("_", "_<wbr>"), shown)
+    return Markup(f'<bdi dir="auto">{breakable}</bdi>')
 
 
 def _context(view: ReportView) -> dict[str, Any]:
@@ -124,6 +126,7 @@ def _context(view: ReportView) -> dict[str, Any]:
         "shades": _shades(table) if table else (),
         "worst": mistakes.worst(rows),
         "groups": _groups(view, rows),
+        "row_metric": words.metric_name(mistakes.row_metric(focus[1], metric)) if focus else "",
         "costs": (table_of_costs := costs(decision, view.use_case, view.evaluations)),
         "volumes": VOLUMES,
         "cheapest": _cheapest_met(table_of_costs, view),
@@ -135,7 +138,7 @@ def _context(view: ReportView) -> dict[str, Any]:
 def _focus(view: ReportView) -> tuple[str, Evaluation] | None:
     """The rung whose mistakes are shown: the chosen one, else the best on dev that has its evaluation here."""
     decision = view.decision
-    if decision.chosen_rung in view.evaluations:
+    if decision.chosen_rung is not None and decision.chosen_rung in view.evaluations:
         return decision.chosen_rung, view.evaluations[decision.chosen_rung]
     at_hand = [(rung.dev.mean, rung.rung) for rung in decision.rungs if rung.dev is not None and rung.rung in view.evaluations]
     if not at_hand:
@@ -198,21 +201,23 @@ def _charts(view: ReportView) -> list[tuple[str, Markup]]:
     def write_y(value: float) -> str:
         return f"{value * 100:.4g} %" if share else f"{value:.4g}"
 
-    name = words.metric_name(target.metric)
+    y_label = f"{words.metric_name(target.metric)} on dev"
+    measured = [(rung, rung.dev) for rung in view.decision.rungs if rung.dev is not None]
+    prices = [_mark(rung, dev, rung.usd_per_1k) for rung, dev in measured if rung.usd_per_1k is not None]
+    latencies = [_mark(rung, dev, rung.p95_s) for rung, dev in measured if rung.p95_s is not None]
     drawings = []
-    for title, x_label, write_x, pick in (
-        ("Quality against price", "US dollars per 1,000 answers", words.usd_tick, lambda rung: rung.usd_per_1k),
-        ("Quality against latency", "p95 latency of one answer", words.seconds_tick, lambda rung: rung.p95_s),
+    for title, x_label, write_x, marks in (
+        ("Quality against price", "US dollars per 1,000 answers", words.usd_tick, prices),
+        ("Quality against latency", "p95 latency of one answer", words.seconds_tick, latencies),
     ):
-        marks = [
-            charts.Mark(name=rung.rung, x=pick(rung), quality=rung.dev, state=rung.state)
-            for rung in view.decision.rungs
-            if rung.dev is not None and pick(rung) is not None
-        ]
         if marks:
-            axis = charts.Axis(title=title, x_label=x_label, y_label=f"{name} on dev", write_x=write_x, write_y=write_y)
+            axis = charts.Axis(title=title, x_label=x_label, y_label=y_label, write_x=write_x, write_y=write_y)
             drawings.append((title, charts.scatter(marks, axis, target=target.value)))
     return drawings
+
+
+def _mark(rung: RungResult, dev: Estimate, x: float) -> charts.Mark:
+    return charts.Mark(name=rung.rung, x=x, quality=dev, state=rung.state)
 
 
 def _shades(table: mistakes.Confusion) -> tuple[tuple[str, ...], ...]:
@@ -234,7 +239,7 @@ def _groups(view: ReportView, rows: tuple[mistakes.Answered, ...]) -> list[Group
     focus = _focus(view)
     if wanted is None or focus is None:
         return []
-    metric = view.decision.target.metric
+    metric = mistakes.row_metric(focus[1], view.decision.target.metric)
     dev = {score.group: score for score in mistakes.by_group(rows, wanted.field)}
     sealed: Mapping[str, GroupVerdict] = {
         verdict.group: verdict for rung in view.decision.rungs if rung.rung == focus[0] for verdict in rung.groups

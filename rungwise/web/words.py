@@ -163,7 +163,7 @@ def quality(value: float, metric: str, *, n: int | None = None) -> str:
 
 
 def interval(estimate: Estimate, metric: str) -> str:
-    """`[89.9, 94.2]`, in the unit of `quality`. Bounds are rounded outwards so that the interval never looks narrower than it is."""
+    """`[89.9, 94.2]`, in the unit of `quality`, rounded outwards so that it never looks narrower than it is."""
     scale, decimals = _scale(metric, estimate.n)
     low, high = _down(estimate.low * scale, decimals), _up(estimate.high * scale, decimals)
     return f"[{low}, {high}]"
@@ -254,10 +254,15 @@ def verdict_sentence(decision: Decision) -> str:
     """The verdict in one sentence that a manager can read."""
     wanted = target_words(decision.target)
     if decision.verdict == MET:
-        return f"Met: {decision.chosen_rung} is shown to reach {wanted}."
+        return f"Met: the {decision.chosen_rung} rung is shown to reach {wanted}."
     if decision.verdict == NOT_MET:
         return f"Not met: no technique of this ladder reaches {wanted}."
     return f"Cannot tell: these examples neither show nor rule out {wanted}."
+
+
+def headline(decision: Decision) -> str:
+    """The verdict sentence for a place where the verdict itself already stands beside it."""
+    return _sentence(verdict_sentence(decision).partition(": ")[2])
 
 
 def meaning(decision: Decision) -> str:
