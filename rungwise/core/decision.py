@@ -60,6 +60,8 @@ class RungResult:
     usd_per_1k: float | None = None
     fit_s: float | None = None
     calls: int = 0
+    seconds: float = 0.0
+    usd: float = 0.0
     forecast_s: float | None = None
     forecast_usd: float | None = None
     total_usd: float | None = None

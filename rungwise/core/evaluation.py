@@ -39,7 +39,8 @@ class Evaluation:
     count. `probabilities` is the digest of a float32 blob (rows, labels), when the
     model gives them, so that any metric can be recomputed without running anything.
     `seconds`, `usd` and `calls` are what measuring took; `fit_s` and `fit_usd` what
-    making the candidate took.
+    making the candidate took. `row_seconds` are the seconds of single remote answers;
+    local ones are timed by a probe instead.
     """
 
     candidate: str
@@ -63,6 +64,7 @@ class Evaluation:
     fit_s: float = 0.0
     fit_usd: float = 0.0
     memory_mb: float | None = None
+    row_seconds: tuple[float, ...] = ()
     complete: bool = True
 
     @property

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One piece of news: on `rung`, the `step` (fit, dev, sealed, ...) has done `done` of `total`.
+    """One piece of news about a rung.
 
-    `total` is None while nobody knows it; `eta_s` is the time left for the whole run, in seconds.
+    `step` is `rung` when it begins and the state it ended in when it ends, and then
+    `done` of `total` counts rungs; in between it is what is being done (fit, dev,
+    sealed) and they count rows or candidates, with `total` None while nobody knows
+    it. `eta_s` is the time left for the whole run, in seconds, where it is known.
     """
 
     rung: str

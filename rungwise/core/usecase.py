@@ -10,7 +10,7 @@ from typing import Any
 from rungwise.core.errors import UsageError
 from rungwise.core.record import digest, to_plain
 
-_TARGET = re.compile(r"^(?P<metric>[a-z0-9_@.-]+?)=(?P<value>[0-9.eE+-]+)(?:@coverage=(?P<coverage>[0-9.eE+-]+))?$")
+_TARGET = re.compile(r"^(?P<metric>[A-Za-z0-9_@. -]+?)=(?P<value>[0-9.eE+-]+)(?:@coverage=(?P<coverage>[0-9.eE+-]+))?$")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,126 @@
+"""Making the fitted parts of candidates: each technique's fit, run once on the executor and kept under the part's id."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rungwise.core.candidate import Fitted
+from rungwise.core.dataset import Example
+from rungwise.core.types import Clock, Executor
+from rungwise.core.usecase import UseCase
+from rungwise.data import artefacts
+from rungwise.data.documents import Document
+from rungwise.data.steps import Steps
+from rungwise.data.store import Store
+from rungwise.ladder.embedding import Embeddings
+
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Materials:
+    """What a fit may use: the training rows, the documents, the recorded answers, the embeddings. Never dev, never sealed."""
+
+    case: UseCase
+    train: Sequence[Example]
+    documents: Sequence[Document]
+    recorded: Mapping[str, Sequence[tuple[Example, str]]]
+    embeddings: Embeddings
+    executor: Executor
+
+
+class Maker:
+    """Makes parts that do not exist yet. Parts that differ in one setting are fitted together, since they share the features."""
+
+    def __init__(self, store: Store, materials: Materials, clock: Clock) -> None:
+        self.store, self.materials, self.clock = store, materials, clock
+
+    async def make(self, parts: Sequence[Fitted]) -> None:
+        """Make every part that is missing. Raises MissingExtra when its library is not installed."""
+        missing = [part for part in dict.fromkeys(_by_id(parts).values()) if not artefacts.has(self.store, part.id)]
+        batches: dict[str, list[Fitted]] = {}
+        for part in missing:
+            batches.setdefault(_batch(part), []).append(part)
+        for batch in batches.values():
+            started = self.clock.tick()
+            made = await TECHNIQUES[batch[0].technique](self.materials, batch)
+            share = (self.clock.tick() - started) / len(batch)
+            for part, files in zip(batch, made, strict=True):
+                artefacts.save(self.store, part.id, files, seconds=share)
+
+    def seconds(self, part: Fitted) -> float:
+        """What making the part took when it was made, in seconds; a batch is shared evenly."""
+        step = Steps(self.store).get(part.id)
+        return step.seconds if step else 0.0
+
+
+def _by_id(parts: Sequence[Fitted]) -> dict[str, Fitted]:
+    return {part.id: part for part in parts}
+
+
+def _batch(part: Fitted) -> str:
+    """Parts with the same key differ only in C and can be fitted in one go."""
+    rest = {name: value for name, value in part.recipe.items() if name != "c"}
+    return Fitted(technique=part.technique, recipe=rest, inputs=part.inputs, seed=part.seed).id
+
+
+async def _linear(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.fit.linear import fit_linear
+
+    texts, references = _texts(given.train), [row.references for row in given.train]
+    cs = tuple(part.recipe["c"] for part in parts)
+    many = given.case.multi_label
+    fitted = await given.executor.run(
+        _call, fit_linear, (texts, references), {"cs": cs, "seed": parts[0].seed, "multi_label": many}
+    )
+    return [fitted[c] for c in cs]
+
+
+async def _head(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.fit.head import fit_head
+
+    vectors = await given.embeddings.of_rows(parts[0].recipe["encoder"], given.train)
+    cs = tuple(part.recipe["c"] for part in parts)
+    references = [row.references for row in given.train]
+    settings = {"cs": cs, "seed": parts[0].seed, "multi_label": given.case.multi_label}
+    fitted = await given.executor.run(_call, fit_head, (vectors, references), settings)
+    return [fitted[c] for c in cs]
+
+
+async def _prototypes(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.fit.prototypes import fit_prototypes
+
+    vectors = await given.embeddings.of_rows(parts[0].recipe["encoder"], given.train)
+    references = [row.references for row in given.train]
+    return [await given.executor.run(_call, fit_prototypes, (vectors, references), {}) for _ in parts]
+
+
+async def _neighbours(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.fit.prototypes import fit_neighbours
+
+    vectors = await given.embeddings.of_rows(parts[0].recipe["encoder"], given.train)
+    references = [row.references for row in given.train]
+    return [
+        await given.executor.run(
+            _call, fit_neighbours, (vectors, references), {"k": part.recipe["k"], "multi_label": given.case.multi_label}
+        )
+        for part in parts
+    ]
+
+
+def _call(function: Callable[..., object], arguments: tuple[object, ...], settings: Mapping[str, object]) -> object:
+    """A call with keywords, for executors that pass positions only."""
+    return function(*arguments, **settings)
+
+
+def _texts(rows: Sequence[Example]) -> list[str]:
+    return [row.text for row in rows]
+
+
+TECHNIQUES: Mapping[str, Callable[[Materials, Sequence[Fitted]], Awaitable[Sequence[Files]]]] = {
+    "linear": _linear,
+    "head": _head,
+    "prototypes": _prototypes,
+    "neighbours": _neighbours,
+}

@@ -1,0 +1,114 @@
+"""What a rung is to the climb: a name, a way to propose, what it is expected to cost, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from rungwise.core.candidate import Candidate
+from rungwise.core.errors import UnknownName
+from rungwise.core.types import Rung
+from rungwise.core.usecase import Endpoint, Included, UseCase
+
+DOOR = "rungwise.rungs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What a rung may know when it is made: the use case, the training part by its digest, sizes. Never the sealed rows.
+
+    `chars` is the mean length of a question with its passage, in characters;
+    `encoder` the sentence encoder that this installation has; `documents` the digest
+    of the folder of documents, `recorded` that of an included system's answers.
+    """
+
+    case: UseCase
+    labels: tuple[str, ...]
+    train_id: str
+    n_train: int
+    n_dev: int
+    chars: float = 60.0
+    encoder: str = "minilm"
+    documents: str | None = None
+    endpoint: Endpoint | None = None
+    included: Included | None = None
+    recorded: str = ""
+
+    @property
+    def start(self) -> Candidate:
+        """Where a line of rungs begins: the task and its labels, and nothing that answers yet."""
+        return Candidate(task=self.case.task, model="none", labels=self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a rung is expected to take until it is measured on dev, and per answer after that."""
+
+    seconds: float = 0.0
+    usd: float = 0.0
+    calls: int = 0
+    answer_s: float = 0.0
+    answer_usd: float = 0.0
+
+    def total_usd(self, case: UseCase) -> float:
+        """Development cost plus price per answer times forecast volume; local seconds at the machine price."""
+        per_second = case.machine_usd_per_hour / 3600.0
+        return self.usd + self.seconds * per_second + case.forecast_volume * (self.answer_usd + self.answer_s * per_second)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungKind:
+    """A kind of rung, as it is registered under the entry-point group `rungwise.rungs`.
+
+    `place` is its place in the table of the design, cheapest first. `make` gives the
+    rung for a ground, `forecast` what it will cost there. `each` says whether it
+    stands once (`local`), once per configured endpoint, or once per included system.
+    `fits` says whether it has anything to do on this ground.
+    """
+
+    name: str
+    place: int
+    tasks: tuple[str, ...]
+    make: Callable[[Ground], Rung]
+    forecast: Callable[[Ground], Forecast]
+    each: str = "local"
+    extra: str | None = None
+    races: bool = False
+    fits: Callable[[Ground], bool] = field(default=lambda _: True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stair:
+    """One rung of one ladder, ready to be climbed: its kind on its ground. `line` names whose candidates it builds on."""
+
+    name: str
+    kind: RungKind
+    ground: Ground
+    line: str
+    forecast: Forecast
+
+    @property
+    def propose(self) -> Rung:
+        """The rung itself, made for this ground. It keeps nothing between calls: what was seen is handed to it."""
+        return self.kind.make(self.ground)
+
+
+@cache
+def _door() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=DOOR)}
+
+
+def rung_kinds(task: str) -> tuple[RungKind, ...]:
+    """Every registered kind of rung for a task, in the table's order."""
+    kinds = [entry.load() for _, entry in sorted(_door().items())]
+    return tuple(sorted((kind for kind in kinds if task in kind.tasks), key=lambda kind: (kind.place, kind.name)))
+
+
+def check_rung_names(names: Sequence[str], ladder: Sequence[Stair]) -> None:
+    """Raise UnknownName for a name that is neither a rung nor a kind of rung on this ladder."""
+    known = {stair.name for stair in ladder} | {stair.kind.name for stair in ladder}
+    for name in names:
+        if name not in known:
+            raise UnknownName("rung", name, known)

@@ -1,0 +1,111 @@
+"""From answers to an evaluation: scores per row, estimates with intervals, price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rungwise.core.candidate import Candidate
+from rungwise.core.content import Response, Usage
+from rungwise.core.dataset import DEV, Example
+from rungwise.core.evaluation import Estimate, Evaluation
+from rungwise.core.record import digest
+from rungwise.core.tasks import TASKS
+from rungwise.core.usecase import UseCase
+from rungwise.data.store import Store
+from rungwise.evaluate.answers import Answers
+from rungwise.evaluate.display import estimate
+from rungwise.evaluate.metric import RatioMetric, RowMetric, is_computable, metric, row_scores
+
+
+class Scorer:
+    """Scores answers with the target's metric and those that the task always reports."""
+
+    def __init__(self, store: Store, case: UseCase) -> None:
+        self.store, self.case = store, case
+        task = TASKS[case.task]
+        wanted = [case.target.metric if case.target else task.metric, *task.metrics]
+        if case.out_of_scope is not None and case.task == "classify":
+            wanted += ["in_scope_accuracy", "out_of_scope_recall"]
+        if case.multi_label:
+            wanted = [case.target.metric if case.target else "subset_accuracy", "subset_accuracy", "micro_f1", "macro_f1"]
+        self.names = tuple(dict.fromkeys(wanted))
+        self._dataset = ""
+
+    @property
+    def id(self) -> str:
+        """What the scores depend on beside candidate and rows."""
+        return digest([self.names, self.case.out_of_scope])
+
+    def score(
+        self,
+        candidate: Candidate,
+        rows: Sequence[Example],
+        responses: Sequence[Response],
+        *,
+        seconds: Sequence[float],
+        wall_s: float,
+        fit_s: float,
+        split: str,
+        complete: bool,
+    ) -> Evaluation:
+        """An evaluation of whole answers. Times are measured here, once, and stored."""
+        answers = Answers.of(responses)
+        usage = sum((response.usage for response in responses), Usage())
+        per_answer_usd = usage.usd / max(1, len(rows)) or wall_s / max(1, len(rows)) * self.case.machine_usd_per_hour / 3600.0
+        recorded = candidate.options.get("usd_per_1k")
+        return Evaluation(
+            candidate=candidate.id,
+            dataset=digest([row.id for row in rows]),
+            split=split,
+            rows=tuple(row.id for row in rows),
+            answers=answers.texts,
+            confidences=answers.confidences,
+            scores=self._scores(rows, answers),
+            estimates=self._estimates(rows, answers) if split == DEV else {},
+            labels=answers.labels,
+            probabilities=self._keep(answers),
+            models=tuple(sorted({response.model for response in responses if response.model})),
+            seconds=wall_s,
+            usd=usage.usd,
+            usd_per_1k=float(recorded) if recorded is not None else 1000 * per_answer_usd,
+            calls=usage.calls,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            fit_s=fit_s,
+            row_seconds=tuple(round(one, 6) for one in seconds) if usage.calls else (),
+            complete=complete,
+        )
+
+    def answers(self, evaluation: Evaluation) -> Answers:
+        """The stored answers of an evaluation, probabilities included."""
+        import numpy as np
+
+        table = None
+        if evaluation.probabilities is not None:
+            data = self.store.blobs.get(evaluation.probabilities)
+            table = np.frombuffer(data, dtype=np.float32).reshape(len(evaluation.rows), len(evaluation.labels))
+        return Answers(evaluation.answers, evaluation.confidences, evaluation.labels, table)
+
+    def seconds(self, evaluation: Evaluation) -> Sequence[float]:
+        """Seconds of each call as it was measured, for answers that are not asked again just to time them."""
+        return evaluation.row_seconds
+
+    def _keep(self, answers: Answers) -> str | None:
+        return self.store.blobs.put(answers.probabilities.tobytes()) if answers.probabilities is not None else None
+
+    def _scores(self, rows: Sequence[Example], answers: Answers) -> dict[str, tuple[float | None, ...]]:
+        kept = {}
+        for name in self.names:
+            declared = metric(name)
+            if isinstance(declared, RowMetric | RatioMetric) and is_computable(declared, answers, self.case.out_of_scope):
+                scores = row_scores(declared, rows, answers, out_of_scope=self.case.out_of_scope)
+                kept[name] = tuple(None if math.isnan(one) else float(one) for one in scores)
+        return kept
+
+    def _estimates(self, rows: Sequence[Example], answers: Answers) -> dict[str, Estimate]:
+        return {
+            name: estimate(metric(name), rows, answers, out_of_scope=self.case.out_of_scope, seed=self.case.seed)
+            for name in self.names
+            if name == self.names[0] or is_computable(metric(name), answers, self.case.out_of_scope)
+        }

@@ -1,0 +1,20 @@
+"""What a rung may conclude from what was measured so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rungwise.core.candidate import Candidate
+from rungwise.core.evaluation import Evaluation
+from rungwise.core.tasks import TASKS
+from rungwise.core.usecase import UseCase
+
+
+def best(candidates: Sequence[Candidate], seen: Sequence[Evaluation], case: UseCase) -> Candidate:
+    """The candidate with the best dev mean of the target metric; the earlier, cheaper one where two are equal.
+
+    Candidates that racing dropped were worse than one that was not, so only complete ones are compared.
+    """
+    metric = case.target.metric if case.target is not None else TASKS[case.task].metric
+    pairs = [(one, measured) for one, measured in zip(candidates, seen, strict=True) if measured.complete]
+    return max(pairs or list(zip(candidates, seen, strict=True)), key=lambda pair: pair[1].estimates[metric].mean)[0]

@@ -1,0 +1,142 @@
+"""The bench that the climb works at: makes candidates, asks them, scores them, and keeps every result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from rungwise.core.candidate import Candidate
+from rungwise.core.content import Response
+from rungwise.core.dataset import DEV, SEALED, Example
+from rungwise.core.evaluation import Evaluation
+from rungwise.core.progress import Progress
+from rungwise.core.record import digest
+from rungwise.core.types import Clock, Responder, collect
+from rungwise.core.usecase import UseCase
+from rungwise.data import artefacts
+from rungwise.data.datasets import Splits
+from rungwise.data.ledger import Nomination
+from rungwise.data.nouns import Nouns
+from rungwise.data.steps import Steps
+from rungwise.data.store import Store
+from rungwise.evaluate.latency import latency
+from rungwise.inference.window import answer_stream
+from rungwise.ladder.judge import Judge, Ruling
+from rungwise.ladder.making import Maker
+from rungwise.ladder.racing import Ask, race
+from rungwise.ladder.rung import Stair
+from rungwise.ladder.scoring import Scorer
+
+# Bumped whenever an evaluation of the same candidate on the same rows would come out different.
+VERSION = 1
+PROBE_ROWS = 100  # design, section 4: limits
+WARM_UP = 10
+WINDOW = 256
+
+
+class Workbench:
+    """Measures on dev, probes latency, opens the sealed rows. Everything is kept under the digest of what went in."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        splits: Splits,
+        judge: Judge,
+        maker: Maker,
+        scorer: Scorer,
+        respond: Callable[[Candidate], Responder],
+        respond_fresh: Callable[[Candidate], Responder],
+        clock: Clock,
+        say: Callable[[Progress], None],
+    ) -> None:
+        self.store, self.splits, self.judge, self.maker, self.scorer = store, splits, judge, maker, scorer
+        self.respond, self.respond_fresh, self.clock, self.say = respond, respond_fresh, clock, say
+        self.case: UseCase = judge.case
+        self._steps, self._nouns = Steps(store), Nouns(store)
+
+    async def measure(self, stair: Stair, candidates: Sequence[Candidate]) -> Sequence[Evaluation]:
+        """Each candidate on dev. Paid or slow ones race: who can no longer be nominated is not asked further."""
+        self.say(Progress(rung=stair.name, step="fit", total=len(candidates)))
+        await self.maker.make([part for candidate in candidates for part in candidate.parts])
+        if stair.kind.races and len(candidates) > 1:
+            return await race(candidates, self.splits.dev, self._asked_on_dev(stair), judge=self.judge)
+        ask = self._asked_on_dev(stair)
+        return [await ask(candidate, self.splits.dev) for candidate in candidates]
+
+    def _asked_on_dev(self, stair: Stair) -> Ask:
+        async def ask(candidate: Candidate, rows: Sequence[Example]) -> Evaluation:
+            return await self._evaluate(candidate, rows, split=DEV, rung=stair.name, complete=len(rows) == len(self.splits.dev))
+
+        return ask
+
+    async def probe(self, stair: Stair, candidate: Candidate, evaluation: Evaluation) -> Evaluation:
+        """The evaluation with latency, price and memory. Answers that are paid for keep the seconds of their dev calls."""
+        key = digest(["probe", VERSION, candidate.but(threshold=None).id, evaluation.id])
+        step = self._steps.get(key)
+        if step is None:
+            seconds = await self._probe_seconds(candidate) if stair.kind.each == "local" else list(self.scorer.seconds(evaluation))
+            self._steps.put(key, "probe", seconds, seconds=sum(seconds))
+            step = self._steps.get(key)
+            assert step is not None
+        changed = dataclasses.replace(evaluation, memory_mb=self._memory_mb(candidate))
+        if step.output:
+            changed = dataclasses.replace(changed, latency=latency(step.output))
+        if stair.kind.each == "local" and changed.latency is not None:
+            mean_s = sum(step.output) / len(step.output)
+            changed = dataclasses.replace(changed, usd_per_1k=1000 * mean_s * self.case.machine_usd_per_hour / 3600.0)
+        return changed
+
+    async def _probe_seconds(self, candidate: Candidate) -> list[float]:
+        """Seconds of single answers, one at a time, nothing remembered, after a warm-up."""
+        responder = self.respond_fresh(candidate)
+        rows = self.splits.dev[:PROBE_ROWS]
+        for row in rows[:WARM_UP]:
+            await collect(responder(row.request))
+        seconds = []
+        for row in rows:
+            started = self.clock.tick()
+            await collect(responder(row.request))
+            seconds.append(self.clock.tick() - started)
+        return seconds
+
+    def _memory_mb(self, candidate: Candidate) -> float:
+        size = sum(artefacts.size_bytes(self.store, part.id) for part in candidate.parts)
+        return size / 1e6 + (91.0 if candidate.encoder == "minilm" else 0.0)  # the encoder's fp32 weights
+
+    async def open(self, candidate: Candidate, nomination: Nomination) -> Ruling:
+        """Answer the sealed rows once and judge them at the level of this opening. Only bounds leave this function."""
+        rows = self.splits.sealed.open(nomination)
+        self.say(Progress(rung=nomination.rung, step="sealed", total=len(rows)))
+        evaluation = await self._evaluate(candidate.but(threshold=None), rows, split=SEALED, rung=nomination.rung, complete=True)
+        ruling = self.judge.rule(candidate, rows, self.scorer.answers(evaluation), level=nomination.alpha)
+        return dataclasses.replace(ruling, evaluation=evaluation.id)
+
+    async def _evaluate(
+        self, candidate: Candidate, rows: Sequence[Example], *, split: str, rung: str, complete: bool
+    ) -> Evaluation:
+        """The stored evaluation, or a new one that is committed before it is used."""
+        key = digest(["evaluate", VERSION, candidate.id, [row.id for row in rows], self.scorer.id, self.case.machine_usd_per_hour])
+        step = self._steps.get(key)
+        if step is not None:
+            return self._nouns.get(Evaluation, step.output)
+        started = self.clock.tick()
+        responses: list[Response] = []
+        seconds: list[float] = []
+        async for _, response, took_s in answer_stream(self.respond(candidate), (row.request for row in rows), window=WINDOW):
+            responses.append(response)
+            seconds.append(took_s)
+            if len(responses) % WINDOW == 0:
+                self.say(Progress(rung=rung, step=split, done=len(responses), total=len(rows)))
+        wall_s = self.clock.tick() - started
+        fit_s = sum(self.maker.seconds(part) for part in candidate.parts)
+        evaluation = self.scorer.score(
+            candidate, rows, responses, seconds=seconds, wall_s=wall_s, fit_s=fit_s, split=split, complete=complete
+        )
+        made_from = [(candidate.id, "candidate"), (self.splits.dataset, "dataset")]
+        self._nouns.put(candidate, made_from=[(part.id, "part") for part in candidate.parts])
+        for part in candidate.parts:
+            self._nouns.put(part, made_from=[(one, "input") for one in part.inputs])
+        self._nouns.put(evaluation, made_from=made_from)
+        self._steps.put(key, "evaluate", evaluation.id, seconds=wall_s)
+        return evaluation
