@@ -20,9 +20,18 @@ NAMES = {
 """What people call the splits, in lower case."""
 
 
+def is_split(name: str) -> bool:
+    """Whether it is a name that people give to a split."""
+    return _plain(name) in NAMES
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
+
+
 def split_named(name: str | None, *, place: str = "") -> str:
     """The split that a cell names. Raises BadData naming the place when it names none."""
-    found = NAMES.get((name or "").strip().lower().replace("_", "-"))
+    found = NAMES.get(_plain(name or ""))
     if found is None:
         what = f"'{name}' is not the name of a split" if name else "the split is not given"
         raise BadData(f"{what}.", where=place, hint="Use train, dev or test in every row, or leave the column out")
