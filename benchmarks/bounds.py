@@ -35,7 +35,7 @@ LEVELS = (0.05, 0.002)
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of the table. `misses` of `draws` bounds were wrong (draws 0: enumerated); `room` is the mean distance to the truth."""
+    """How often a bound was wrong, over `draws` samples (0: summed over all of them), and its mean distance to the truth."""
 
     kind: str
     side: str
