@@ -288,8 +288,9 @@ class _Attempt:
         model = self._model
         if model._budget is None:
             return None
-        # a schema is part of the prompt for most servers: bounding the whole body covers it
-        bound = token_bound([*self._texts, str(self.body.get("response_format", ""))])
+        # most servers put the schema into the prompt
+        schema = self.body.get("response_format")
+        bound = token_bound([*self._texts, str(schema)] if schema else self._texts)
         left_s = max(0.0, self._sending.timing.deadline - asyncio.get_running_loop().time())
         usd = model.price.at_most(input_tokens=bound, output_tokens=self._max_tokens, seconds=left_s)
         return await model._budget.reserve(f"call to {model.endpoint.name}", Spend(usd=usd, calls=1), timed=True)
@@ -327,13 +328,17 @@ def language_model(
 def chat_url(endpoint: Endpoint) -> str:
     """Where calls go. Raises UsageError for an address that is not http(s) or that holds a password."""
     parts = urlsplit(endpoint.base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"endpoint '{endpoint.name}': base_url must look like http://localhost:8000/v1")
-    if parts.username is not None or parts.password is not None or parts.query:
+    if "@" in endpoint.base_url or parts.query:
         raise UsageError(
             f"endpoint '{endpoint.name}': base_url must not hold a password or a key. "
             "Put the key into an environment variable and its name into key_env"
         )
+    try:
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is not a number
+        usable = False
+    if not usable:
+        raise UsageError(f"endpoint '{endpoint.name}': base_url must look like http://localhost:8000/v1")
     return f"{address(endpoint)}/chat/completions"
 
 

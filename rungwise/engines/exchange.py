@@ -84,8 +84,8 @@ async def _post(session: ClientSession, sending: Sending, watch: _Watch) -> Clie
         failure = Failure(what="has a certificate that is not trusted", retry=False, sent=False)
     except aiohttp.ClientConnectorError as error:
         failure = Failure(what=f"refused the connection ({error.strerror or 'connection error'})", retry=True, sent=False)
-    except aiohttp.ClientResponseError as error:
-        failure = Failure(what=f"answered something that is not HTTP ({error.message[:80]!r})", retry=False, agreed=False)
+    except aiohttp.ClientResponseError:  # its message quotes the server, cut at any place: not to be shown
+        failure = Failure(what="answered something that is not HTTP", retry=False, agreed=False)
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(error, TimeoutError):
             failure = watch.timeout()
@@ -99,6 +99,7 @@ class _Watch:
 
     def __init__(self, sending: Sending) -> None:
         self._timing, self._stream, self._begun = sending.timing, sending.stream, False
+        self.key = sending.key  # to keep it out of messages
         self.until = self._next()
 
     def heard(self) -> None:
@@ -156,7 +157,7 @@ async def _whole(response: ClientResponse, watch: _Watch) -> AsyncGenerator[Delt
         delta = delta_of(read_json(b"".join(pieces)))
     except WireError as error:
         kind = response.headers.get("Content-Type", "no content type")
-        failure = _rubbish(f"{error} ({kind[:60]})")
+        failure = _rubbish(f"{error} ({kind[:60]})", redact(error.text, watch.key))
     else:
         if not delta.choices and delta.error is None:
             raise _rubbish("no choices")
@@ -185,7 +186,7 @@ async def _stream(response: ClientResponse, watch: _Watch) -> AsyncGenerator[Del
                     raise _rubbish("a stream without choices")
                 await _drain(response)
                 return
-            delta = _event(event, cut=not data)
+            delta = _event(event, cut=not data, key=watch.key)
             if delta is None:
                 continue
             choices += delta.choices
@@ -208,22 +209,21 @@ async def _drain(response: ClientResponse) -> None:
             await response.content.readany()
 
 
-def _event(event: str, *, cut: bool) -> Delta | None:
+def _event(event: str, *, cut: bool, key: str | None) -> Delta | None:
     """One event as a delta; None for an empty one. JSON that breaks off at the end of the bytes is a cut, not rubbish."""
     if not event.strip():
         return None
-    problem = ""
     try:
         return delta_of(read_json(event))
     except WireError as error:
         problem = str(error)
     if cut:
         raise Failed(Failure(what="cut the stream off", retry=True, worked=True))
-    raise _rubbish(problem)
+    raise _rubbish(problem, redact(event, key))
 
 
-def _rubbish(what: str) -> Failed:
-    return Failed(Failure(what=f"answered outside the protocol: {what}", retry=False, agreed=False, worked=True))
+def _rubbish(what: str, body: str = "") -> Failed:
+    return Failed(Failure(what=f"answered outside the protocol: {what}", retry=False, agreed=False, worked=True, body=body[:200]))
 
 
 def _reported(error: Mapping[str, Any], key: str | None) -> Failure:

@@ -18,7 +18,11 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class WireError(Exception):
-    """Bytes that are not the agreed protocol. The endpoint turns it into an `EngineAnswer` that says where."""
+    """Bytes that are not the agreed protocol; `text` is what came instead. It becomes an `EngineAnswer` that says where."""
+
+    def __init__(self, what: str, text: str = "") -> None:
+        self.text = text
+        super().__init__(what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +177,7 @@ def read_json(text: str | bytes) -> Any:
     try:
         return json.loads(text if isinstance(text, str) else text.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        shown = text if isinstance(text, str) else text[:200].decode("utf-8", "replace")
-        raise WireError(f"not JSON: {shown[:200]!r}") from None
+        raise WireError("not JSON", text if isinstance(text, str) else text.decode("utf-8", "replace")) from None
 
 
 def write_json(value: Any) -> bytes:

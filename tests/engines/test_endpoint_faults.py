@@ -24,7 +24,7 @@ from rungwise.core.errors import EngineAnswer, EngineError, EngineUnavailable
 from rungwise.core.types import collect
 from rungwise.core.usecase import Endpoint
 from rungwise.engines.dialect import Options
-from rungwise.engines.endpoint import language_model
+from rungwise.engines.endpoint import LanguageModel, language_model
 
 MESSAGES = [{"role": "user", "content": "say hello"}]
 TOTAL_S, FIRST_S, BETWEEN_S = 1.2, 0.3, 0.3
@@ -61,8 +61,12 @@ class Low(random.Random):
         return a + 0.02 * (b - a)
 
 
+def model_at(url: str, **changes: Any) -> LanguageModel:
+    return language_model(endpoint_at(url, **changes), clock=SystemClock(), rng=Low(1))
+
+
 async def ask(url: str, *, options: Options | None = None, **changes: Any) -> Response:
-    async with language_model(endpoint_at(url, **changes), clock=SystemClock(), rng=Low(1)) as model:
+    async with model_at(url, **changes) as model:
         return await collect(model(MESSAGES, options))
 
 
@@ -388,7 +392,7 @@ async def test_others_also_stay_away_while_the_server_asks_for_rest() -> None:
         times.append(time.perf_counter())
         await (fails(429, Retry_After="0.4") if len(times) == 1 else says())(reply, asked)
 
-    async with upstream(limited) as server, language_model(endpoint_at(server.url), clock=SystemClock(), rng=Low(1)) as model:
+    async with upstream(limited) as server, model_at(server.url) as model:
         first = asyncio.ensure_future(collect(model(MESSAGES)))
         await asyncio.sleep(0.1)
         await asyncio.gather(first, collect(model([{"role": "user", "content": "another"}])))
@@ -401,40 +405,37 @@ async def test_never_more_calls_at_once_than_the_endpoint_allows() -> None:
         await says()(reply, asked)
 
     async with upstream(slow) as server:
-        async with language_model(endpoint_at(server.url, concurrency=3), clock=SystemClock(), rng=Low(1)) as model:
+        async with model_at(server.url, concurrency=3) as model:
             await asyncio.gather(*(collect(model(MESSAGES)) for _ in range(12)))
         assert server.most_open == 3
         assert len(server.asked) == 12
 
 
 async def test_text_arrives_while_the_model_is_still_writing() -> None:
-    async with upstream(streams("a", "b", "c", pause_s=0.1)) as server:
-        async with language_model(endpoint_at(server.url, stream=True), clock=SystemClock(), rng=Low(1)) as model:
-            seen = [(chunk.parts, time.perf_counter()) async for chunk in model(MESSAGES)]
+    async with upstream(streams("a", "b", "c", pause_s=0.1)) as server, model_at(server.url, stream=True) as model:
+        seen = [(chunk.parts, time.perf_counter()) async for chunk in model(MESSAGES)]
     assert seen[-1][1] - seen[0][1] >= 0.2
 
 
 async def test_a_listener_who_leaves_ends_the_call_upstream() -> None:
-    async with upstream(words_for_ever) as server:
-        async with language_model(endpoint_at(server.url, stream=True, total_s=30.0), clock=SystemClock(), rng=Low(1)) as model:
-            chunks = model(MESSAGES)
-            assert (await anext(aiter(chunks))).parts
-            await chunks.aclose()  # type: ignore[attr-defined]
-            begun = time.perf_counter()
-            while server.open_calls and time.perf_counter() - begun < 1.0:
-                await asyncio.sleep(0.02)
-            assert server.open_calls == 0
+    async with upstream(words_for_ever) as server, model_at(server.url, stream=True, total_s=30.0) as model:
+        chunks = model(MESSAGES)
+        assert (await anext(aiter(chunks))).parts
+        await chunks.aclose()  # type: ignore[attr-defined]
+        begun = time.perf_counter()
+        while server.open_calls and time.perf_counter() - begun < 1.0:
+            await asyncio.sleep(0.02)
+        assert server.open_calls == 0
 
 
 async def test_a_cancelled_call_leaves_no_task_and_no_place_taken() -> None:
-    async with upstream(silent, says()) as server:
-        async with language_model(endpoint_at(server.url, concurrency=1), clock=SystemClock(), rng=Low(1)) as model:
-            task = asyncio.ensure_future(collect(model(MESSAGES)))
-            await asyncio.sleep(0.1)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert (await collect(model(MESSAGES))).text == "hello"
+    async with upstream(silent, says()) as server, model_at(server.url, concurrency=1) as model:
+        task = asyncio.ensure_future(collect(model(MESSAGES)))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await collect(model(MESSAGES))).text == "hello"
 
 
 @pytest.mark.parametrize(
@@ -457,13 +458,12 @@ async def test_leaves_out_what_the_server_refuses_and_remembers_it(complaint: di
         await (fails(status, complaint) if field in asked.body else says())(reply, asked)
 
     options = Options(schema={"type": "object"}, likely=3, seed=1)
-    async with upstream(picky) as server:
-        async with language_model(endpoint_at(server.url, logprobs=True, retries=0), clock=SystemClock(), rng=Low(1)) as model:
-            assert (await collect(model(MESSAGES, options))).text == "hello"
-            assert field in server.asked[0].body
-            assert field not in server.asked[1].body
-            await collect(model(MESSAGES, options))
-            assert len(server.asked) == 3
+    async with upstream(picky) as server, model_at(server.url, logprobs=True, retries=0) as model:
+        assert (await collect(model(MESSAGES, options))).text == "hello"
+        assert field in server.asked[0].body
+        assert field not in server.asked[1].body
+        await collect(model(MESSAGES, options))
+        assert len(server.asked) == 3
 
 
 async def test_renames_the_token_limit_for_models_that_want_the_new_name() -> None:
@@ -485,7 +485,7 @@ async def test_puts_the_instructions_into_the_first_question_where_there_is_no_s
         await (fails(400, {"error": {"message": "System role not supported"}}) if has else says())(reply, asked)
 
     async with upstream(no_system) as server:
-        async with language_model(endpoint_at(server.url), clock=SystemClock(), rng=Low(1)) as model:
+        async with model_at(server.url) as model:
             await collect(model([{"role": "system", "content": "be brief"}, *MESSAGES]))
         assert server.asked[1].body["messages"] == [{"role": "user", "content": "be brief\n\nsay hello"}]
 
