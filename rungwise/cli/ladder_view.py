@@ -125,7 +125,7 @@ def _figures(rung: RungResult, decision: Decision) -> tuple[str, ...]:
         words.sealed_bound(rung, target),
         words.seconds(rung.p95_s),
         words.usd(rung.usd_per_1k),
-        words.seconds(rung.fit_s),
+        words.development(rung),
     )
 
 

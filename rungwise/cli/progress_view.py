@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
+from rungwise.core.decision import NOT_RUN, STATES
 from rungwise.core.progress import Progress
 from rungwise.web import words
 
@@ -29,56 +31,71 @@ def _nothing() -> Iterator[Listener]:
 
 @contextmanager
 def _lines(console: Console) -> Iterator[Listener]:
-    """One line when a rung begins, with the time left as far as it is known then."""
-    begun: set[str] = set()
+    """One line when a rung has ended; a rung that was not run is left to the ladder."""
 
     def listen(event: Progress) -> None:
-        if event.rung in begun:
+        if event.step not in STATES or event.step == NOT_RUN:
             return
-        begun.add(event.rung)
-        console.out(f"{words.one_line(event.rung)}: {words.one_line(event.step)}{_left(event)}", highlight=False)
+        place = f"rung {event.done} of {event.total}, " if event.total else ""
+        left = f", {_left(event.eta_s)}" if event.eta_s else ""
+        console.out(f"{place}{words.one_line(event.rung)}: {words.STATE_WORDS[event.step]}{left}", highlight=False)
 
     yield listen
+
+
+class _TimeLeft(ProgressColumn):
+    """The time left, counted down between two pieces of news."""
+
+    def render(self, task: Task) -> Text:
+        eta_s, told_at = task.fields["eta_s"], task.fields["told_at"]
+        left_s = 0.0 if eta_s is None else eta_s - (task.get_time() - told_at)
+        return Text(_left(left_s) if left_s >= 0.5 and not task.finished else "", style="dim")
 
 
 @contextmanager
 def _bars(console: Console) -> Iterator[Listener]:
     """One bar per rung; the bars vanish at the end, because the ladder says it all."""
     bars = Bars(
-        SpinnerColumn(finished_text="✓" if console.encoding.startswith("utf") else "+"),
+        SpinnerColumn("dots" if console.encoding.startswith("utf") else "line", finished_text=" "),
         TextColumn("{task.description}", markup=False),
-        TextColumn("{task.fields[step]}", style="dim", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[left]}", style="dim", markup=False),
+        TextColumn("{task.fields[step]}", markup=False),
+        _TimeLeft(),
         console=console,
         transient=True,
     )
     tasks: dict[str, TaskID] = {}
-
-    def listen(event: Progress) -> None:
-        if event.rung not in tasks:
-            _finish(bars, tasks)
-            tasks[event.rung] = bars.add_task(words.one_line(event.rung), total=None, step="", left="")
-        # The bar is of the step at hand, so a new step may set it back: a total that shrinks is not a lie.
-        step = f"{words.one_line(event.step)} {_done(event)}".rstrip()
-        bars.update(tasks[event.rung], completed=event.done, total=event.total, step=step, left=_left(event).lstrip(", "))
-
     with bars:
-        yield listen
-        _finish(bars, tasks)
+        yield lambda event: _tell(bars, tasks, event)
 
 
-def _finish(bars: Bars, tasks: dict[str, TaskID]) -> None:
-    """Fill the bars so far: a rung is done when the next one begins."""
-    for task in tasks.values():
-        bars.update(task, completed=1, total=1, step="done", left="")
+def _tell(bars: Bars, tasks: dict[str, TaskID], event: Progress) -> None:
+    """Bring the bar of a rung up to the news. A new step may set it back, since it counts something else."""
+    if event.step == NOT_RUN and event.rung in tasks:
+        bars.remove_task(tasks.pop(event.rung))
+        return
+    if event.rung not in tasks:
+        tasks[event.rung] = bars.add_task(words.one_line(event.rung), total=None, step="", eta_s=None, told_at=0.0)
+    task = tasks[event.rung]
+    if event.eta_s is not None:
+        bars.update(task, eta_s=event.eta_s, told_at=bars.get_time())
+    if event.step in STATES:
+        bars.update(task, completed=1, total=1, step=words.STATE_WORDS[event.step])
+    elif event.step != "rung":
+        bars.update(task, completed=event.done, total=_total(event), step=f"{words.one_line(event.step)} {_done(event)}".rstrip())
+
+
+def _total(event: Progress) -> int | None:
+    """None, a bar that only moves, until the first row is done; and never quite full, which would mark the rung as ended."""
+    return None if not event.done or event.total is None else max(event.total, event.done + 1)
 
 
 def _done(event: Progress) -> str:
-    if event.total is None:
-        return f"{event.done:,}" if event.done else ""
-    return f"{event.done:,} of {event.total:,}"
+    if not event.done:
+        return f"({event.total:,})" if event.total else ""
+    return f"{event.done:,}" if event.total is None else f"{event.done:,} of {event.total:,}"
 
 
-def _left(event: Progress) -> str:
-    return f", about {words.seconds(event.eta_s)} left" if event.eta_s is not None else ""
+def _left(left_s: float) -> str:
+    """A forecast is good to a second at best."""
+    return f"about {max(1, round(left_s))} s left" if left_s < 59.5 else f"about {words.seconds(left_s)} left"

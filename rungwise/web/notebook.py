@@ -46,7 +46,7 @@ def _row(rung: RungResult, decision: Decision) -> str:
         (words.sealed_bound(rung, target), _RIGHT),
         (words.seconds(rung.p95_s), _RIGHT),
         (words.usd(rung.usd_per_1k), _RIGHT),
-        (words.seconds(rung.fit_s), _RIGHT),
+        (words.development(rung), _RIGHT),
         (words.STATE_WORDS[rung.state], _LEFT),
     )
     cells = "".join(f'<td style="{style}">{_text(figure)}</td>' for figure, style in figures)

@@ -176,7 +176,7 @@ def _ladder_row(view: ReportView, rung: RungResult, span: tuple[float, float]) -
         sealed=words.sealed_bound(rung, target),
         p95=words.seconds(rung.p95_s),
         price=words.usd(rung.usd_per_1k),
-        development=words.seconds(rung.fit_s),
+        development=words.development(rung),
         calls=rung.calls,
     )
 

@@ -229,6 +229,14 @@ def _up(value: float, decimals: int) -> str:
     return f"{math.ceil(value * 10**decimals - 1e-9) / 10**decimals + 0.0:.{decimals}f}"
 
 
+def development(rung: RungResult) -> str:
+    """What making and measuring the rung took: `12 s`, `9.0 s + $0.41`."""
+    if rung.fit_s is None:
+        return NOTHING
+    money = f" + {usd(rung.usd)}" if rung.usd >= 0.005 else ""
+    return seconds(rung.fit_s + rung.seconds) + money
+
+
 def spend(amount: Spend) -> str:
     """`42 s, $0.12 and 1,200 calls`; what is zero is left out."""
     parts = [seconds(amount.seconds)] if amount.seconds > 0 else []
@@ -305,11 +313,15 @@ def best_measured(decision: Decision) -> RungResult | None:
 
 
 def openings_sentence(decision: Decision) -> str:
-    """How often the sealed rows were opened, and what is left of the error that may be spent."""
+    """How often the sealed rows were opened, and how much of the error that may ever be spent is spent."""
     opened = sorted(rung.test.k for rung in decision.rungs if rung.test is not None)
     if not opened:
         return f"The sealed rows were not opened. Error level spent: {_spent(decision)}."
     numbers = listing([f"k = {k}" for k in opened])
+    if decision.alpha_spent == 0:
+        return (
+            f"No new opening was needed: the bounds of earlier ones ({numbers}) were stored. Error level spent: {_spent(decision)}."
+        )
     times = {1: "once", 2: "twice"}.get(len(opened), f"{len(opened)} times")
     return f"The sealed rows were opened {times} ({numbers}). Error level spent: {_spent(decision)}."
 
@@ -338,13 +350,15 @@ def missing(decision: Decision) -> list[str]:
 
 def savings_sentence(decision: Decision) -> str:
     """What was not run and what that saved."""
-    left = not_run(decision)
-    if not left:
-        absent = missing(decision)
-        return f"Could not run: {listing(absent)}." if absent else "Nothing was left out: every rung ran."
-    saved = decision.saved
-    gain = f" That saved about {spend(saved)}." if saved.seconds > 0 or saved.usd > 0 or saved.calls > 0 else ""
-    return f"Not run: {listing(left)}.{gain}"
+    left, absent, saved = not_run(decision), missing(decision), decision.saved
+    sentences = []
+    if left:
+        sentences.append(f"Not run: {listing(left)}.")
+    if left and (saved.seconds > 0 or saved.usd > 0 or saved.calls > 0):
+        sentences.append(f"That saved about {spend(saved)}.")
+    if absent:
+        sentences.append(f"Could not run: {listing(absent)}.")
+    return " ".join(sentences) or "Nothing was left out: every rung ran."
 
 
 def stop_sentence(decision: Decision) -> str:
@@ -364,4 +378,6 @@ def next_command(decision: Decision, project: str) -> tuple[str, str]:
         return f'rungwise ask {name} "your text"', f"{decision.chosen_rung} answers"
     if decision.verdict == NOT_MET:
         return f"rungwise report {name} -o report.html", "see which rows are answered wrongly"
+    if missing(decision):
+        return "rungwise doctor", "see what is missing and what to type"
     return f"rungwise forecast {name}", "see how many rows would tell"
