@@ -43,7 +43,8 @@ class LadderTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in self._lines(_Wrap(console, options.max_width)):
             if options.ascii_only:
-                line.plain = line.plain.replace("≥ ", ">=").replace("≤ ", "<=").translate(_ASCII)
+                plain = line.plain.replace("≥ ", ">=").replace("≤ ", "<=").translate(_ASCII)
+                line.plain = plain.encode(options.encoding, "replace").decode(options.encoding)
             yield line
 
     def _lines(self, wrap: _Wrap) -> Iterator[Text]:
@@ -61,7 +62,7 @@ class LadderTable:
         yield Text()
         if self.report is not None:
             yield _pair("report", words.one_line(self.report))
-        command, what = words.next_command(decision, words.one_line(self.project))
+        command, what = map(words.one_line, words.next_command(decision, self.project))
         yield _pair("next", command, note=f"  {what}" if cell_len(command + what) + 10 < wrap.width else "")
 
 
