@@ -65,6 +65,16 @@ class LeakReport:
         detail = ", ".join(f"{count:,} {name}" for count, name in kinds if count)
         return f"{self.leaked:,} of {self.sealed:,} sealed rows ({self.share:.1%}) also stand in another split: {detail}"
 
+    def check(self) -> None:
+        """Raise LeaksFound when more than 1 % of the sealed rows leaked."""
+        if self.share <= ALLOWED_SHARE:
+            return
+        shown = "; ".join(f"{leak.sealed} is {leak.kind} {leak.split} row {leak.other}" for leak in self.examples[:3])
+        raise LeaksFound(
+            f"{self}. A test on them would flatter every candidate (for example {shown}). "
+            "Remove them from one of the two splits, name a group column (--group) that keeps them together, or add --allow-leaks"
+        )
+
 
 def find_leaks(dataset: Dataset, *, names: Sequence[str] | None = None, threshold: float = NEAR) -> LeakReport:
     """Compare the sealed rows with all others.
@@ -91,17 +101,6 @@ def find_leaks(dataset: Dataset, *, names: Sequence[str] | None = None, threshol
         leaked=len(exact.keys() | near.keys() | grouped.keys()),
         groups=_split_groups(dataset),
         examples=tuple(examples[:_SHOWN]),
-    )
-
-
-def refuse_leaks(report: LeakReport, *, allow: bool = False) -> None:
-    """Raise LeaksFound when more than 1 % of the sealed rows leaked and that was not allowed."""
-    if report.share <= ALLOWED_SHARE or allow:
-        return
-    shown = "; ".join(f"{leak.sealed} is {leak.kind} {leak.split} row {leak.other}" for leak in report.examples[:3])
-    raise LeaksFound(
-        f"{report}. A test on them would flatter every candidate (for example {shown}). "
-        "Remove them from one of the two splits, name a group column (--group) that keeps them together, or add --allow-leaks"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rungwise.core.dataset import DEV, SEALED, TRAIN, Dataset, Example
 from rungwise.core.errors import LeaksFound
-from rungwise.curate.leaks import EXACT, GROUP, NEAR_COPY, Leak, find_leaks, refuse_leaks
+from rungwise.curate.leaks import EXACT, GROUP, NEAR_COPY, Leak, find_leaks
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -79,15 +79,14 @@ def test_at_most_twenty_examples_are_named_and_places_win_over_keys() -> None:
     assert (report.examples[0].other, report.examples[0].sealed) == ("a.csv:2", "a.csv:3")
 
 
-def test_more_than_one_percent_stops_unless_allowed() -> None:
+def test_more_than_one_percent_is_refused() -> None:
     fresh = [(row(f"wholly own text number {i} {i * 7919}", f"s{i}"), SEALED) for i in range(99)]
     at_limit = find_leaks(dataset((row("twice", "t"), TRAIN), (row("twice", "s"), SEALED), *fresh))
     assert at_limit.share == 0.01
-    refuse_leaks(at_limit)
+    at_limit.check()
     over = find_leaks(dataset((row("twice", "t"), TRAIN), (row("twice", "s"), SEALED), *fresh[:50]))
     with pytest.raises(LeaksFound, match="--allow-leaks"):
-        refuse_leaks(over)
-    refuse_leaks(over, allow=True)
+        over.check()
 
 
 def test_no_sealed_rows_means_no_leaks() -> None:
