@@ -180,8 +180,20 @@ def at_most(high: float, target: Target) -> str:
 
 
 def target_value(target: Target) -> str:
-    """The target's value in the unit of its metric, with the digits it was given with: `90 %`, `0.85`."""
-    return f"{target.value * 100:.10g} %" if target.metric in _SHARES else f"{target.value:g}"
+    """The target's value in the unit of its metric: `90 %`, `0.85`."""
+    return as_given(target.value, target.metric)
+
+
+def as_given(value: float, metric: str) -> str:
+    """A figure that somebody chose, with the digits it was given with."""
+    return f"{value * 100:.10g} %" if metric in _SHARES else f"{value:g}"
+
+
+def chance(probability: float) -> str:
+    """A chance in whole percent, and never quite 0 or 100."""
+    if probability > 0.99:
+        return ">99 %"
+    return "<1 %" if probability < 0.01 else percent(probability, decimals=0)
 
 
 def target_words(target: Target) -> str:

@@ -6,6 +6,8 @@ import base64
 import dataclasses
 import hashlib
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -210,3 +212,43 @@ def test_unmeasured_estimates_of_tiny_data_get_no_decimals(view: ReportView, met
     tiny = dataclasses.replace(met.rungs[1], dev=Estimate(mean=0.875, low=0.529, high=0.978, n=8))
     decision = dataclasses.replace(met, rungs=(met.rungs[0], tiny))
     assert "88 % [52, 98]" in _Outline(render_report(dataclasses.replace(view, decision=decision))).text
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb. Source: WCAG 2.2, definition of relative luminance."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("palette", [0, 1], ids=["light", "dark"])
+def test_every_text_colour_stands_out_from_its_ground(view: ReportView, palette: int) -> None:
+    style = render_report(view).partition("<style>")[2].partition("</style>")[0]
+    blocks = re.findall(r":root \{([^}]*--paper[^}]*)\}", style)
+    assert len(blocks) == 2
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[palette]))
+    pairs = [("ink", "paper"), ("quiet", "paper"), ("quiet", "wash"), ("best", "paper")]
+    pairs += [(state, f"{state}-wash") for state in ("good", "bad", "open", "plain")]
+    pairs += [("cell-ink", f"{kind}-{step}") for kind in ("hit", "miss") for step in (1, 2, 3, 4)]
+    colours["best"] = colours["good"]
+    for text, ground in pairs:
+        dark, light = sorted((_luminance(colours[text]), _luminance(colours[ground])))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{text} on {ground}"  # WCAG 2.2, success criterion 1.4.3
+
+
+def test_answers_are_reported_without_a_confusion_matrix(view: ReportView) -> None:
+    case = dataclasses.replace(view.use_case, task="answer", groups=None)
+    page = render_report(dataclasses.replace(view, use_case=case))
+    assert "Confusion matrix" not in page
+    assert '<h2 id="worst">' in page
+
+
+def test_several_labels_are_reported_without_a_confusion_matrix(view: ReportView) -> None:
+    page = render_report(dataclasses.replace(view, use_case=dataclasses.replace(view.use_case, multi_label=True)))
+    assert "Confusion matrix" not in page
+
+
+def test_notebook_and_wording_load_neither_jinja_nor_rich() -> None:
+    code = "import sys, rungwise.web.notebook; print({'jinja2', 'rich', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -115,6 +115,10 @@ def test_commands_quote_names_that_a_shell_would_break(met: Decision) -> None:
     assert words.next_command(met, "my tickets; ls")[0] == "rungwise ask 'my tickets; ls' \"your text\""
 
 
+def test_a_chance_is_never_certain() -> None:
+    assert [words.chance(p) for p in (0.0, 0.004, 0.61, 0.9999)] == ["<1 %", "<1 %", "61 %", ">99 %"]
+
+
 def test_spend_leaves_out_what_is_zero() -> None:
     assert words.spend(Spend(seconds=42.0, usd=0.12, calls=1200)) == "42 s, $0.12 and 1,200 calls"
     assert words.spend(Spend(seconds=42.0)) == "42 s"
