@@ -19,6 +19,7 @@ _PREFIX = re.compile(r"^[\s>*#_-]*(?:final\s+)?(?:answer|labels?|category|class|
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _EDGES = " \t\r\n\"'`*_.,;:!()[]{}<>“”‘’«»"
 _SPACES = re.compile(r"[\s_-]+")
+NO_ANSWER = "(no answer)"
 _NONE = {"none", "none of them", "no label", "[]", ""}
 
 
@@ -69,8 +70,9 @@ def _many_labels(prompt: Prompt, written: str) -> Parsed:
             found.add(label)
         elif piece.strip(_EDGES).casefold() not in _NONE:
             unknown.append(" ".join(piece.split()))
-    if not found and unknown:
-        return Parsed(" ".join(unknown), known=False)
+    if not found and (unknown or (not written and not isinstance(value, list))):
+        # silence is not the answer "none of them": something must stand there, so that it is scored as wrong
+        return Parsed(" ".join(unknown) or NO_ANSWER, known=False)
     return Parsed("\n".join(label for label in prompt.labels if label in found))
 
 
@@ -131,7 +133,9 @@ class _Matcher:
         self._folded = _unambiguous((label.casefold().strip(), label) for label in labels)
         self._plain = _unambiguous((_plain(label), label) for label in labels)
         longest_first = sorted(self._plain, key=len, reverse=True)
-        self._within = re.compile("|".join(rf"(?<!\w){re.escape(form)}(?!\w)" for form in longest_first) or r"(?!)")
+        # words of a label may be joined by spaces, hyphens or underscores; 'card_lost' does not stand in 'card_lost_and_found'
+        forms = [r"[\s_-]+".join(map(re.escape, form.split(" "))) for form in longest_first]
+        self._within = re.compile("|".join(rf"(?<!\w)(?<!\w-){form}(?!-?\w)" for form in forms) or r"(?!)")
 
     def exactly(self, text: str) -> str | None:
         text = text.strip()
@@ -146,9 +150,9 @@ class _Matcher:
 
     def longest_within(self, text: str) -> str | None:
         """The longest label that stands in the text as whole words; None when two equally long ones do."""
-        found = {match[0] for match in self._within.finditer(_plain(text))}
+        found = {_plain(match[0]) for match in self._within.finditer(text.casefold())}
         longest = [form for form in found if len(form) == max(map(len, found))]
-        return self._plain[longest[0]] if len(longest) == 1 else None
+        return self._plain.get(longest[0]) if len(longest) == 1 else None
 
 
 @lru_cache(maxsize=64)
