@@ -17,7 +17,7 @@ _HEADINGS = (
     ("p95", _RIGHT),
     ("per 1,000", _RIGHT),
     ("development", _RIGHT),
-    ("", _LEFT),
+    ("state", _LEFT),
 )
 
 
@@ -28,7 +28,7 @@ def decision_html(decision: Decision) -> str:
     return words.printable(
         '<div style="font-family:system-ui,sans-serif;line-height:1.45">'
         f'<p style="margin:0 0 6px"><strong>{_text(words.verdict_sentence(decision))}</strong></p>'
-        '<table style="border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;margin:0">'
+        '<table style="color:inherit;border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;margin:0">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         f'<p style="margin:6px 0 0;font-size:13px;opacity:.8">{_text(words.stop_sentence(decision))} '
         f"{_text(words.savings_sentence(decision))}</p></div>"
@@ -47,11 +47,14 @@ def _row(rung: RungResult, decision: Decision) -> str:
         (words.seconds(rung.p95_s), _RIGHT),
         (words.usd(rung.usd_per_1k), _RIGHT),
         (words.development(rung), _RIGHT),
-        (words.STATE_WORDS[rung.state], _LEFT),
+        (
+            f"{words.STATE_WORDS[rung.state]} · {rung.why}" if rung.why else words.STATE_WORDS[rung.state],
+            f"{_LEFT};white-space:normal",
+        ),
     )
     cells = "".join(f'<td style="{style}">{_text(figure)}</td>' for figure, style in figures)
     name = f'<th scope="row" style="{_LEFT};font-weight:{weight}">{sign}{_text(rung.rung)}</th>'
-    return f'<tr style="background:none" title="{_text(rung.why)}">{name}{cells}</tr>'
+    return f'<tr style="background:none">{name}{cells}</tr>'
 
 
 def _text(text: str) -> str:

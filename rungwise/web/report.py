@@ -24,7 +24,7 @@ from rungwise.web.costs import VOLUMES, Cost, costs, crossings
 from rungwise.web.view import ReportView
 
 LONGEST_TEXT = 400  # characters of a row or an answer that are shown
-_LONG_NAME = re.compile(r"\w{24,}")  # a label that may have to break, and should do so after an underscore
+_LONG_NAME = re.compile(r"\w{16,}")  # a label that may have to break, and should do so after an underscore
 
 
 @dataclass(frozen=True, kw_only=True)

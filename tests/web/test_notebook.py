@@ -20,7 +20,7 @@ def test_escapes_text_and_holds_no_script(met: Decision) -> None:
     rungs = tuple(dataclasses.replace(rung, rung='<script>"', why='" onmouseover="x') for rung in met.rungs)
     html = decision_html(dataclasses.replace(met, rungs=rungs, reason="<script>", chosen_rung="<script>"))
     assert "<script" not in html
-    assert '" onmouseover="' not in html
+    assert "&quot; onmouseover=&quot;x" in html
 
 
 def test_takes_its_colours_from_the_notebook(met: Decision) -> None:
