@@ -15,7 +15,7 @@ from rungwise.engines.lexical import LexicalIndex, Words, build_index, load_inde
 PASSAGES, ANSWERS = "passages.json", "answers.json"
 """The files beside the index: what is found by it."""
 
-_WORDS = Words(stop=True, stem=True)
+_WORDS = Words(stem=True)
 
 
 @dataclass(frozen=True, slots=True)
