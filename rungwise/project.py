@@ -1,0 +1,318 @@
+"""`Project`: one method per verb. Notebooks, programs and the command line all come through here."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rungwise.core.candidate import Candidate
+from rungwise.core.content import Request, Response
+from rungwise.core.decision import Decision, Spend
+from rungwise.core.errors import UsageError
+from rungwise.core.progress import Progress
+from rungwise.core.types import Clock, Responder, collect
+from rungwise.core.usecase import Target, UseCase
+from rungwise.data.spec import FILE, checked, read_use_case, write_use_case
+
+if TYPE_CHECKING:
+    from rungwise.data.store import Store
+    from rungwise.inference.batch_file import Counts
+    from rungwise.ladder.comparison import Contest
+    from rungwise.ladder.diagnosis import Finding
+    from rungwise.ladder.expedition import Expedition, Terrain, Wishes
+    from rungwise.ladder.forecast import ForecastDocument
+    from rungwise.ladder.replay import Replay
+
+STATE = "state"
+REPORT = "report.html"
+
+Say = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """What a climb gives back: the decision, what this run spent, where the report is, what was odd about the data."""
+
+    decision: Decision
+    spent: Spend
+    report: Path | None
+    warnings: tuple[str, ...]
+    document: Mapping[str, Any]
+
+    def _repr_html_(self) -> str:
+        from rungwise.web.notebook import decision_html
+
+        return decision_html(self.decision)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One answer with who gave it."""
+
+    answer: str
+    confidence: float | None
+    candidate: str
+    seconds: float
+    response: Response
+
+
+class Project:
+    """A folder with rungwise.yaml and a state directory. Methods are synchronous and may be called in a notebook."""
+
+    def __init__(self, directory: str | Path = ".", *, clock: Clock | None = None) -> None:
+        self.directory = Path(directory)
+        self._clock = clock
+        self._answering: tuple[Decision, Candidate, Responder] | None = None
+
+    @classmethod
+    def create(
+        cls,
+        directory: str | Path,
+        *,
+        task: str = "classify",
+        source: str | Path | None = None,
+        clock: Clock | None = None,
+        **more: Any,
+    ) -> Project:
+        """Make a project for a task, with the data file it climbs on; `more` are further fields of the use case.
+
+        Raises UsageError when the folder already holds a project.
+        """
+        import os
+
+        folder = Path(directory)
+        if (folder / FILE).exists():
+            raise UsageError(f"{folder} already is a project. Edit {folder / FILE}, or choose another folder")
+        data = os.path.relpath(Path(source).resolve(), folder.resolve()) if source is not None else ""
+        case = checked(UseCase(name=folder.resolve().name, task=task, data=data, **more), where=str(folder))
+        write_use_case(folder / FILE, case)
+        return cls(folder, clock=clock)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this project; the system's unless one was given."""
+        if self._clock is None:
+            from rungwise.engines.clock import SystemClock
+
+            self._clock = SystemClock()
+        return self._clock
+
+    @property
+    def case(self) -> UseCase:
+        """The use case as rungwise.yaml says it now."""
+        return read_use_case(self.directory / FILE)
+
+    def configure(self, **changes: Any) -> UseCase:
+        """Change fields of the use case in rungwise.yaml."""
+        case = checked(dataclasses.replace(self.case, **changes), where=str(self.directory / FILE))
+        write_use_case(self.directory / FILE, case)
+        return case
+
+    def climb(
+        self,
+        target: str | None = None,
+        *,
+        wishes: Wishes | None = None,
+        say: Say | None = None,
+        wait: bool = True,
+        report: bool = True,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> Climbed:
+        """Find the cheapest technique that is shown to meet the target, and write the report.
+
+        A climb that was killed goes on where it was. Raises UsageError for data or
+        targets that cannot be used, ProjectBusy with `wait=False` when another climb runs.
+        """
+        from rungwise.data.lock import project_lock
+        from rungwise.ladder.document import decision_document
+
+        started = self.clock.tick()
+        if target is not None:
+            self.configure(target=Target.parse(target))
+        with project_lock(self.directory / STATE, wait=wait, on_wait=on_wait), self._store() as store:
+            expedition = self._expedition(store, wishes, say)
+            decision = run(expedition.climb())
+            spent = dataclasses.replace(expedition.budget.spent, seconds=self.clock.tick() - started)
+            store.set_setting("decision", decision.id)
+            path = self._write_report(store, expedition.terrain, decision, spent) if report else None
+        document = decision_document(
+            decision,
+            use_case=expedition.terrain.case.name,
+            project=str(self.directory),
+            spent=spent,
+            report=str(path) if path else None,
+        )
+        self._answering = None
+        return Climbed(decision, spent, path, expedition.terrain.imported.report.warnings, document)
+
+    def forecast(self, target: str | None = None, *, wishes: Wishes | None = None) -> ForecastDocument:
+        """What the data can show and what each rung will cost; spends nothing."""
+        from rungwise.data.ledger import Ledger
+        from rungwise.ladder.forecast import forecast
+
+        if target is not None:
+            self.configure(target=Target.parse(target))
+        with self._store() as store:
+            terrain = self._survey(store, wishes)
+            return forecast(terrain, opened=Ledger(store).count(terrain.splits.sealed.input_ids))
+
+    def ask(self, text: str, *, passage: str | None = None) -> Asked:
+        """Ask the chosen candidate one question."""
+        _, candidate, responder = self._chosen_responder()
+        started = self.clock.tick()
+        response = run(collect(responder(Request.of(text, passage=passage))))
+        return Asked(response.text, response.confidence, candidate.id, self.clock.tick() - started, response)
+
+    def ask_file(self, source: Path, target: Path, *, say: Callable[[int], None] = lambda _: None) -> Counts:
+        """Ask the chosen candidate every row of a JSONL file; a run that was killed goes on where it was."""
+        from rungwise.inference.batch_file import answer_file
+
+        _, candidate, responder = self._chosen_responder()
+        columns = self._columns()
+        return run(
+            answer_file(
+                responder,
+                source,
+                target,
+                candidate=candidate.id,
+                text_field=columns.get("text") or "text",
+                passage_field=columns.get("passage"),
+                clock=self.clock,
+            )
+        )
+
+    def compare(self, first: str, second: str) -> Contest:
+        """Test two candidates (rung names or ids) of the last climb against each other on the dev rows."""
+        from rungwise.ladder.comparison import compare_candidates
+
+        with self._store() as store:
+            return compare_candidates(store, self.decision(store), first, second, case=self.case)
+
+    def replay(self) -> Replay:
+        """Recompute the last decision from the stored scores."""
+        from rungwise.ladder.replay import replay
+
+        with self._store() as store:
+            decision = self.decision(store)
+            return run(replay(self._expedition(store, _wishes_of(decision), None), decision))
+
+    def report(self, output: str | Path | None = None) -> Path:
+        """Write the last decision as one HTML file."""
+        with self._store() as store:
+            decision = self.decision(store)
+            terrain = self._survey(store, _wishes_of(decision))
+            return self._write_report(store, terrain, decision, Spend(), Path(output) if output else None)
+
+    def lineage(self, id: str) -> Mapping[str, Any]:
+        """What a candidate, evaluation or decision was made of, or what a row reached; `id` may be shortened."""
+        from rungwise.ladder.tracing import trace_lineage
+
+        with self._store() as store:
+            return trace_lineage(store, id)
+
+    def doctor(self) -> list[Finding]:
+        """What works here, what is missing, and what to type."""
+        from rungwise.ladder.diagnosis import diagnose
+
+        return diagnose(self.directory, self.case if (self.directory / FILE).exists() else None)
+
+    def decision(self, store: Store) -> Decision:
+        """The last decision. Raises UsageError when nothing was climbed yet."""
+        from rungwise.data.nouns import Nouns
+
+        id = store.setting("decision")
+        if id is None:
+            raise UsageError(f"nothing was decided in {self.directory} yet. Type: rungwise climb {self.directory}")
+        return Nouns(store).get(Decision, id)
+
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[Store]:
+        from rungwise.data.store import Store
+
+        store = Store.open(self.directory / STATE, clock=self.clock)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _survey(self, store: Store, wishes: Wishes | None) -> Terrain:
+        from rungwise.ladder.expedition import Wishes, survey
+
+        return survey(self.case, self.directory, store, wishes or Wishes())
+
+    def _expedition(self, store: Store, wishes: Wishes | None, say: Say | None) -> Expedition:
+        from rungwise.ladder.expedition import Expedition, Wishes
+
+        wishes = wishes or Wishes()
+        terrain = self._survey(store, wishes)
+        self._remember_columns(store, terrain)
+        return Expedition(terrain, store, wishes, self.clock, say or (lambda _: None))
+
+    def _remember_columns(self, store: Store, terrain: Terrain) -> None:
+        """Batch files are read by the same columns as the data; keep them, so that asking does not read the data again."""
+        import json
+
+        columns = json.dumps(dataclasses.asdict(terrain.imported.roles.columns), sort_keys=True)
+        if store.setting("columns") != columns:
+            store.set_setting("columns", columns)
+
+    def _columns(self) -> Mapping[str, str | None]:
+        import json
+
+        with self._store() as store:
+            return json.loads(store.setting("columns") or "{}")  # type: ignore[no-any-return]
+
+    def _chosen_responder(self) -> tuple[Decision, Candidate, Responder]:
+        """The chosen candidate, loaded once and kept. Raises UsageError when no rung was shown to meet the target."""
+        if self._answering is None:
+            # The store stays open for as long as the responder may load parts from it.
+            from rungwise.data.store import Store
+            from rungwise.ladder.serving import chosen_responder
+
+            store = Store.open(self.directory / STATE, clock=self.clock)
+            decision = self.decision(store)
+            candidate, responder = chosen_responder(store, self.case, self.directory, decision, clock=self.clock)
+            self._answering = (decision, candidate, responder)
+        return self._answering
+
+    def _write_report(self, store: Store, terrain: Terrain, decision: Decision, spent: Spend, output: Path | None = None) -> Path:
+        from rungwise.data.blobs import write_durably
+        from rungwise.web.gather import report_view
+        from rungwise.web.report import render_report
+
+        path = output or self.directory / REPORT
+        view = report_view(store, terrain, decision, spent=spent, project=str(self.directory), at=self.clock.now())
+        write_durably(path, render_report(view).encode("utf-8"))
+        return path
+
+
+def _wishes_of(decision: Decision) -> Wishes:
+    """What was asked of the climb that led to a decision; its leaks were accepted then."""
+    from rungwise.ladder.expedition import Wishes
+
+    options = decision.options
+    return Wishes(
+        exhaustive=options["exhaustive"],
+        order=tuple(options["order"]),
+        until=options["until"],
+        allow_leaks=True,
+        approved_by=decision.approved_by,
+    )
+
+
+def load(directory: str | Path) -> Callable[[str], str]:
+    """The chosen candidate of a project as a function from text to answer."""
+    project = Project(directory)
+    project._chosen_responder()
+    return lambda text: project.ask(text).answer
+
+
+def run(coroutine: Any) -> Any:
+    """Run a coroutine on the one background loop, so that notebooks, which have a loop of their own, can call in."""
+    from rungwise.engines.loop import run_in_background
+
+    return run_in_background(coroutine)

@@ -1,4 +1,7 @@
-"""One verb per file, each a thin face of a `Project` method. Exit codes: 0 done, 1 the answer is not yes, 2 bad usage or input, 3 failed."""
+"""One verb per file, each a thin face of a `Project` method.
+
+Exit codes: 0 done, 1 the answer is not yes, 2 bad usage or input, 3 failed at run time.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ FILE = "rungwise.yaml"
 
 
 def read_use_case(path: Path) -> UseCase:
-    """Read a use case. Raises BadData when it is not YAML, UnknownName for a key that does not exist, UsageError for a bad value."""
+    """Read a use case. Raises BadData when it is not YAML, UnknownName for an unknown key, UsageError for a bad value."""
     import yaml
 
     try:

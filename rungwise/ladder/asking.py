@@ -10,12 +10,19 @@ from rungwise.ladder.rung import Forecast, Ground
 
 # Characters per token of English text, the usual rule of thumb; only forecasts use it.
 CHARS_PER_TOKEN = 4.0
+OUTPUT_TOKENS = 16
+CALL_S = 1.0
 
 
 def asks(parent: Candidate, ground: Ground, *, prompt: str, **changes: Any) -> Candidate:
-    """A candidate that asks this ground's endpoint."""
-    endpoint = _endpoint(ground)
-    return parent.but(model=f"{endpoint.name}/{endpoint.model}", prompt=prompt, **changes)
+    """A candidate that asks this ground's endpoint; what shapes the prompt beside its wording goes into the recipe too."""
+    endpoint, case = _endpoint(ground), ground.case
+    options = dict(changes.pop("options", parent.options))
+    if case.descriptions and case.task == "classify":
+        options["descriptions"] = {label: case.descriptions[label] for label in ground.labels if label in case.descriptions}
+    if case.multi_label:
+        options["multi_label"] = True
+    return parent.but(model=f"{endpoint.name}/{endpoint.model}", prompt=prompt, options=options, **changes)
 
 
 def call_forecast(ground: Ground, *, candidates: int, shots: int = 0, passages: int = 0) -> Forecast:
@@ -25,16 +32,15 @@ def call_forecast(ground: Ground, *, candidates: int, shots: int = 0, passages: 
     concurrency; a self-hosted endpoint pays its machine for those seconds.
     """
     from rungwise.engines.prices import price_of
+    from rungwise.engines.wire import TokenCount
 
     endpoint = _endpoint(ground)
     label_chars = sum(len(label) + 3 for label in ground.labels) + sum(map(len, ground.case.descriptions.values()))
     chars = 200 + label_chars + (1 + shots) * ground.chars + passages * 600
-    price = price_of(endpoint)
-    answer_usd = price.usd(input_tokens=int(chars / CHARS_PER_TOKEN), output_tokens=16)
+    tokens = TokenCount(input=int(chars / CHARS_PER_TOKEN), output=OUTPUT_TOKENS)
+    answer_usd = price_of(endpoint).of(tokens, CALL_S / endpoint.concurrency)
     calls = candidates * ground.n_dev
-    seconds = calls / endpoint.concurrency
-    if endpoint.usd_per_hour is not None:
-        answer_usd += endpoint.usd_per_hour / 3600.0 / endpoint.concurrency
+    seconds = calls * CALL_S / endpoint.concurrency
     return Forecast(seconds=seconds, usd=calls * answer_usd, calls=calls, answer_usd=answer_usd)
 
 

@@ -25,7 +25,7 @@ def classical(ground: Ground) -> Rung:
             return tuple(parent.but(model="linear", encoder="tfidf", head=head) for head in heads)
         if ground.documents is None:
             return (parent.but(model="best-sentence"),)
-        index = Fitted(technique="lexical", recipe={"chunk": "paragraph"}, inputs=(ground.documents,))
+        index = Fitted(technique="passages", inputs=(ground.documents,))
         return tuple(parent.but(model="best-sentence", index=index, options={"passages": k}) for k in (1, 3, 5))
 
     return propose

@@ -18,7 +18,7 @@ def included(ground: Ground) -> Rung:
         if seen or ground.included is None:
             return ()
         system = ground.included
-        answers = Fitted(technique="recorded", recipe={"path": system.path}, inputs=(ground.recorded,))
+        answers = Fitted(technique="recorded", inputs=(ground.recorded[system.name],))
         return (parent.but(model="recorded", index=answers, options={"name": system.name, "usd_per_1k": system.usd_per_1k}),)
 
     return propose

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rungwise.core.candidate import Fitted
 from rungwise.core.dataset import Example
 from rungwise.core.types import Clock, Executor
 from rungwise.core.usecase import UseCase
 from rungwise.data import artefacts
-from rungwise.data.documents import Document
+from rungwise.data.documents import Documents
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
 from rungwise.ladder.embedding import Embeddings
@@ -24,8 +25,8 @@ class Materials:
 
     case: UseCase
     train: Sequence[Example]
-    documents: Sequence[Document]
-    recorded: Mapping[str, Sequence[tuple[Example, str]]]
+    documents: Documents
+    recordings: Mapping[str, Files]
     embeddings: Embeddings
     executor: Executor
 
@@ -68,23 +69,19 @@ def _batch(part: Fitted) -> str:
 async def _linear(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
     from rungwise.fit.linear import fit_linear
 
-    texts, references = _texts(given.train), [row.references for row in given.train]
-    cs = tuple(part.recipe["c"] for part in parts)
-    many = given.case.multi_label
-    fitted = await given.executor.run(
-        _call, fit_linear, (texts, references), {"cs": cs, "seed": parts[0].seed, "multi_label": many}
-    )
+    cs = [float(part.recipe["c"]) for part in parts]
+    fit = partial(fit_linear, cs=cs, seed=parts[0].seed, multi_label=given.case.multi_label)
+    fitted = await given.executor.run(fit, [row.text for row in given.train], _references(given))
     return [fitted[c] for c in cs]
 
 
 async def _head(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
     from rungwise.fit.head import fit_head
 
+    cs = [float(part.recipe["c"]) for part in parts]
     vectors = await given.embeddings.of_rows(parts[0].recipe["encoder"], given.train)
-    cs = tuple(part.recipe["c"] for part in parts)
-    references = [row.references for row in given.train]
-    settings = {"cs": cs, "seed": parts[0].seed, "multi_label": given.case.multi_label}
-    fitted = await given.executor.run(_call, fit_head, (vectors, references), settings)
+    fit = partial(fit_head, cs=cs, seed=parts[0].seed, multi_label=given.case.multi_label)
+    fitted = await given.executor.run(fit, vectors, _references(given))
     return [fitted[c] for c in cs]
 
 
@@ -92,30 +89,43 @@ async def _prototypes(given: Materials, parts: Sequence[Fitted]) -> Sequence[Fil
     from rungwise.fit.prototypes import fit_prototypes
 
     vectors = await given.embeddings.of_rows(parts[0].recipe["encoder"], given.train)
-    references = [row.references for row in given.train]
-    return [await given.executor.run(_call, fit_prototypes, (vectors, references), {}) for _ in parts]
+    return [await given.executor.run(fit_prototypes, vectors, _references(given)) for _ in parts]
 
 
 async def _neighbours(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
     from rungwise.fit.prototypes import fit_neighbours
 
     vectors = await given.embeddings.of_rows(parts[0].recipe["encoder"], given.train)
-    references = [row.references for row in given.train]
-    return [
-        await given.executor.run(
-            _call, fit_neighbours, (vectors, references), {"k": part.recipe["k"], "multi_label": given.case.multi_label}
-        )
-        for part in parts
-    ]
+    many = given.case.multi_label
+    fits = [partial(fit_neighbours, k=part.recipe["k"], multi_label=many) for part in parts]
+    return [await given.executor.run(fit, vectors, _references(given)) for fit in fits]
 
 
-def _call(function: Callable[..., object], arguments: tuple[object, ...], settings: Mapping[str, object]) -> object:
-    """A call with keywords, for executors that pass positions only."""
-    return function(*arguments, **settings)
+async def _shots(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.engines.lexical import build_index
+
+    files = (await given.executor.run(build_index, [row.text for row in given.train])).files()
+    return [files for _ in parts]
 
 
-def _texts(rows: Sequence[Example]) -> list[str]:
-    return [row.text for row in rows]
+async def _nearest_question(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.engines.passages import question_files
+
+    return [await given.executor.run(question_files, given.train) for _ in parts]
+
+
+async def _passages(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.engines.passages import passage_files
+
+    return [await given.executor.run(passage_files, given.documents.documents) for _ in parts]
+
+
+async def _recorded(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    return [given.recordings[part.inputs[0]] for part in parts]
+
+
+def _references(given: Materials) -> list[tuple[str, ...]]:
+    return [row.references for row in given.train]
 
 
 TECHNIQUES: Mapping[str, Callable[[Materials, Sequence[Fitted]], Awaitable[Sequence[Files]]]] = {
@@ -123,4 +133,8 @@ TECHNIQUES: Mapping[str, Callable[[Materials, Sequence[Fitted]], Awaitable[Seque
     "head": _head,
     "prototypes": _prototypes,
     "neighbours": _neighbours,
+    "shots": _shots,
+    "nearest-question": _nearest_question,
+    "passages": _passages,
+    "recorded": _recorded,
 }

@@ -21,7 +21,7 @@ def retrieval(ground: Ground) -> Rung:
     async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
         if seen or ground.documents is None:
             return ()
-        index = Fitted(technique="lexical", recipe={"chunk": "paragraph"}, inputs=(ground.documents,))
+        index = Fitted(technique="passages", inputs=(ground.documents,))
         prompt = parent.prompt or TASKS[ground.case.task].prompt
         return [asks(parent, ground, prompt=prompt, index=index, options={**parent.options, "passages": k}) for k in PASSAGES]
 

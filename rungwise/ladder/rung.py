@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -21,7 +21,7 @@ class Ground:
 
     `chars` is the mean length of a question with its passage, in characters;
     `encoder` the sentence encoder that this installation has; `documents` the digest
-    of the folder of documents, `recorded` that of an included system's answers.
+    of the folder of documents, `recorded` those of the included systems' answers.
     """
 
     case: UseCase
@@ -34,7 +34,7 @@ class Ground:
     documents: str | None = None
     endpoint: Endpoint | None = None
     included: Included | None = None
-    recorded: str = ""
+    recorded: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def start(self) -> Candidate:

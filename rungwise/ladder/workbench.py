@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from rungwise.core.candidate import Candidate
 from rungwise.core.content import Response
 from rungwise.core.dataset import DEV, SEALED, Example
+from rungwise.core.decision import Spend
+from rungwise.core.errors import StoreError
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.progress import Progress
-from rungwise.core.record import digest
-from rungwise.core.types import Clock, Responder, collect
+from rungwise.core.record import digest, short
+from rungwise.core.types import Clock, collect
 from rungwise.core.usecase import UseCase
 from rungwise.data import artefacts
 from rungwise.data.datasets import Splits
@@ -19,8 +21,11 @@ from rungwise.data.ledger import Nomination
 from rungwise.data.nouns import Nouns
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
+from rungwise.engines.budget import Budget
 from rungwise.evaluate.latency import latency
+from rungwise.inference.respond import Kit, build_responder
 from rungwise.inference.window import answer_stream
+from rungwise.ladder.embedding import Embeddings
 from rungwise.ladder.judge import Judge, Ruling
 from rungwise.ladder.making import Maker
 from rungwise.ladder.racing import Ask, race
@@ -45,24 +50,44 @@ class Workbench:
         judge: Judge,
         maker: Maker,
         scorer: Scorer,
-        respond: Callable[[Candidate], Responder],
-        respond_fresh: Callable[[Candidate], Responder],
+        embeddings: Embeddings,
+        kit: Kit,
+        budget: Budget,
         clock: Clock,
         say: Callable[[Progress], None],
     ) -> None:
         self.store, self.splits, self.judge, self.maker, self.scorer = store, splits, judge, maker, scorer
-        self.respond, self.respond_fresh, self.clock, self.say = respond, respond_fresh, clock, say
+        self.embeddings, self.kit, self.budget, self.clock, self.say = embeddings, kit, budget, clock, say
         self.case: UseCase = judge.case
         self._steps, self._nouns = Steps(store), Nouns(store)
+        self.only_stored = False
 
     async def measure(self, stair: Stair, candidates: Sequence[Candidate]) -> Sequence[Evaluation]:
         """Each candidate on dev. Paid or slow ones race: who can no longer be nominated is not asked further."""
         self.say(Progress(rung=stair.name, step="fit", total=len(candidates)))
-        await self.maker.make([part for candidate in candidates for part in candidate.parts])
-        if stair.kind.races and len(candidates) > 1:
-            return await race(candidates, self.splits.dev, self._asked_on_dev(stair), judge=self.judge)
+        if stair.kind.each != "local" or self._all_stored(candidates):
+            return await self._measure(stair, candidates)
+        # Calls reserve for themselves; the seconds of this machine are reserved here, by forecast, and settled by the clock.
+        reservation = await self.budget.reserve(stair.name, Spend(seconds=stair.forecast.seconds))
+        started = self.clock.tick()
+        try:
+            return await self._measure(stair, candidates)
+        finally:
+            await self.budget.settle(reservation, usd=0.0, calls=0, seconds=self.clock.tick() - started)
+
+    async def _measure(self, stair: Stair, candidates: Sequence[Candidate]) -> Sequence[Evaluation]:
+        if not self.only_stored:
+            await self.maker.make([part for candidate in candidates for part in candidate.parts])
         ask = self._asked_on_dev(stair)
+        if stair.kind.races and len(candidates) > 1:
+            return await race(candidates, self.splits.dev, ask, judge=self.judge)
         return [await ask(candidate, self.splits.dev) for candidate in candidates]
+
+    def _all_stored(self, candidates: Sequence[Candidate]) -> bool:
+        return all(self._steps.get(self._key(candidate, self.splits.dev)) is not None for candidate in candidates)
+
+    def _key(self, candidate: Candidate, rows: Sequence[Example]) -> str:
+        return digest(["evaluate", VERSION, candidate.id, [row.id for row in rows], self.scorer.id, self.case.machine_usd_per_hour])
 
     def _asked_on_dev(self, stair: Stair) -> Ask:
         async def ask(candidate: Candidate, rows: Sequence[Example]) -> Evaluation:
@@ -72,6 +97,7 @@ class Workbench:
 
     async def probe(self, stair: Stair, candidate: Candidate, evaluation: Evaluation) -> Evaluation:
         """The evaluation with latency, price and memory. Answers that are paid for keep the seconds of their dev calls."""
+        self._nouns.put(candidate, made_from=[(part.id, "part") for part in candidate.parts])
         key = digest(["probe", VERSION, candidate.but(threshold=None).id, evaluation.id])
         step = self._steps.get(key)
         if step is None:
@@ -89,7 +115,7 @@ class Workbench:
 
     async def _probe_seconds(self, candidate: Candidate) -> list[float]:
         """Seconds of single answers, one at a time, nothing remembered, after a warm-up."""
-        responder = self.respond_fresh(candidate)
+        responder = build_responder(candidate, self.kit, encode=self.kit.encoder)
         rows = self.splits.dev[:PROBE_ROWS]
         for row in rows[:WARM_UP]:
             await collect(responder(row.request))
@@ -116,14 +142,17 @@ class Workbench:
         self, candidate: Candidate, rows: Sequence[Example], *, split: str, rung: str, complete: bool
     ) -> Evaluation:
         """The stored evaluation, or a new one that is committed before it is used."""
-        key = digest(["evaluate", VERSION, candidate.id, [row.id for row in rows], self.scorer.id, self.case.machine_usd_per_hour])
+        key = self._key(candidate, rows)
         step = self._steps.get(key)
         if step is not None:
             return self._nouns.get(Evaluation, step.output)
+        if self.only_stored:
+            raise StoreError(f"the {split} scores of candidate {short(candidate.id)} are not stored. Run the climb again")
+        responder = build_responder(candidate, self.kit, encode=self.embeddings.remembering)
         started = self.clock.tick()
         responses: list[Response] = []
         seconds: list[float] = []
-        async for _, response, took_s in answer_stream(self.respond(candidate), (row.request for row in rows), window=WINDOW):
+        async for _, response, took_s in answer_stream(responder, (row.request for row in rows), window=WINDOW):
             responses.append(response)
             seconds.append(took_s)
             if len(responses) % WINDOW == 0:
@@ -133,10 +162,14 @@ class Workbench:
         evaluation = self.scorer.score(
             candidate, rows, responses, seconds=seconds, wall_s=wall_s, fit_s=fit_s, split=split, complete=complete
         )
-        made_from = [(candidate.id, "candidate"), (self.splits.dataset, "dataset")]
-        self._nouns.put(candidate, made_from=[(part.id, "part") for part in candidate.parts])
-        for part in candidate.parts:
-            self._nouns.put(part, made_from=[(one, "input") for one in part.inputs])
-        self._nouns.put(evaluation, made_from=made_from)
+        self._keep(candidate, evaluation)
         self._steps.put(key, "evaluate", evaluation.id, seconds=wall_s)
         return evaluation
+
+    def _keep(self, candidate: Candidate, evaluation: Evaluation) -> None:
+        """The evaluation with its lineage: the candidate, its parts, and the rows that they were made from."""
+        for part in candidate.parts:
+            inputs = [(one, "input") for one in part.inputs]
+            self._nouns.put(part, made_from=[*inputs, (self.splits.dataset, "dataset")])
+        self._nouns.put(candidate, made_from=[(part.id, "part") for part in candidate.parts])
+        self._nouns.put(evaluation, made_from=[(candidate.id, "candidate"), (self.splits.dataset, "dataset")])

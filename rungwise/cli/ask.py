@@ -1,0 +1,64 @@
+"""`rungwise ask`: one question, or a whole file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rungwise.cli.options import as_json, print_json, say, warn
+from rungwise.core.errors import UsageError
+
+
+@click.command()
+@click.argument("directory", metavar="PROJECT")
+@click.argument("text", required=False)
+@click.option("--passage", default=None, help="The passage that the question is about.")
+@click.option("--input", "source", default=None, metavar="FILE.jsonl", help="Answer every row of a file.")
+@click.option("--output", "target", default=None, metavar="FILE.jsonl", help="Where the answers go.")
+@as_json
+def ask(directory: str, text: str | None, passage: str | None, source: str | None, target: str | None, as_json: bool) -> int:
+    """Ask the chosen candidate of PROJECT.
+
+    In batch, rows keep their fields and gain answer, confidence, candidate and
+    seconds; a run that was killed goes on where it was.
+    """
+    from rungwise.project import Project
+
+    project = Project(directory)
+    if source is not None:
+        return _ask_file(project, source, target, as_json=as_json)
+    if text is None:
+        raise UsageError(f'what is the question? Type: rungwise ask {directory} "..." or give --input and --output')
+    asked = project.ask(text, passage=passage)
+    if as_json:
+        print_json(
+            {
+                "answer": asked.answer,
+                "confidence": asked.confidence,
+                "candidate": asked.candidate,
+                "seconds": round(asked.seconds, 6),
+            }
+        )
+        return 0
+    sure = f"  ({asked.confidence:.0%} sure)" if asked.confidence is not None else ""
+    say(f"{asked.answer or '(no answer: not sure enough)'}{sure}")
+    return 0
+
+
+def _ask_file(project: object, source: str, target: str | None, *, as_json: bool) -> int:
+    from rungwise.project import Project
+
+    assert isinstance(project, Project)
+    if target is None:
+        raise UsageError(f"where should the answers go? Add: --output {Path(source).stem}-answered.jsonl")
+    if not Path(source).is_file():
+        raise UsageError(f"there is no file {source}")
+    counts = project.ask_file(Path(source), Path(target))
+    if as_json:
+        print_json({"output": target, "rows": counts.rows, "answered": counts.answered, "failed": counts.failed})
+    else:
+        say(f"{counts.answered:,} answers in {target}")
+    if counts.failed:
+        warn(f"{counts.failed:,} rows could not be read: each says why in its 'error' field")
+    return 1 if counts.failed else 0

@@ -1,0 +1,164 @@
+"""The options that describe a use case on the command line, and how they change a project's rungwise.yaml."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rungwise.core.errors import UsageError
+from rungwise.core.tasks import TASKS
+from rungwise.core.usecase import Endpoint, Groups, Included, Limits, UseCase
+from rungwise.data.spec import FILE
+from rungwise.project import Project
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_COLUMNS = {
+    "text": "Column with the text or question.",
+    "label": "Column with the label or answer.",
+    "group": "Column whose rows must stay together (customer, conversation, document).",
+    "split": "Column with train, dev or test.",
+    "passage": "Column with the passage that comes with a question.",
+    "key": "Column with the row's id.",
+}
+_LIMITS = {
+    "max_p95": ("p95_s", float, "Limit on the p95 latency, in seconds."),
+    "max_price": ("usd_per_1k", float, "Limit on the price, in USD per 1,000 answers."),
+    "max_memory": ("memory_mb", float, "Limit on memory, in MB."),
+    "budget_usd": ("budget_usd", float, "Hard cap on money paid to model providers, in USD."),
+    "budget_seconds": ("budget_s", float, "Hard cap on seconds of work."),
+    "budget_calls": ("budget_calls", int, "Hard cap on calls to models."),
+}
+
+
+def describes_use_case(command: F) -> F:
+    """Add every option that describes a use case."""
+    for name, (_, kind, text) in reversed(_LIMITS.items()):
+        command = click.option(f"--{name.replace('_', '-')}", name, type=kind, default=None, help=text)(command)
+    for name, text in reversed(_COLUMNS.items()):
+        command = click.option(f"--{name}", default=None, metavar="COLUMN", help=text)(command)
+    for option in (
+        click.option("--task", type=click.Choice(sorted(TASKS)), default=None, help="Default: classify."),
+        click.option("--multi-label", is_flag=True, default=None, help="A row may carry several labels."),
+        click.option("--out-of-scope", default=None, metavar="LABEL", help="The label that means 'none of ours'."),
+        click.option("--documents", default=None, metavar="FOLDER", help="Folder of documents that questions are answered from."),
+        click.option("--descriptions", default=None, metavar="FILE", help="YAML file: label to one-sentence description."),
+        click.option("--groups", default=None, metavar="FIELD>=FLOOR", help="Quality floor for every value of a column."),
+        click.option("--include", multiple=True, metavar="FILE", help="Recorded predictions of a system that you have."),
+        click.option("--include-price", type=float, default=0.0, help="Its price, in USD per 1,000 answers."),
+        click.option("--endpoint", multiple=True, metavar="URL#MODEL", help="A model behind an OpenAI-compatible address."),
+        click.option("--key-env", default=None, metavar="NAME", help="Environment variable with the endpoint's key."),
+        click.option("--offline", is_flag=True, default=None, help="No candidate may leave this machine."),
+        click.option("--volume", type=int, default=None, help="Answers over which development cost is spread."),
+        click.option("--alpha", type=float, default=None, help="Bound on wrong accepts over all climbs for ever (0.05)."),
+        click.option("--seed", type=int, default=None, help="Seed of everything that draws."),
+    ):
+        command = option(command)
+    return command
+
+
+def open_project(directory: Path, source: Path | None, options: dict[str, Any]) -> Project:
+    """The project, made if a data file is given and there is none yet, with the options written to its rungwise.yaml."""
+    if not (directory / FILE).exists():
+        if source is None:
+            raise UsageError(f"{directory} holds no project. Type: rungwise init {directory} --task classify --from DATA.csv")
+        project = Project.create(directory, task=options["task"] or "classify", source=source)
+    else:
+        project = Project(directory)
+        if source is not None and (directory / project.case.data).resolve() != source.resolve():
+            raise UsageError(
+                f"{directory} is a project on {project.case.data}, not on {source}. "
+                f"Choose another folder with --project, or climb it with: rungwise climb {directory}"
+            )
+    changed = _changed(project.case, directory, options)
+    if changed != project.case:
+        project.configure(**{field.name: getattr(changed, field.name) for field in dataclasses.fields(changed)})
+    return project
+
+
+def _changed(case: UseCase, directory: Path, options: dict[str, Any]) -> UseCase:
+    """The use case with whatever was given on the command line."""
+    plain = {
+        "task": options["task"],
+        "multi_label": options["multi_label"],
+        "out_of_scope": options["out_of_scope"],
+        "forecast_volume": options["volume"],
+        "alpha": options["alpha"],
+        "seed": options["seed"],
+        "documents": _relative(options["documents"], directory),
+        "descriptions": _descriptions(options["descriptions"]),
+        "groups": _groups(options["groups"]),
+    }
+    changes: dict[str, Any] = {name: value for name, value in plain.items() if value is not None}
+    columns = {name: options[name] for name in _COLUMNS if options[name] is not None}
+    limits = {field: options[name] for name, (field, _, _) in _LIMITS.items() if options[name] is not None}
+    if options["offline"]:
+        limits["offline"] = True
+    changes["columns"] = dataclasses.replace(case.columns, **columns) if columns else case.columns
+    changes["limits"] = _limits(case.limits, limits)
+    if options["include"]:
+        changes["include"] = tuple(_included(path, directory, options["include_price"]) for path in options["include"])
+    if options["endpoint"]:
+        changes["endpoints"] = tuple(_endpoint(text, options["key_env"]) for text in options["endpoint"])
+    return dataclasses.replace(case, **changes)
+
+
+def _limits(old: Limits, changes: dict[str, Any]) -> Limits:
+    new = dataclasses.replace(old, **changes)
+    for name in ("budget_s", "budget_calls", "budget_usd", "p95_s", "usd_per_1k", "memory_mb"):
+        value = getattr(new, name)
+        if value is not None and value < 0:
+            raise UsageError(f"{name} cannot be negative")
+    if new.budget_s == 0:
+        raise UsageError("a budget of 0 seconds leaves nothing that can run. Give --budget-seconds at least 60, or leave it out")
+    return new
+
+
+def _relative(path: str | None, directory: Path) -> str | None:
+    return os.path.relpath(Path(path).resolve(), directory.resolve()) if path else None
+
+
+def _descriptions(path: str | None) -> dict[str, str] | None:
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot read the label descriptions in {path}: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} must map each label to one sentence")
+    return {str(label): str(text) for label, text in found.items()}
+
+
+def _groups(text: str | None) -> Groups | None:
+    if text is None:
+        return None
+    field, sign, floor = text.partition(">=")
+    try:
+        return Groups(field=field.strip(), floor=float(floor)) if sign else None or _bad_groups(text)
+    except ValueError:
+        return _bad_groups(text)
+
+
+def _bad_groups(text: str) -> Groups:
+    raise UsageError(f"cannot read the groups '{text}'. Write them as channel>=0.8")
+
+
+def _included(path: str, directory: Path, price: float) -> Included:
+    if not Path(path).exists():
+        raise UsageError(f"there is no file of predictions {path}")
+    return Included(path=_relative(path, directory) or path, name=Path(path).name.split(".")[0], usd_per_1k=price)
+
+
+def _endpoint(text: str, key_env: str | None) -> Endpoint:
+    url, sign, model = text.partition("#")
+    if not sign or not url.startswith(("http://", "https://")):
+        raise UsageError(f"cannot read the endpoint '{text}'. Write it as http://127.0.0.1:8000/v1#model-name")
+    return Endpoint(name=model.rsplit("/", 1)[-1], base_url=url, model=model, key_env=key_env)

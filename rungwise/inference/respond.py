@@ -1,0 +1,139 @@
+"""From a Candidate to a Responder: finds who can answer, and wraps it as the recipe says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from rungwise.core.candidate import Candidate
+from rungwise.core.content import Passage, Shot
+from rungwise.core.dataset import Example
+from rungwise.core.errors import UnknownName
+from rungwise.core.types import Clock, Responder
+from rungwise.core.usecase import Endpoint, UseCase
+from rungwise.data import artefacts
+from rungwise.data.calls import CallCache
+from rungwise.data.documents import Documents
+from rungwise.data.store import Store
+from rungwise.engines.budget import Budget
+from rungwise.engines.endpoint import LanguageModel
+from rungwise.inference.wrappers import ChooseShots, Search, recorded, with_retrieval, with_shots, with_threshold
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Encode = Callable[[Sequence[str]], "NDArray[np.float32]"]
+
+EXTRACTIVE = ("nearest-question", "lead", "best-sentence")
+
+
+@dataclass
+class Kit:
+    """What responders are built from: the project's store, its data, and how calls are made. Close it when done."""
+
+    case: UseCase
+    store: Store
+    clock: Clock
+    rng: Random
+    train: Sequence[Example] = ()
+    documents: Documents = field(default_factory=Documents)
+    cache: CallCache | None = None
+    budget: Budget | None = None
+    _models: dict[str, LanguageModel] = field(default_factory=dict)
+    _encoders: dict[str, Encode] = field(default_factory=dict)
+
+    def load(self, id: str) -> Mapping[str, bytes]:
+        """The files of a fitted part, checked against their digests."""
+        return artefacts.load(self.store, id)
+
+    def encoder(self, name: str) -> Encode:
+        """The encode function of a sentence encoder; its weights are loaded at the first call."""
+        if name not in self._encoders:
+            from rungwise.engines.encoder import load_encoder
+
+            self._encoders[name] = load_encoder(name)
+        return self._encoders[name]
+
+    def endpoint(self, candidate: Candidate) -> Endpoint | None:
+        """The configured endpoint that a candidate asks, or None when it answers by itself."""
+        return next((one for one in self.case.endpoints if candidate.model == f"{one.name}/{one.model}"), None)
+
+    def model(self, endpoint: Endpoint) -> LanguageModel:
+        """The one client of an endpoint: its limit of concurrent calls is shared by all candidates."""
+        if endpoint.name not in self._models:
+            self._models[endpoint.name] = LanguageModel(
+                endpoint, clock=self.clock, rng=self.rng, cache=self.cache, budget=self.budget
+            )
+        return self._models[endpoint.name]
+
+    async def aclose(self) -> None:
+        """Close the connections to endpoints."""
+        for model in self._models.values():
+            await model.aclose()
+
+
+def build_responder(candidate: Candidate, kit: Kit, *, encode: Callable[[str], Encode]) -> Responder:
+    """Whoever answers for this candidate, with its threshold. Raises UnknownName for an endpoint that is not configured."""
+    responder = _answering(candidate, kit, encode)
+    return with_threshold(responder, candidate.threshold) if candidate.threshold is not None else responder
+
+
+def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> Responder:
+    endpoint = kit.endpoint(candidate)
+    if endpoint is not None:
+        return _asking(candidate, endpoint, kit)
+    if candidate.model == "recorded":
+        assert candidate.index is not None
+        return recorded(kit.load(candidate.index.id))
+    if candidate.model in EXTRACTIVE:
+        from rungwise.inference.extract import answer_responder
+
+        return answer_responder(candidate, kit.load)
+    if "/" in candidate.model:
+        raise UnknownName(
+            "endpoint", candidate.model.split("/")[0], [one.name for one in kit.case.endpoints], where="rungwise.yaml"
+        )
+    from rungwise.inference.local import local_responder
+
+    return local_responder(candidate, kit.load, encode(candidate.encoder or ""))
+
+
+def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit) -> Responder:
+    """A language model, with retrieval or chosen shots around it where the recipe has them."""
+    from rungwise.inference.language_model import language_model_responder
+
+    responder = language_model_responder(candidate, kit.model(endpoint))
+    if candidate.index is None:
+        return responder
+    if candidate.index.technique == "shots":
+        return with_shots(responder, _shot_chooser(candidate, kit), count=int(candidate.options["shots"]))
+    return with_retrieval(responder, _passage_search(candidate, kit), k=int(candidate.options["passages"]))
+
+
+def _shot_chooser(candidate: Candidate, kit: Kit) -> ChooseShots:
+    """Training examples whose words are most like the question's."""
+    from rungwise.engines.lexical import load_index
+
+    assert candidate.index is not None
+    index = load_index(kit.load(candidate.index.id))
+    shots = [Shot(row.text, "\n".join(row.references), row.passage) for row in kit.train]
+
+    async def choose(text: str, count: int) -> Sequence[Shot]:
+        return [shots[place] for place, _ in index.search(text, count)]
+
+    return choose
+
+
+def _passage_search(candidate: Candidate, kit: Kit) -> Search:
+    from rungwise.engines.passages import load_passages
+
+    assert candidate.index is not None
+    passages = load_passages(kit.load(candidate.index.id))
+
+    async def search(text: str, k: int) -> Sequence[Passage]:
+        return passages.search(text, k)
+
+    return search

