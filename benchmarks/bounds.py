@@ -88,7 +88,7 @@ def means(kind: str, n: int, rate: float, level: float, draws: int, rng: np.rand
     """
     draw = draw_scores if kind == "scores" else draw_groups
     values = draw(rng, n, rate, draws)
-    few = min(draws, 20)
+    few = min(draws, 12)
     found = [bound_units(as_units(values[:, column]), level_low=level, level_high=level) for column in range(few)]
     for side, sample, truth in (("low", values, rate), ("high", 1 - values, 1 - rate)):
         wrong = betting.rejects_at_most(sample, betting.bets(sample, level), np.full(draws, truth), level)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from rungwise.evaluate.answers import FloatArray
-from rungwise.evaluate.betting import MOST_OF_THE_PURSE, first_kept, rejects_at_most, variances_before
+from rungwise.evaluate.betting import first_kept, rejects_at_most, variances_before, winnings
 
 PATH_GRID = 401  # differences to 0.005
 
@@ -17,7 +17,7 @@ def paired_lead(differences: FloatArray, *, level: float = 0.05) -> tuple[float,
 
     Both hold with a chance of at least 1 - `level` whenever one stops looking. The
     stakes are those that keep their strength at any sample size: Waudby-Smith and
-    Ramdas 2024, arXiv 2010.09686, eq. 26. (-1, 1) without differences.
+    Ramdas 2024, arXiv 2010.09686. (-1, 1) without differences.
     """
     if not len(differences):
         return -1.0, 1.0
@@ -45,8 +45,7 @@ def _path(differences: FloatArray, level: float) -> FloatArray:
     values = ((1 + differences) / 2)[:, None]
     stakes = stakes_for_ever(values[:, 0], level)[:, None]
     means = np.linspace(0.0, 1.0, PATH_GRID)
-    stakes = np.minimum(stakes, MOST_OF_THE_PURSE / np.maximum(means, 1e-12))
-    best = np.maximum.accumulate(np.cumsum(np.log1p(stakes * (values - means)), axis=0), axis=0)
+    best = np.maximum.accumulate(np.cumsum(winnings(values, stakes, means), axis=0), axis=0)
     kept = best < math.log(1 / level)
     first = np.where(kept.any(axis=1), kept.argmax(axis=1), PATH_GRID)
     return np.asarray(2 * means[np.maximum(first - 1, 0)] - 1, dtype=np.float64)

@@ -12,6 +12,7 @@ from rungwise.core.content import Response, Scores
 from rungwise.core.dataset import Example
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.tasks import TASKS
+from rungwise.core.usecase import Target
 from rungwise.evaluate import catalogue
 from rungwise.evaluate.answers import Answers, unit_codes, unit_means
 from rungwise.evaluate.metric import (
@@ -63,6 +64,12 @@ def test_a_positive_label_stands_after_an_at_sign() -> None:
     assert (found.name, found.positive) == ("binary_f1@spam", "spam")
     with pytest.raises(UsageError, match="accuracy has no positive label"):
         metric("accuracy@spam")
+
+
+@pytest.mark.parametrize("name", [*metric_names(), "binary_f1@spam", "binary_recall@Not Spam"])
+def test_a_target_can_be_written_for_every_metric_name(name: str) -> None:
+    assert Target.parse(f"{name}=0.9").metric == name
+    assert Target.parse(f"{name}=0.9@coverage=0.8") == Target(metric=name, value=0.9, coverage=0.8)
 
 
 def test_in_scope_metrics_leave_out_the_rows_of_the_out_of_scope_label() -> None:
