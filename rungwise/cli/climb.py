@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rungwise.cli.options import as_json, print_json, project_directory, warn
 from rungwise.cli.setting_up import describes_use_case, open_project
+
+if TYPE_CHECKING:
+    from rungwise.project import Climbed
 
 
 @click.command()
@@ -60,12 +63,11 @@ def _progress(silent: bool) -> Any:
     return progress_view(Console(stderr=True), silent=silent)
 
 
-def _show(climbed: Any, directory: str) -> None:
+def _show(climbed: Climbed, directory: str) -> None:
     from rich.console import Console
 
-    from rungwise.cli.ladder_view import LadderTable
+    from rungwise.cli.ladder_view import print_ladder
 
     for warning in climbed.warnings:
         warn(f"note: {warning}")
-    console = Console()
-    console.print(LadderTable(decision=climbed.decision, project=directory, report=str(climbed.report)))
+    print_ladder(Console(), climbed.decision, project=directory, report=str(climbed.report))

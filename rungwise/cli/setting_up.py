@@ -134,6 +134,8 @@ def _descriptions(path: str | None) -> dict[str, str] | None:
         raise UsageError(f"cannot read the label descriptions in {path}: {error}") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path} must map each label to one sentence")
+    if len(found) == 1 and isinstance(next(iter(found.values())), dict):
+        found = next(iter(found.values()))  # one heading above the labels
     return {str(label): str(text) for label, text in found.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class CallCache:
         self._store, self._commits = store, commits
         self._memory_calls = memory_calls
         self._memory: dict[str, Call] = {}
-        self._asked: dict[str, asyncio.Future[Call | None]] = {}
+        self._asked: dict[str, list[asyncio.Future[Call | None]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._insert = insert(calls).on_conflict_do_nothing()
 
@@ -49,10 +50,9 @@ class CallCache:
             self._loop, self._asked = loop, {}
         if not self._asked:
             loop.call_soon(self._answer_asked)
-        found = self._asked.get(key)
-        if found is None:
-            found = self._asked[key] = loop.create_future()
-        return await asyncio.shield(found)
+        found: asyncio.Future[Call | None] = loop.create_future()
+        self._asked.setdefault(key, []).append(found)
+        return await found
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Call]:
         """The stored calls among these keys; they are kept in memory, so that `get` finds them there."""
@@ -82,13 +82,14 @@ class CallCache:
         try:
             found = self.get_many(asked)
         except Exception as error:  # noqa: BLE001 - boundary: every task that waits for a key must get the error
-            for future in asked.values():
+            for future in itertools.chain.from_iterable(asked.values()):
                 if not future.done():
                     future.set_exception(error)
             return
-        for key, future in asked.items():
-            if not future.done():
-                future.set_result(found.get(key))
+        for key, futures in asked.items():
+            for future in futures:
+                if not future.done():
+                    future.set_result(found.get(key))
 
     def _read(self, keys: list[str]) -> dict[str, Call]:
         from sqlalchemy import select

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,18 +48,39 @@ class Prompt:
         return ("labels" if self.many else "label") if self.labels else "answer"
 
 
-def messages(prompt: Prompt, text: str, *, passages: Sequence[Passage] = (), shots: Sequence[Shot] = ()) -> list[Message]:
-    """The messages of one question: instructions, solved examples as turns, then passages and the question."""
+Render = Callable[[str, Sequence[Passage], Sequence[Shot]], list[Message]]
+
+
+def renderer(prompt: Prompt) -> Render:
+    """A function of question, passages and further shots that gives the messages.
+
+    They are instructions, solved examples as turns, then passages and the question.
+    What is the same for all questions is rendered once.
+    """
     instructions, pattern = _split(prompt.template)
-    system = _fill(instructions, prompt, text="", passages="").strip()
-    extra = _extra_instructions(prompt)
-    system = "\n\n".join(part for part in (system, *extra) if part)
-    turns: list[Message] = [{"role": "system", "content": system}] if system else []
-    for shot in (*prompt.shots, *shots):
+    told = _fill(instructions, prompt, text="", passages="").strip()
+    system = "\n\n".join(part for part in (told, *_extra_instructions(prompt)) if part)
+    head: list[Message] = [{"role": "system", "content": system}] if system else []
+    head += _turns(pattern, prompt, prompt.shots)
+
+    def render(text: str, passages: Sequence[Passage], shots: Sequence[Shot]) -> list[Message]:
+        question = _question(pattern, prompt, text, passages)
+        return [*head, *_turns(pattern, prompt, shots), {"role": "user", "content": question}]
+
+    return render
+
+
+def messages(prompt: Prompt, text: str, *, passages: Sequence[Passage] = (), shots: Sequence[Shot] = ()) -> list[Message]:
+    """The messages of one question. See `renderer`."""
+    return renderer(prompt)(text, passages, shots)
+
+
+def _turns(pattern: str, prompt: Prompt, shots: Sequence[Shot]) -> list[Message]:
+    turns: list[Message] = []
+    for shot in shots:
         quoted = (Passage(shot.passage),) if shot.passage is not None else ()
         turns.append({"role": "user", "content": _question(pattern, prompt, shot.text, quoted)})
         turns.append({"role": "assistant", "content": _solved(prompt, shot.answer)})
-    turns.append({"role": "user", "content": _question(pattern, prompt, text, passages)})
     return turns
 
 

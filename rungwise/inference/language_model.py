@@ -13,7 +13,7 @@ from rungwise.core.types import Responder
 from rungwise.engines.answers import label_scores, parse
 from rungwise.engines.dialect import Options
 from rungwise.engines.endpoint import LanguageModel
-from rungwise.engines.prompts import Message, Prompt, answer_schema, messages
+from rungwise.engines.prompts import Message, Prompt, answer_schema, renderer
 
 # The alternatives a token that are asked for: hosts allow 5 to 20.
 LIKELY = 5
@@ -36,8 +36,10 @@ def language_model_responder(
     prompt = prompt_of(candidate, descriptions=descriptions, multi_label=multi_label)
     options = options_of(candidate, prompt, likely=LIKELY if model.endpoint.logprobs else 0)
 
+    render = renderer(prompt)
+
     async def answer(request: Request) -> AsyncIterator[Chunk]:
-        turns = messages(prompt, request.text, passages=request.passages, shots=request.shots)
+        turns = render(request.text, request.passages, request.shots)
         written = await _read(model, turns, options)
         yield _answered(prompt, *written)
 

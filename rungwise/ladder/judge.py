@@ -154,11 +154,11 @@ class Judge:
             met, missed = False, missed or (ruling.coverage_high or 1.0) < coverage
             why = f"coverage is only shown to be at least {ruling.coverage_low or 0.0:.4f}, and {coverage:g} is wanted"
         elif met:
-            why = f"shown on {ruling.n} sealed rows: {word} is at least {ruling.low:.4f}"
+            why = f"shown on {ruling.n} sealed rows: {word} is at least {_down(ruling.low)}"
         elif missed:
-            why = f"shown on {ruling.n} sealed rows: {word} is at most {ruling.high:.4f}"
+            why = f"shown on {ruling.n} sealed rows: {word} is at most {_up(ruling.high)}"
         else:
-            why = f"{ruling.n} sealed rows leave it open: {word} is somewhere between {ruling.low:.4f} and {ruling.high:.4f}"
+            why = f"opened, and {ruling.n} sealed rows leave it open whether {word} reaches {value:g}"
         bad = groups_ruling(self.case.groups, ruling.groups)
         if met and bad:
             met, why = False, bad
@@ -248,3 +248,12 @@ class Judge:
                 groups=self._groups(rows, answers),
             )
         )
+
+
+def _down(bound: float) -> str:
+    """A lower bound in words: rounded so that it never claims more."""
+    return f"{math.floor(bound * 1e4) / 1e4:.4f}"
+
+
+def _up(bound: float) -> str:
+    return f"{math.ceil(bound * 1e4) / 1e4:.4f}"

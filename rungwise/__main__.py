@@ -1,5 +1,0 @@
-"""`python -m rungwise` is the command line."""
-
-from rungwise.cli import main
-
-main()
