@@ -115,26 +115,27 @@ def _exact(contents: Sequence[tuple[str, str]], sealed: Sequence[int], others: S
 def _near(
     contents: Sequence[tuple[str, str]], sealed: Sequence[int], others: Sequence[int], threshold: float
 ) -> dict[int, tuple[int, float]]:
-    """Sealed rows with a near copy elsewhere: the most similar one and its similarity."""
-    numbers: dict[str, int] = {}
-    sealed_by, others_by = _by_text(contents, sealed, numbers), _by_text(contents, others, numbers)
+    """Sealed rows with a near copy elsewhere: the most similar one that was found, and its similarity."""
+    numbers: dict[tuple[str, str], int] = {}
+    left, right = _by_content(contents, sealed, numbers), _by_content(contents, others, numbers)
+    passages: dict[str, int] = {}
+    kinds = [passages.setdefault(passage, len(passages)) for _, passage in numbers]
+    texts = [text for text, _ in numbers]
     best: dict[int, tuple[int, float]] = {}
-    for a, b, value in near_pairs(list(numbers), list(sealed_by), list(others_by), threshold=threshold):
-        first: dict[str, int] = {}
-        for j in others_by[b]:
-            first.setdefault(contents[j][1], j)
-        for i in sealed_by[a]:
-            j = first.get(contents[i][1], -1)
-            if j >= 0 and value > best.get(i, (0, 0.0))[1]:
-                best[i] = (j, value)
+    for a, b, value in near_pairs(texts, list(left), list(right), threshold=threshold, kinds=kinds, once=True):
+        for i in left[a]:
+            if value > best.get(i, (0, 0.0))[1]:
+                best[i] = (right[b][0], value)
     return dict(sorted(best.items()))
 
 
-def _by_text(contents: Sequence[tuple[str, str]], rows: Sequence[int], numbers: dict[str, int]) -> Mapping[int, list[int]]:
-    """Rows by the number of their text; new texts are numbered on."""
+def _by_content(
+    contents: Sequence[tuple[str, str]], rows: Sequence[int], numbers: dict[tuple[str, str], int]
+) -> Mapping[int, list[int]]:
+    """Rows by the number of their content; new contents are numbered on."""
     found: dict[int, list[int]] = defaultdict(list)
     for i in rows:
-        found[numbers.setdefault(contents[i][0], len(numbers))].append(i)
+        found[numbers.setdefault(contents[i], len(numbers))].append(i)
     return found
 
 

@@ -23,6 +23,7 @@ _LEAST_SAMPLE = 8  # at most one shingle in 8 is kept, so that a long text keeps
 _ROLLED_AT_ONCE = 4_000_000
 _PARTNERS = 500  # how many texts one shingle may lead to; keeps thousands of copies of one template from taking quadratic time
 _PAIRS_AT_ONCE = 200_000
+_SKETCH_WORDS = 16
 
 
 def normalise(text: str) -> str:
@@ -54,7 +55,13 @@ class ShingleSets:
 
 
 def near_pairs(
-    texts: Sequence[str], left: Sequence[int], right: Sequence[int], *, threshold: float
+    texts: Sequence[str],
+    left: Sequence[int],
+    right: Sequence[int],
+    *,
+    threshold: float,
+    kinds: Sequence[int] | None = None,
+    once: bool = False,
 ) -> list[tuple[int, int, float]]:
     """Pairs (i in `left`, j in `right`) of texts whose Jaccard similarity of character 5-grams reaches `threshold`, ascending.
 
@@ -62,9 +69,12 @@ def near_pairs(
     rarest shingles of each (Bayardo, Ma and Srikant, WWW 2007, section 3). Two limits bound the time. A shingle leads to
     at most 500 texts of `right`, so of a bigger family some pairs go unnamed. Where texts of more than
     512 characters add up to more than 4 million, they are compared by one shingle in up to 8, chosen by hash (Broder 1997).
+    With `kinds` (n,), only texts of one kind are compared. With `once`, a text of `left` is done when it has a pair: whether it has
+    one stays exact, which ones are given does not.
     """
     import numpy as np
 
+    kind = np.zeros(len(texts), np.int64) if kinds is None else np.asarray(kinds, np.int64)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     long = lengths > threshold * _LONG  # the classes overlap, so that no pair at the threshold falls between them
     sample = min(_LEAST_SAMPLE, math.ceil(lengths[long].sum() / _LONG_SHINGLES))
@@ -75,7 +85,7 @@ def near_pairs(
         others = np.asarray([j for j in right if members[j]], np.int64)
         if len(ones) and len(others):
             sets = shingle([text if own else "" for text, own in zip(texts, members.tolist(), strict=True)], sample=share)
-            found.update(_similar(sets, ones, others, threshold))
+            found.update(_similar(sets, ones, others, kind, threshold=threshold, once=once))
     return sorted((i, j, value) for (i, j), value in found.items())
 
 
@@ -120,20 +130,104 @@ def _rolled(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]
 
 
 def _similar(
-    sets: ShingleSets, left: NDArray[np.int64], right: NDArray[np.int64], threshold: float
+    sets: ShingleSets, left: NDArray[np.int64], right: NDArray[np.int64], kinds: NDArray[np.int64], *, threshold: float, once: bool
 ) -> dict[tuple[int, int], float]:
+    """The pairs at the threshold; with `once`, the heads of a text are tried from the rarest on until one leads to a pair."""
     import numpy as np
 
-    sizes = sets.sizes
+    sizes, sketches = sets.sizes, _parities(sets)
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    places = np.arange(len(sets.ids)) - sets.starts[rows]
+    heads = places < (sizes - np.ceil(threshold * sizes - 1e-9).astype(np.int64) + 1)[rows]
+    ours, theirs = _of(left, rows) & heads, _of(right, rows) & heads
+    keys = sets.ids * (kinds.max(initial=0) + 1) + kinds[rows]
+    known = _Postings(keys[theirs], rows[theirs])
+    done = np.zeros(len(sizes), np.bool_)
     found: dict[tuple[int, int], float] = {}
-    for i, j in _candidates(sets, _rarest(sets, threshold), left, right):
-        close = np.minimum(sizes[i], sizes[j]) >= threshold * np.maximum(sizes[i], sizes[j])
-        i, j = i[close], j[close]
-        shared = _shared(sets, i, j)
-        values = shared / (sizes[i] + sizes[j] - shared)
-        kept = values >= threshold - 1e-12
-        found.update(zip(zip(i[kept].tolist(), j[kept].tolist(), strict=True), values[kept].tolist(), strict=True))
+    last = int(places[ours].max(initial=0)) + 1
+    for low, high in _rounds(last) if once else [(0, last)]:
+        tried = ours & (places >= low) & (places < high) & ~done[rows]
+        for i, j in known.pairs(rows[tried], keys[tried]):
+            total = sizes[i] + sizes[j]
+            # |A xor B| <= (1 - t) / (1 + t) * (|A| + |B|) at Jaccard t, and the parities differ in at most as many bits.
+            differing = np.bitwise_count(sketches[i] ^ sketches[j]).sum(axis=1, dtype=np.int64)
+            close = differing <= (1 - threshold) / (1 + threshold) * total + 1e-9
+            close &= np.minimum(sizes[i], sizes[j]) >= threshold * np.maximum(sizes[i], sizes[j]) - 1e-9
+            i, j, total = i[close], j[close], total[close]
+            shared = _shared(sets, i, j)
+            values = shared / (total - shared)
+            kept = values >= threshold - 1e-12
+            done[i[kept]] = True
+            found.update(zip(zip(i[kept].tolist(), j[kept].tolist(), strict=True), values[kept].tolist(), strict=True))
     return found
+
+
+def _rounds(last: int) -> Iterator[tuple[int, int]]:
+    """[0, 1), [1, 2), [2, 4), [4, 8) ... up to `last`."""
+    low, high = 0, 1
+    while low < last:
+        yield low, high
+        low, high = high, 2 * high
+
+
+def _of(members: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which entries belong to one of the texts."""
+    import numpy as np
+
+    wanted = np.zeros(int(rows.max(initial=0)) + 1, np.bool_)
+    wanted[members[members < len(wanted)]] = True
+    return wanted[rows]
+
+
+def _parities(sets: ShingleSets) -> NDArray[np.uint64]:
+    """(n, 16): 1,024 bits for each text; a bit tells whether an odd number of its shingles falls on it.
+
+    Source of the filter: Sandes, Teodoro and Melo, "Bitmap filter", Information Systems 88 (2020).
+    """
+    import numpy as np
+
+    bits = _mix(sets.ids.astype(np.uint64) + np.uint64(1)) % np.uint64(64 * _SKETCH_WORDS)
+    marks = np.append(np.uint64(1) << (bits % np.uint64(64)), np.uint64(0))
+    words = np.append(bits // np.uint64(64), np.uint64(0))
+    empty = sets.sizes == 0
+    sketches = np.empty((len(empty), _SKETCH_WORDS), np.uint64)
+    for word in range(_SKETCH_WORDS):
+        folded = np.bitwise_xor.reduceat(np.where(words == word, marks, np.uint64(0)), sets.starts[:-1])
+        sketches[:, word] = np.where(empty, np.uint64(0), folded)
+    return sketches
+
+
+class _Postings:
+    """Which texts of a kind hold a shingle among their rarest; the key is both."""
+
+    def __init__(self, keys: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        import numpy as np
+
+        order = np.argsort(keys, kind="stable")
+        self.keys, self.rows = keys[order], rows[order]
+
+    def pairs(self, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """The distinct pairs of one of `rows` with a text under the same key, in batches of bounded size."""
+        import numpy as np
+
+        first = np.searchsorted(self.keys, keys, "left")
+        many = np.minimum(np.searchsorted(self.keys, keys, "right") - first, _PARTNERS)
+        batches = np.cumsum(many) // _PAIRS_AT_ONCE
+        width = np.int64(self.rows.max(initial=0) + 1)
+        for batch in np.unique(batches[many > 0]):
+            chosen = (batches == batch) & (many > 0)
+            counts = many[chosen]
+            i = np.repeat(rows[chosen], counts)
+            j = self.rows[np.repeat(first[chosen], counts) + _counted(counts)]
+            found = np.unique(i * width + j)
+            yield found // width, found % width
+
+
+def _counted(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0 to counts[0] - 1, then 0 to counts[1] - 1, and so on."""
+    import numpy as np
+
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -143,51 +237,6 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
         values = (values ^ (values >> np.uint64(33))) * np.uint64(factor)
     return values ^ (values >> np.uint64(33))
-
-
-def _rarest(sets: ShingleSets, threshold: float) -> NDArray[np.bool_]:
-    """(len(ids),): which entries belong to the prefix of their text."""
-    import numpy as np
-
-    sizes = sets.sizes
-    prefix = sizes - np.ceil(threshold * sizes - 1e-9).astype(np.int64) + 1
-    within = np.arange(len(sets.ids)) - np.repeat(sets.starts[:-1], sizes)
-    return within < np.repeat(prefix, sizes)
-
-
-def _candidates(
-    sets: ShingleSets, heads: NDArray[np.bool_], left: NDArray[np.int64], right: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Distinct pairs that share a head, in batches of bounded size."""
-    import numpy as np
-
-    ones, one_ids = _entries(sets, heads, left)
-    others, other_ids = _entries(sets, heads, right)
-    order = np.argsort(other_ids, kind="stable")
-    others, other_ids = others[order], other_ids[order]
-    first = np.searchsorted(other_ids, one_ids, "left")
-    many = np.minimum(np.searchsorted(other_ids, one_ids, "right") - first, _PARTNERS)
-    batches = np.cumsum(many) // _PAIRS_AT_ONCE
-    for batch in np.unique(batches[many > 0]):
-        chosen = (batches == batch) & (many > 0)
-        counts = many[chosen]
-        i = np.repeat(ones[chosen], counts)
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        j = others[np.repeat(first[chosen], counts) + within]
-        pairs = np.unique(i * np.int64(len(sets.starts)) + j)
-        yield pairs // len(sets.starts), pairs % len(sets.starts)
-
-
-def _entries(
-    sets: ShingleSets, heads: NDArray[np.bool_], members: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The (text, shingle id) entries of some texts that are heads."""
-    import numpy as np
-
-    wanted = np.zeros(len(sets.starts) - 1, np.bool_)
-    wanted[members] = True
-    chosen = np.repeat(wanted, sets.sizes) & heads
-    return np.repeat(np.arange(len(wanted)), sets.sizes)[chosen], sets.ids[chosen]
 
 
 def _shared(sets: ShingleSets, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -203,8 +252,7 @@ def _shared(sets: ShingleSets, i: NDArray[np.int64], j: NDArray[np.int64]) -> ND
         chosen = np.flatnonzero(batches == batch)
         lengths = counts[chosen]
         pair = np.repeat(chosen, lengths)
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        sought = j[pair] * width + sets.ids[sets.starts[i[pair]] + within]
+        sought = j[pair] * width + sets.ids[sets.starts[i[pair]] + _counted(lengths)]
         at = np.searchsorted(keys, sought)
         hit = keys[np.minimum(at, len(keys) - 1)] == sought
         shared += np.bincount(pair[hit], minlength=len(i))

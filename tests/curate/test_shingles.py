@@ -43,6 +43,9 @@ def test_finds_exactly_the_pairs_that_a_count_of_all_pairs_finds(words: int, thr
     expected = by_hand(texts, left, right, threshold)
     assert len(expected) > 0
     assert near_pairs(texts, left, right, threshold=threshold) == expected
+    once = near_pairs(texts, left, right, threshold=threshold, once=True)
+    assert set(once) <= set(expected)
+    assert {i for i, _, _ in once} == {i for i, _, _ in expected}
 
 
 @given(texts=st.lists(st.text(alphabet="ab ü", min_size=1, max_size=12), min_size=2, max_size=12, unique=True))
@@ -58,6 +61,12 @@ def test_sampled_long_texts_still_find_their_copies(monkeypatch: pytest.MonkeyPa
     copies = [text[:-6] + "zzzzz" for text in fresh[:30]]  # one word of 200 changed: Jaccard about 0.98
     found = near_pairs(fresh + copies, range(60), range(60, 90), threshold=0.9)
     assert [(i, j) for i, j, _ in found] == [(i, 60 + i) for i in range(30)]
+
+
+def test_texts_of_another_kind_are_never_compared() -> None:
+    texts = ["where is my parcel now", "where is my parcel now ", "where is my parcel  now"]
+    assert [(i, j) for i, j, _ in near_pairs(texts, [0], [1, 2], threshold=0.5)] == [(0, 1), (0, 2)]
+    assert [(i, j) for i, j, _ in near_pairs(texts, [0], [1, 2], threshold=0.5, kinds=[7, 3, 7])] == [(0, 2)]
 
 
 def test_normalising_forgets_case_signs_and_unicode_variants_but_keeps_a_text_of_signs() -> None:
