@@ -16,6 +16,7 @@ from rungwise.evaluate.pooling import Units, pool
 from rungwise.evaluate.resampling import effective_size
 
 LIKENESS = 0.8  # how alike candidates are taken to err when their scores are not at hand; siblings are more alike than that
+ORDERS = 8  # of the sealed rows, tried to see what the bound takes off
 MOST_ROWS = 1_000_000
 
 
@@ -62,10 +63,13 @@ def chance_of_units(units: Units, *, target: float, growth: float, level: float,
     if units.form in ("hits", "share", "f1"):
         counted = units.denominator > 0
         hits, n = float((units.numerator[counted] > 0).sum()), float(counted.sum())
-        if units.form == "f1":  # F1 >= t means that q = hits / n reaches m t / (2 - (2 - m) t)
-            aim = units.miss * aim / (2 - (2 - units.miss) * aim)
-        return chance_of_count(hits, n, target=aim, n_sealed=n * growth, level=level, gain=gain)
+        return chance_of_count(hits, n, target=_aim_of_trials(units, aim), n_sealed=n * growth, level=level, gain=gain)
     return _chance_of_mean(units, aim, growth, level, gain=gain, seed=seed)
+
+
+def _aim_of_trials(units: Units, aim: float) -> float:
+    """F1 >= t means that the share of hits, whose misses have the size m, reaches m t / (2 - (2 - m) t)."""
+    return units.miss * aim / (2 - (2 - units.miss) * aim) if units.form == "f1" else aim
 
 
 def chance_of_count(hits: float, n: float, *, target: float, n_sealed: float, level: float, gain: float = 0.0) -> float:
@@ -85,22 +89,37 @@ def chance_of_count(hits: float, n: float, *, target: float, n_sealed: float, le
 def _chance_of_mean(units: Units, aim: float, growth: float, level: float, *, gain: float, seed: int) -> float:
     """The normal chance that the sealed mean clears the aim by what the real bound takes off at that size.
 
-    What it takes off comes from the bound itself on the dev values, repeated to the
-    sealed size; for a ratio the values are the numerator - aim x denominator, whose
-    mean must be shown to be above 0.
+    What it takes off, and how much that depends on the order of the rows, comes from
+    the bound itself on the dev values, repeated to the sealed size.
     """
     from scipy.special import ndtr
 
     n, sealed = units.n, round(units.n * growth)
     if n < 2 or sealed < 1 or units.denominator.sum() <= 0:
         return 0.0
-    values = units.numerator
+    values = _values_above(units, aim)
     if units.form == "ratio":
-        values = (units.numerator - aim * units.denominator) / units.most + aim
         gain *= float(units.denominator.mean()) / units.most
-    mean, spread = float(values.mean()), float(values.var() * n + 0.25) / (n + 1)
-    taken = mean - betting.betting_low(_repeated(values, sealed, seed), level)
-    return float(ndtr((mean - gain - taken - aim) / math.sqrt(spread / n + spread / sealed)))
+    lows, spread = _lows(values, sealed, level, seed), _spread(values)
+    noise = spread / n + spread / sealed + float(lows.var(ddof=1))
+    return float(ndtr((float(lows.mean()) - gain - aim) / math.sqrt(noise)))
+
+
+def _values_above(units: Units, aim: float) -> FloatArray:
+    """(units,) values in [0, 1] whose mean exceeds `aim` exactly when the metric does."""
+    if units.form != "ratio":
+        return units.numerator
+    return np.asarray((units.numerator - aim * units.denominator) / units.most + aim, dtype=np.float64)
+
+
+def _spread(values: FloatArray) -> float:
+    """The variance, with one more value that knows nothing."""
+    return float(values.var() * len(values) + 0.25) / (len(values) + 1)
+
+
+def _lows(values: FloatArray, sealed: int, level: float, seed: int) -> FloatArray:
+    """The bound of the values, repeated to the sealed size, in several orders."""
+    return np.asarray([betting.betting_low(_repeated(values, sealed, seed + order), level) for order in range(ORDERS)])
 
 
 def _repeated(values: FloatArray, size: int, seed: int) -> FloatArray:
@@ -168,6 +187,62 @@ def rows_needed(target: float, quality: float, level: float, *, power: float = 0
         else:
             low = middle + 1
     return low
+
+
+def rows_to_show(
+    metric: TargetMetric,
+    examples: Sequence[Example],
+    answers: Answers,
+    *,
+    target: float,
+    level: float,
+    power: float = 0.8,
+    out_of_scope: str | None = None,
+    seed: int = 0,
+) -> int | None:
+    """`rows_needed` for any metric: the new sealed rows that would show the quality seen on dev, with that power.
+
+    Rows that do not count, groups, and scores that vary less than 0-1 ones are taken
+    to be as on dev. None when the dev value is not above the target, or more than a
+    million rows would be needed.
+    """
+    if isinstance(metric, CorpusMetric):
+        found, kept = statistic(metric, examples, answers, out_of_scope=out_of_scope)
+        size = effective_size(found, kept, seed=seed) if kept else 0.0
+        needed = rows_needed(target, found.value, level, power=power) if size > 0 else None
+        return _of_rows(needed, len(examples), size)
+    units = pool(metric, examples, answers, out_of_scope=out_of_scope)
+    aim = (target - units.low) / (units.high - units.low)
+    if units.form in ("hits", "share", "f1"):
+        counted = units.denominator > 0
+        hits, n = float((units.numerator[counted] > 0).sum()), float(counted.sum())
+        needed = rows_needed(_aim_of_trials(units, aim), hits / n, level, power=power) if n else None
+        return _of_rows(needed, len(examples), n)
+    return _of_rows(_units_needed(units, aim, level, power, seed=seed), len(examples), units.n)
+
+
+def _of_rows(needed: float | None, rows: int, independent: float) -> int | None:
+    """From independent units to rows; None beyond a million."""
+    found = math.ceil(needed * rows / independent) if needed is not None else None
+    return found if found is not None and found <= MOST_ROWS else None
+
+
+def _units_needed(units: Units, aim: float, level: float, power: float, *, seed: int) -> float | None:
+    """n = ((c + z v) s / lead)^2, the real bound taking off c s / sqrt(n) on average and varying by v s / sqrt(n), measured near that n."""
+    from scipy.special import ndtri
+
+    values = _values_above(units, aim) if units.n else np.zeros(0)
+    if units.n < 2 or not float(values.mean()) > aim:
+        return None
+    lead, spread = float(values.mean()) - aim, math.sqrt(_spread(values))
+    needed = 1_000.0
+    for _ in range(3):
+        near = round(min(10_000.0, max(20.0, needed)))
+        lows = _lows(values, near, level, seed)
+        taken = (float(values.mean()) - float(lows.mean())) * math.sqrt(near)
+        varies = math.sqrt(spread**2 + near * float(lows.var(ddof=1)))
+        needed = ((taken + float(ndtri(power)) * varies) / lead) ** 2
+    return needed
 
 
 def _stays_above(target: float, quality: float, n: int, level: float, wanted: float) -> bool:
