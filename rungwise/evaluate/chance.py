@@ -228,7 +228,7 @@ def _of_rows(needed: float | None, rows: int, independent: float) -> int | None:
 
 
 def _units_needed(units: Units, aim: float, level: float, power: float, *, seed: int) -> float | None:
-    """n = ((c + z v) s / lead)^2, the real bound taking off c s / sqrt(n) on average and varying by v s / sqrt(n), measured near that n."""
+    """n = ((c + z v) / lead)^2: the real bound takes off c / sqrt(n) on average and varies by v / sqrt(n), measured near that n."""
     from scipy.special import ndtri
 
     values = _values_above(units, aim) if units.n else np.zeros(0)
