@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
-import string
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from rungwise.core.errors import Corrupt, UnknownName, UsageError
 from rungwise.core.types import collect
 from rungwise.data.documents import Document
 from rungwise.engines.passages import ANSWERS, load_passages, load_questions, passage_files, question_files
+from rungwise.evaluate.text import token_f1
 from rungwise.inference.extract import answer_responder, find_sentence
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -126,26 +124,15 @@ def test_unknown_models_and_missing_or_damaged_parts_say_so() -> None:
         load_passages({})
 
 
-def token_f1(answer: str, references: list[str]) -> float:
-    """The F1 of SQuAD: words without case, signs and articles, as bags; the best over the references."""
-
-    def bag(text: str) -> Counter[str]:
-        plain = "".join(sign for sign in text.lower() if sign not in string.punctuation)
-        return Counter(re.sub(r"\b(a|an|the)\b", " ", plain).split())
-
-    own, bags = bag(answer), [bag(reference) for reference in references]
-    return max(2 * (own & other).total() / max(1, own.total() + other.total()) for other in bags)
-
-
 async def test_the_best_sentence_doubles_the_lead_on_real_questions() -> None:
     if not (DATA / "squad2_part").is_dir():
         pytest.skip("squad2_part is not beside the checkout")
     with gzip.open(DATA / "squad2_part" / "dev.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [row for row in map(json.loads, lines) if row["answers"]]
+    examples = [Example(text=row["question"], passage=row["context"], references=tuple(row["answers"])) for row in rows]
     scores = {}
     for model in ("lead", "best-sentence"):
         answer = answer_responder(candidate(model), load)
-        found = [await collect(answer(Request.of(row["question"], passage=row["context"]))) for row in rows]
-        scores[model] = sum(token_f1(one.text, row["answers"]) for one, row in zip(found, rows, strict=True)) / len(rows)
+        scores[model] = sum([token_f1(one, await collect(answer(one.request))) for one in examples]) / len(examples)
     assert len(rows) == 1318
     assert scores == pytest.approx({"lead": 0.120, "best-sentence": 0.246}, abs=0.002)
