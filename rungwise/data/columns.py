@@ -70,11 +70,15 @@ class _Profile:
     def mean_length(self) -> float:
         return sum(map(len, self.texts)) / len(self.texts) if self.texts else 0.0
 
+    @cached_property
+    def phrases(self) -> bool:
+        """Whether most cells have several words."""
+        return 2 * sum(" " in text for text in self.texts) > len(self.texts)
+
     @property
     def wordy(self) -> bool:
         """Whether it could hold the text: several words in most cells, and most cells distinct."""
-        spaced = sum(" " in text for text in self.texts)
-        return 2 * spaced > len(self.texts) and 2 * len(self.distinct) > len(self.texts)
+        return self.phrases and 2 * len(self.distinct) > len(self.texts)
 
     @property
     def labels(self) -> bool:
@@ -106,10 +110,12 @@ def infer_roles(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], use: 
 
 
 def _text(free: Sequence[str], table: _Table, use: UseCase) -> Found:
+    wordy = [column for column in free if table.profile(column).wordy]
     named = _named(_QUESTION if use.task == "answer" else _TEXT, free)
+    # A column 'ticket' beside one of sentences holds numbers of tickets and not their text.
+    named = [column for column in named if table.profile(column).phrases or not wordy]
     if named:
         return named[0], "by its name"
-    wordy = [column for column in free if table.profile(column).wordy]
     longest = max(wordy, key=lambda column: table.profile(column).mean_length, default=None)
     return (longest, f"the longest text, {table.profile(longest).mean_length:.0f} characters on average") if longest else None
 

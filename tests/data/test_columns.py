@@ -49,6 +49,12 @@ def test_content_decides_where_names_do_not() -> None:
     assert (roles.columns.text, roles.columns.label) == ("c2", "c1")
 
 
+def test_a_column_of_single_words_is_not_the_text_where_another_has_sentences() -> None:
+    table = {"ticket": [f"T{i}" for i in range(40)], "customer wrote": texts(), "label": cycle("a", "b")}
+    assert roles_of(table).columns.text == "customer wrote"
+    assert roles_of({"text": [f"w{i}" for i in range(40)], "label": cycle("a", "b")}).columns.text == "text"
+
+
 def test_given_columns_win() -> None:
     use = UseCase(name="t", task="classify", columns=Columns(text="body", label="topic"))
     roles = roles_of({"text": texts(), "label": cycle("a", "b"), "body": texts(), "topic": cycle("x", "y", "z")}, use)
