@@ -84,7 +84,7 @@ def means(kind: str, n: int, rate: float, level: float, draws: int, rng: np.rand
     """The betting bound of bounded scores or groups: is the truth among the rejected means?
 
     All draws go through the test of the bound at the truth; a few also through
-    the whole bound, for its room, which must agree with the test.
+    the whole bound, for its room, and a miss of either counts.
     """
     draw = draw_scores if kind == "scores" else draw_groups
     values = draw(rng, n, rate, draws)
@@ -93,6 +93,7 @@ def means(kind: str, n: int, rate: float, level: float, draws: int, rng: np.rand
     for side, sample, truth in (("low", values, rate), ("high", 1 - values, 1 - rate)):
         wrong = betting.rejects_at_most(sample, betting.bets(sample, level), np.full(draws, truth), level)
         room = [rate - one.low if side == "low" else one.high - rate for one in found]
+        wrong[:few] |= np.asarray(room) < 0
         yield Cell(kind, side, level, n, rate, float(wrong.mean()), draws, float(np.mean(room)))
 
 
