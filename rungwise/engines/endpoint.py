@@ -11,15 +11,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from rungwise.core.content import Chunk, Part, Text, Token, ToolCall, Usage
 from rungwise.core.decision import Spend
-from rungwise.core.errors import EngineAnswer, EngineUnavailable, UsageError
+from rungwise.core.errors import EngineAnswer, EngineUnavailable
 from rungwise.core.record import digest, from_plain, to_plain
 from rungwise.core.types import Clock
 from rungwise.core.usecase import Endpoint
 from rungwise.data.calls import Call, CallCache
+from rungwise.engines.address import address, chat_url
 from rungwise.engines.budget import Budget, Reservation
 from rungwise.engines.dialect import Dialect, Options
 from rungwise.engines.exchange import Sending, Timing, exchange
@@ -161,7 +161,7 @@ class LanguageModel:
                 async with aclosing(attempt.run(live=live)) as pieces:
                     async for piece in pieces:
                         yield piece
-                usage = usage + attempt.usage
+                usage, deadline = usage + attempt.usage, deadline + attempt.waited_s
                 if (failure := attempt.failure) is None:
                     self._dialect = dialect
                     yield attempt.answer(usage)
@@ -197,7 +197,7 @@ class LanguageModel:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._in_flight, self._rest_until = loop, {}, 0.0
-            self._places = asyncio.Semaphore(self.endpoint.concurrency)
+            self._places = asyncio.Semaphore(max(1, self.endpoint.concurrency))
             self._session = self._given
 
     def _open(self) -> ClientSession:
@@ -240,23 +240,23 @@ class _Attempt:
         self._max_tokens = options.max_tokens or endpoint.max_tokens
         self.body = dialect.body(endpoint, messages, options, max_tokens=self._max_tokens)
         self._texts = [message["content"] for message in messages]
-        timing = Timing(
-            deadline=deadline, total_s=total_s, first_token_s=endpoint.first_token_s, between_chunks_s=endpoint.between_chunks_s
-        )
-        self._sending = Sending(url=model.url, body=write_json(self.body), stream=endpoint.stream, key=key, timing=timing)
+        self._deadline, self._total_s = deadline, total_s
         self._completion = Completion()
         self.failure: Failure | None = None
         self.usage = Usage()
         self.told = False  # some text was handed on already
+        self.waited_s = 0.0  # for room in the budget; not the endpoint's fault, so it is not in its time
 
     async def run(self, *, live: bool) -> AsyncGenerator[str, None]:
         """Make the call; with `live` hand the text on. Ends without an exception when the endpoint failed."""
         model, shown = self._model, StreamRedactor(self._key)
+        begun = asyncio.get_running_loop().time()
         reservation = await self._reserve()
+        self.waited_s = asyncio.get_running_loop().time() - begun
         mark = model._machine.start()
         ended = False
         try:
-            async with aclosing(exchange(model._open(), self._sending, model._clock)) as deltas:
+            async with aclosing(exchange(model._open(), self._sending(), model._clock)) as deltas:
                 async for delta in deltas:
                     self._completion.add(delta)
                     if live and (piece := shown.feed(delta.text)):
@@ -284,6 +284,16 @@ class _Attempt:
             usage=usage,
         )
 
+    def _sending(self) -> Sending:
+        endpoint = self._model.endpoint
+        timing = Timing(
+            deadline=self._deadline + self.waited_s,
+            total_s=self._total_s,
+            first_token_s=endpoint.first_token_s,
+            between_chunks_s=endpoint.between_chunks_s,
+        )
+        return Sending(url=self._model.url, body=write_json(self.body), stream=endpoint.stream, key=self._key, timing=timing)
+
     async def _reserve(self) -> Reservation | None:
         model = self._model
         if model._budget is None:
@@ -291,7 +301,7 @@ class _Attempt:
         # most servers put the schema into the prompt
         schema = self.body.get("response_format")
         bound = token_bound([*self._texts, str(schema)] if schema else self._texts)
-        left_s = max(0.0, self._sending.timing.deadline - asyncio.get_running_loop().time())
+        left_s = max(0.0, self._deadline - asyncio.get_running_loop().time())
         usd = model.price.at_most(input_tokens=bound, output_tokens=self._max_tokens, seconds=left_s)
         return await model._budget.reserve(f"call to {model.endpoint.name}", Spend(usd=usd, calls=1), timed=True)
 
@@ -323,29 +333,6 @@ def language_model(
 ) -> LanguageModel:
     """A model to call. Raises UsageError for an address that cannot be one. See `LanguageModel`."""
     return LanguageModel(endpoint, clock=clock, rng=rng, cache=cache, budget=budget, price=price, session=session, environ=environ)
-
-
-def chat_url(endpoint: Endpoint) -> str:
-    """Where calls go. Raises UsageError for an address that is not http(s) or that holds a password."""
-    parts = urlsplit(endpoint.base_url)
-    if "@" in endpoint.base_url or parts.query:
-        raise UsageError(
-            f"endpoint '{endpoint.name}': base_url must not hold a password or a key. "
-            "Put the key into an environment variable and its name into key_env"
-        )
-    try:
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is not a number
-        usable = False
-    if not usable:
-        raise UsageError(f"endpoint '{endpoint.name}': base_url must look like http://localhost:8000/v1")
-    return f"{address(endpoint)}/chat/completions"
-
-
-def address(endpoint: Endpoint) -> str:
-    """The base address as it may be shown: without user, password and query."""
-    parts = urlsplit(endpoint.base_url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 def call_key(endpoint: Endpoint, messages: Sequence[Message], options: Options) -> str:

@@ -392,3 +392,15 @@ async def test_an_open_upstream_is_really_what_the_fixture_serves() -> None:
     async with upstream(says("a"), says("b")) as server:
         assert isinstance(server, Upstream)
         assert [(await ask(model_at(server.url))).text for _ in range(2)] == ["a", "b"]
+
+
+async def test_time_spent_waiting_for_room_in_the_budget_is_not_held_against_the_endpoint() -> None:
+    async def slow(reply: Reply, asked: Asked) -> None:
+        await asyncio.sleep(0.4)
+        await says()(reply, asked)
+
+    # room for one call at a time: the fourth waits 1.2 s, longer than total_s, and is answered all the same
+    budget = Budget(Limits(budget_usd=0.0015), SystemClock())
+    async with upstream(slow) as server, model_at(server.url, budget=budget, total_s=0.8, concurrency=8) as model:
+        answers = await asyncio.gather(*(collect(model(MESSAGES)) for _ in range(4)))
+    assert [answer.text for answer in answers] == ["hello"] * 4
