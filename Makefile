@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/rungwise climb examples/support/tickets.csv --project demo/tickets --target accuracy=0.80
+	$(BIN)/rungwise climb examples/support/tickets.csv --project demo/tickets --target accuracy=0.77
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

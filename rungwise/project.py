@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.content import Request, Response
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from rungwise.ladder.expedition import Expedition, Terrain, Wishes
     from rungwise.ladder.forecast import ForecastDocument
     from rungwise.ladder.replay import Replay
+
+T = TypeVar("T")
 
 STATE = "state"
 REPORT = "report.html"
@@ -280,12 +282,17 @@ class Project:
         return self._answering
 
     def _write_report(self, store: Store, terrain: Terrain, decision: Decision, spent: Spend, output: Path | None = None) -> Path:
+        import importlib.metadata
+
         from rungwise.data.blobs import write_durably
         from rungwise.web.gather import report_view
         from rungwise.web.report import render_report
 
         path = output or self.directory / REPORT
-        view = report_view(store, terrain, decision, spent=spent, project=str(self.directory), at=self.clock.now())
+        version = importlib.metadata.version("rungwise")
+        view = report_view(
+            store, terrain, decision, spent=spent, project=str(self.directory), version=version, at=self.clock.now()
+        )
         write_durably(path, render_report(view).encode("utf-8"))
         return path
 
@@ -311,7 +318,7 @@ def load(directory: str | Path) -> Callable[[str], str]:
     return lambda text: project.ask(text).answer
 
 
-def run(coroutine: Any) -> Any:
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the one background loop, so that notebooks, which have a loop of their own, can call in."""
     from rungwise.engines.loop import run_in_background
 

@@ -23,8 +23,8 @@ DEFAULT_PASSAGES = 3
 
 # Probability that the chosen sentence holds a right answer: logistic regressions (intercept, share of the question's rarity
 # covered, lead over the next sentence) on the 1,318 answerable rows of squad2_part, whose passages were given, or had to be
-# found among all of them. On the shipped example they still rank (AUC 0.72 given, 0.79 to 0.85 over the folder) but are
-# about 0.18 too sure, since its questions share fewer words with the text: benchmarks/extract.py. Thresholds are chosen on dev.
+# found among all of them. On the shipped example they still rank (AUC 0.72 to 0.85) but are 0.17 to 0.34
+# too sure, since its questions share fewer words with the text: benchmarks/extract.py. Thresholds are chosen on dev.
 _GIVEN, _FOUND = (-0.729, 2.167, 3.720), (-2.196, 4.089, 3.098)
 
 _WORDS = Words(stem=True)

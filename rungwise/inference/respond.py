@@ -98,7 +98,8 @@ def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) 
         )
     from rungwise.inference.local import local_responder
 
-    return local_responder(candidate, kit.load, encode(candidate.encoder or ""))
+    # Looked up at the first question: a model that has features of its own asks no encoder.
+    return local_responder(candidate, kit.load, lambda texts: encode(candidate.encoder or "")(texts))
 
 
 def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit) -> Responder:

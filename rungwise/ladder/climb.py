@@ -82,6 +82,7 @@ class Rungs:
     parents: dict[str, Candidate] = field(default_factory=dict)
     candidates: dict[str, Candidate] = field(default_factory=dict)
     evaluations: list[str] = field(default_factory=list)
+    nominees: list[Evaluation] = field(default_factory=list)
     winner: RungResult | None = None
 
 
@@ -201,6 +202,7 @@ class _Ascent:
     async def _settle(self, stair: Stair, tried: list[Tried]) -> RungResult:
         """Pick the nominee within the limits, open it when it is worth it, and say what the rung came to."""
         nominee, broken = await self._nominee(stair, self._standing(stair, tried))
+        self.so_far.nominees.append(nominee.evaluation)
         shown = self._shown(stair, tried, nominee)
         if broken:
             return dataclasses.replace(shown, state=OVER_LIMIT, why=broken)
@@ -322,7 +324,7 @@ def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, 
         alpha_spent=sum(alpha for _, alpha in levels),
         chosen_rung=winner.rung if winner else None,
         chosen=winner.candidate if winner else None,
-        more_examples=None if winner else judge.more_examples(so_far.results, spent_before + len(levels) + 1),
+        more_examples=None if winner else judge.more_examples(so_far.nominees, spent_before + len(levels) + 1),
         development=Spend(
             seconds=sum((one.fit_s or 0.0) + one.seconds for one in run),
             usd=sum(one.usd for one in run),

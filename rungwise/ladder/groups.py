@@ -50,8 +50,8 @@ def judge_groups(
 def _could_decide(n: int, groups: Groups, share: float) -> bool:
     """Whether all right would be shown good, for `shown_good`; whether all wrong would be shown bad, for `not_shown_bad`."""
     if groups.require == "shown_good":
-        return share ** (1 / n) >= groups.floor
-    return 1 - share ** (1 / n) < groups.floor
+        return bool(share ** (1 / n) >= groups.floor)
+    return bool(1 - share ** (1 / n) < groups.floor)
 
 
 def groups_ruling(groups: Groups | None, verdicts: Sequence[GroupVerdict]) -> str | None:

@@ -10,7 +10,7 @@ from rungwise.core.evaluation import Evaluation
 from rungwise.core.types import Rung
 from rungwise.ladder.rung import Forecast, Ground, RungKind
 
-CS = (1.0, 10.0, 100.0)
+CS = (1.0, 10.0, 30.0)
 
 
 def head(ground: Ground) -> Rung:

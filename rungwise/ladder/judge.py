@@ -10,7 +10,7 @@ from typing import Any
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.dataset import Example
-from rungwise.core.decision import PROMISE, GroupVerdict, RungResult
+from rungwise.core.decision import PROMISE, GroupVerdict
 from rungwise.core.errors import UsageError
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.record import digest, from_plain, to_plain
@@ -18,7 +18,7 @@ from rungwise.core.usecase import Target, UseCase
 from rungwise.data.ledger import opening_level
 from rungwise.evaluate.answers import Answers
 from rungwise.evaluate.bounds import Bounds, bound
-from rungwise.evaluate.chance import chance_of_met, expected_gain, rows_needed
+from rungwise.evaluate.chance import chance_of_met, expected_gain, rows_to_show
 from rungwise.evaluate.metric import CorpusMetric, TargetMetric, target_metric
 from rungwise.ladder.groups import groups_ruling
 
@@ -164,12 +164,23 @@ class Judge:
             met, why = False, bad
         return dataclasses.replace(ruling, met=met, missed=missed, why=why)
 
-    def more_examples(self, results: Sequence[RungResult], k: int) -> int | None:
-        """How many new sealed rows would show, with 80 % power at the next opening, what the best rung had on dev."""
-        seen = [one.dev.mean for one in results if one.dev is not None]
-        if not seen or self.target.coverage is not None:
+    def more_examples(self, evaluations: Sequence[Evaluation], k: int) -> int | None:
+        """How many new sealed rows would show, with 80 % power at the next opening, what the best of these had on dev.
+
+        None when that is not above the target, and for coverage targets, where the threshold would move too.
+        """
+        if not evaluations or self.target.coverage is not None:
             return None
-        return rows_needed(self.target.value, max(seen), opening_level(k, self.case.alpha))
+        rows, answers = self._measured(max(evaluations, key=self.quality))
+        return rows_to_show(
+            self.metric,
+            rows,
+            answers,
+            target=self.target.value,
+            level=opening_level(k, self.case.alpha),
+            out_of_scope=self.case.out_of_scope,
+            seed=self.case.seed,
+        )
 
     @property
     def _below_level(self) -> float:

@@ -39,7 +39,7 @@ class Maker:
 
     async def make(self, parts: Sequence[Fitted]) -> None:
         """Make every part that is missing. Raises MissingExtra when its library is not installed."""
-        missing = [part for part in dict.fromkeys(_by_id(parts).values()) if not artefacts.has(self.store, part.id)]
+        missing = [part for part in _by_id(parts).values() if not artefacts.has(self.store, part.id)]
         batches: dict[str, list[Fitted]] = {}
         for part in missing:
             batches.setdefault(_batch(part), []).append(part)

@@ -158,7 +158,7 @@ class Workbench:
             if len(responses) % WINDOW == 0:
                 self.say(Progress(rung=rung, step=split, done=len(responses), total=len(rows)))
         wall_s = self.clock.tick() - started
-        fit_s = sum(self.maker.seconds(part) for part in candidate.parts)
+        fit_s = sum((self.maker.seconds(part) for part in candidate.parts), 0.0)
         evaluation = self.scorer.score(
             candidate, rows, responses, seconds=seconds, wall_s=wall_s, fit_s=fit_s, split=split, complete=complete
         )

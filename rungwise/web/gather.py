@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from rungwise import __version__
 from rungwise.core.candidate import Candidate
 from rungwise.core.decision import Decision, Spend
 from rungwise.data.nouns import Nouns
@@ -15,7 +14,9 @@ from rungwise.ladder.forecast import forecast
 from rungwise.web.view import DataNotes, ForecastNotes, ReportView
 
 
-def report_view(store: Store, terrain: Terrain, decision: Decision, *, spent: Spend, project: str, at: float) -> ReportView:
+def report_view(
+    store: Store, terrain: Terrain, decision: Decision, *, spent: Spend, project: str, version: str, at: float
+) -> ReportView:
     """Everything the report shows. Of the sealed rows it holds counts, and what the decision says."""
     nouns = Nouns(store)
     ids = [result.candidate for result in decision.rungs if result.candidate is not None]
@@ -23,7 +24,7 @@ def report_view(store: Store, terrain: Terrain, decision: Decision, *, spent: Sp
         use_case=terrain.case,
         decision=decision,
         project=project,
-        version=__version__,
+        version=version,
         generated_at=at,
         evaluations=dev_evaluations(store, decision),
         examples={row.id: row for row in terrain.splits.dev},
