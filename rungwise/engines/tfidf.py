@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _BITS = 22
-"""N-grams are told apart by this many bits of their hash: about 1 in 80 of 100,000 n-grams shares its number with another one."""
+"""N-grams are told apart by this many bits of their hash: about 1 in 40 of 100,000 n-grams shares its number with another one."""
 _PIECE_CHARACTERS = 4_000_000
 """Texts are scanned in pieces of about this size, so that memory does not grow with the data."""
 BLOCKS = ("words", "characters")
