@@ -259,6 +259,15 @@ async def test_a_failed_call_is_booked_too(store: Store) -> None:
     assert (budget.spent.calls, spent(store).calls) == (3, 3)
 
 
+async def test_an_answer_that_cannot_be_read_is_paid_for_at_an_estimate() -> None:
+    budget = Budget(Limits(), SystemClock())
+    async with upstream(sends(b"rubbish")) as server:
+        with pytest.raises(EngineError):
+            await ask(model_at(server.url, budget=budget))
+    assert budget.spent.usd == pytest.approx(3 * 2.0 / 1e6)  # nine characters were sent: 3 tokens at 2 USD a million
+    assert budget.spent.calls == 1
+
+
 async def test_a_cancelled_call_is_settled_at_an_estimate(store: Store) -> None:
     async def silent(reply: Reply, asked: Asked) -> None:
         await asyncio.sleep(30)

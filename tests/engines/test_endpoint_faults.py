@@ -25,6 +25,7 @@ from rungwise.core.types import collect
 from rungwise.core.usecase import Endpoint
 from rungwise.engines.dialect import Options
 from rungwise.engines.endpoint import LanguageModel, language_model
+from rungwise.engines.resilience import delay_s, retry_after_s
 
 MESSAGES = [{"role": "user", "content": "say hello"}]
 TOTAL_S, FIRST_S, BETWEEN_S = 1.2, 0.3, 0.3
@@ -100,6 +101,13 @@ async def comments_for_ever_after_a_word(reply: Reply, asked: Asked) -> None:
     await reply.head(200, "text/event-stream")
     await reply.event(piece("hel"))
     await comments_for_ever(reply, asked)
+
+
+async def empty_events_for_ever(reply: Reply, asked: Asked) -> None:
+    await reply.head(200, "text/event-stream")
+    while True:
+        await reply.event({"choices": [], "usage": None})
+        await asyncio.sleep(0.01)
 
 
 async def words_for_ever(reply: Reply, asked: Asked) -> None:
@@ -213,6 +221,7 @@ CASES = [
     Case("a byte now and then", (a_byte_now_and_then,), error=Gone, says="did not finish in 1.2 s"),
     Case("half a body", (half_a_body, says()), text="hello", calls=2),
     Case("comments for ever", (comments_for_ever,), error=Gone, says="no first token in 0.3 s", calls=2, stream=True),
+    Case("empty events for ever", (empty_events_for_ever,), error=Gone, says="no first token in 0.3 s", calls=2, stream=True),
     Case("not HTTP", (not_http,), error=Wrong, says="not HTTP"),
     Case("an endless error body", (endless_error, says()), text="hello", calls=2),
     Case("an endless body", (endless_whole,), error=Wrong, says="more than 10,000,000 bytes"),
@@ -495,3 +504,32 @@ async def test_a_refusal_that_nothing_mends_is_an_error_and_forgets_nothing() ->
         with pytest.raises(EngineUnavailable, match="context length exceeded"):
             await ask(server.url, options=Options(schema={"type": "object"}))
         assert len(server.asked) == 2  # once with the schema, once without
+
+
+def test_waits_between_nothing_and_twice_as_long_each_time_and_never_less_than_the_server_asks() -> None:
+    rng = random.Random(0)
+    for attempt, bound in enumerate((0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0)):
+        waits = [delay_s(attempt, rng) for _ in range(500)]
+        assert 0.0 <= min(waits) < 0.1 * bound
+        assert 0.9 * bound < max(waits) <= bound
+        assert 7.0 <= delay_s(attempt, rng, asked_s=7.0) <= 7.7
+    assert delay_s(10_000, rng) <= 30.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("3", 3.0),
+        ("0.5", 0.5),
+        ("-1", 0.0),
+        ("nan", None),
+        ("soon", None),
+        ("Thu, 01 Jan 1970 00:02:00 GMT", 20.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Thu, 99 Jan 1970", None),
+    ],
+)
+def test_reads_retry_after_as_seconds_or_as_a_date(value: str | None, seconds: float | None) -> None:
+    assert retry_after_s(value, now=100.0) == seconds
