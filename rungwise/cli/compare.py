@@ -38,10 +38,12 @@ def _show(found: Any, rows: int) -> None:
         f"difference {test.difference:+.4f}, {test.level:.0%} interval {test.low:+.4f} to {test.high:+.4f}, "
         f"p = {test.p_value:.4g} ({test.method})"
     )
-    say(f"{found.first} is better on {test.wins} rows, {found.second} on {test.losses}; {test.ties} are alike")
-    table = Table("text", "should be", found.first, found.second, box=None, header_style="bold", expand=False)
+    say(f"{found.second} is better on {test.wins} rows, {found.first} on {test.losses}; {test.ties} are alike")
+    table = Table(box=None, header_style="bold")
+    for heading in ("text", "should be", found.first, found.second):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis")
     for pair in found.rows[:rows]:
-        table.add_row(pair.text[:80], " | ".join(pair.references)[:40], pair.first[:40], pair.second[:40])
+        table.add_row(" ".join(pair.text.split()), " | ".join(pair.references)[:40], pair.first[:40], pair.second[:40])
     if found.rows:
         Console().print(table)
     if len(found.rows) > rows:

@@ -33,7 +33,7 @@ def short(id: str) -> str:
 def to_plain(value: Any) -> Any:
     """Dataclasses, tuples and mappings as the dicts, lists and scalars of JSON; infinities become None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _field(getattr(value, field.name), field.type) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -41,6 +41,13 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _field(value: Any, kind: Any) -> Any:
+    """A field as JSON. A whole number in a float field is written as one, so that reading back gives the same bytes and id."""
+    if isinstance(value, int) and not isinstance(value, bool) and str(kind).startswith("float"):
+        return float(value)
+    return to_plain(value)
 
 
 def from_plain(shape: type[T], data: Any) -> T:

@@ -188,8 +188,8 @@ class _Ascent:
     def _next_level(self, stair: Stair) -> float:
         """The level at which this rung's nominee would be, or was, tested."""
         known = self.ledger.nomination(self.plan.key, stair.name)
-        if known is not None and known.k:
-            return known.alpha
+        if known is not None:
+            return float(known.note["level"])
         return opening_level(1 + self.ledger.count(self.plan.splits.sealed.input_ids), self.plan.case.alpha)
 
     def _total_usd(self, evaluation: Evaluation) -> float:
@@ -237,7 +237,7 @@ class _Ascent:
         """What was committed for this rung before; else commit it now, before any sealed row is answered."""
         key, sealed = self.plan.key, self.plan.splits.sealed
         test = self.judge.test_id(nominee.candidate)
-        note = {"chance": round(nominee.chance, 6)}
+        note = {"chance": nominee.chance, "level": self._next_level(stair)}
         committed = self.ledger.nomination(key, stair.name)
         if committed is not None:
             return committed
