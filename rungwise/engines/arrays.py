@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,27 @@ def unpack(files: Mapping[str, bytes], *, technique: str) -> tuple[dict[str, NDA
         settings = json.loads(files[SETTINGS].decode("utf-8", "surrogatepass"))
         arrays = load(files[ARRAYS])
     except (KeyError, ValueError, SafetensorError) as error:
-        raise Corrupt(
-            f"a fitted part of technique '{technique}' cannot be read ({error}). Run the climb again to make it anew"
-        ) from error
-    if settings.get("technique") != technique:
-        raise Corrupt(f"a fitted part holds technique '{settings.get('technique')}', not '{technique}'. Run the climb again")
+        raise _unreadable(technique, error) from error
+    found = settings.get("technique") if isinstance(settings, dict) else None
+    if found != technique:
+        raise Corrupt(f"a fitted part holds technique '{found}', not '{technique}'. Run the climb again to make it anew")
     return arrays, settings
+
+
+@contextmanager
+def rebuilding(technique: str) -> Iterator[None]:
+    """Turn what goes wrong while a part is put together from its arrays and settings into Corrupt."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise _unreadable(technique, error) from error
+
+
+def require_shape(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Raise ValueError when an array that was read has another shape."""
+    if array.shape != shape:
+        raise ValueError(f"{name} is {array.shape}, not {shape}")
+
+
+def _unreadable(technique: str, error: Exception) -> Corrupt:
+    return Corrupt(f"a fitted part of technique '{technique}' cannot be read ({error!r}). Run the climb again to make it anew")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rungwise.engines.arrays import Files, pack, unpack
+from rungwise.engines.arrays import Files, pack, rebuilding, require_shape, unpack
 from rungwise.engines.tfidf import Tfidf, TfidfSettings
 
 Floats = NDArray[np.float32]
@@ -66,15 +66,17 @@ class Linear:
     def load(cls, files: Mapping[str, bytes]) -> Linear:
         """Read what `files()` wrote. Raises Corrupt when that is not what they are."""
         arrays, settings = unpack(files, technique=LINEAR)
-        grams = dict(settings["tfidf"])
-        grams["characters"] = tuple(grams["characters"])
-        return cls(
-            labels=tuple(settings["labels"]),
-            weights=arrays.pop("weights"),
-            bias=arrays.pop("bias"),
-            calibration=Calibration(**settings["calibration"]),
-            tfidf=Tfidf.read(arrays, TfidfSettings(**grams)),
-        )
+        with rebuilding(LINEAR):
+            low, high = settings["tfidf"]["characters"]
+            model = cls(
+                labels=tuple(settings["labels"]),
+                weights=arrays["weights"],
+                bias=arrays["bias"],
+                calibration=Calibration(**settings["calibration"]),
+                tfidf=Tfidf.read(arrays, TfidfSettings(**settings["tfidf"] | {"characters": (low, high)})),
+            )
+            _check_shapes(model, model.tfidf.features)
+        return model
 
     def files(self, **recorded: Any) -> Files:
         """Its safetensors and JSON, with whatever else is worth recording among the settings."""
@@ -105,12 +107,15 @@ class Head:
     def load(cls, files: Mapping[str, bytes]) -> Head:
         """Read what `files()` wrote. Raises Corrupt when that is not what they are."""
         arrays, settings = unpack(files, technique=HEAD)
-        return cls(
-            labels=tuple(settings["labels"]),
-            weights=arrays["weights"],
-            bias=arrays["bias"],
-            calibration=Calibration(**settings["calibration"]),
-        )
+        with rebuilding(HEAD):
+            head = cls(
+                labels=tuple(settings["labels"]),
+                weights=arrays["weights"],
+                bias=arrays["bias"],
+                calibration=Calibration(**settings["calibration"]),
+            )
+            _check_shapes(head, len(head.weights))
+        return head
 
     def files(self, **recorded: Any) -> Files:
         """Its safetensors and JSON, with whatever else is worth recording among the settings."""
@@ -119,6 +124,11 @@ class Head:
     def probabilities(self, vectors: Floats) -> Floats:
         """(n, dimensions) to (n, labels) float32."""
         return self.calibration.probabilities(np.asarray(vectors @ self.weights + self.bias, dtype=np.float32))
+
+
+def _check_shapes(model: Linear | Head, width: int) -> None:
+    require_shape("weights", model.weights, (width, len(model.labels)))
+    require_shape("bias", model.bias, (len(model.labels),))
 
 
 def _settings(technique: str, labels: tuple[str, ...], calibration: Calibration, recorded: Mapping[str, Any]) -> dict[str, Any]:

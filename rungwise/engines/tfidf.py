@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rungwise.engines.arrays import require_shape
 from rungwise.engines.grams import U64, Grams, Scan
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ class Tfidf:
 
     @property
     def features(self) -> int:
-        """The width of the vectors."""
-        return sum(len(block.buckets) for block in self.blocks)
+        """The width of the vectors. Where no n-gram counts there is one column of zeros, since solvers refuse to have none."""
+        return max(1, sum(len(block.buckets) for block in self.blocks))
 
     def transform(self, texts: Sequence[str]) -> csr_matrix:
         """The vectors of `texts`, (n, features) float32 with int32 indices. A text without known n-grams is all zeros."""
@@ -130,7 +131,7 @@ class Tfidf:
             values[target], columns[target] = own, own_columns + start
             filled += sizes
             start += len(block.buckets)
-        return csr_matrix((values, columns, pointers.astype(np.int32)), shape=(n, max(1, start)))
+        return csr_matrix((values, columns, pointers.astype(np.int32)), shape=(n, self.features))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What `read` needs."""
@@ -141,7 +142,12 @@ class Tfidf:
 
     @classmethod
     def read(cls, arrays: Mapping[str, NDArray[Any]], settings: TfidfSettings) -> Tfidf:
-        """The vectoriser whose `arrays()` these are."""
+        """The vectoriser whose `arrays()` these are. Raises KeyError or ValueError when they are not."""
+        for name in BLOCKS:
+            buckets = arrays[f"{name}.buckets"]
+            require_shape(f"{name}.idf", arrays[f"{name}.idf"], (len(buckets),))
+            if len(buckets) and not 0 <= buckets.min() <= buckets.max() < 1 << _BITS:
+                raise ValueError(f"{name}.buckets go beyond {_BITS} bits")
         return cls(settings, tuple(Block.of(arrays[f"{name}.buckets"], arrays[f"{name}.idf"]) for name in BLOCKS))
 
 

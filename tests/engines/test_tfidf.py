@@ -131,9 +131,9 @@ def test_no_texts_give_no_rows() -> None:
     assert fitted.transform([]).shape == (0, fitted.features)
 
 
-def test_fitting_on_nothing_but_empty_texts_gives_vectors_without_values() -> None:
+def test_fitting_on_nothing_but_empty_texts_gives_one_column_of_zeros() -> None:
     fitted = fit_tfidf(["", ""])
-    assert fitted.features == 0
+    assert fitted.features == 1
     assert fitted.transform(["anything", ""]).nnz == 0
 
 
