@@ -22,11 +22,11 @@ def classical(ground: Ground) -> Rung:
             return ()
         if ground.case.task == "classify":
             heads = [Fitted(technique="linear", recipe={"c": c}, inputs=(ground.train_id,), seed=ground.case.seed) for c in CS]
-            return tuple(parent.but(model="linear", encoder="tfidf", head=head) for head in heads)
+            return tuple(ground.start.but(model="linear", encoder="tfidf", head=head) for head in heads)
         if ground.documents is None:
-            return (parent.but(model="best-sentence"),)
+            return (ground.start.but(model="best-sentence"),)
         index = Fitted(technique="passages", inputs=(ground.documents,))
-        return tuple(parent.but(model="best-sentence", index=index, options={"passages": k}) for k in (1, 3, 5))
+        return tuple(ground.start.but(model="best-sentence", index=index, options={"passages": k}) for k in (1, 3, 5))
 
     return propose
 

@@ -27,8 +27,10 @@ def by_embedding(ground: Ground) -> Rung:
         recipe = {"encoder": ground.encoder}
         prototypes = Fitted(technique="prototypes", recipe=recipe, inputs=(ground.train_id,))
         examples = [Fitted(technique="neighbours", recipe={**recipe, "k": k}, inputs=(ground.train_id,)) for k in NEIGHBOURS]
-        candidates = [] if ground.case.multi_label else [parent.but(model="prototypes", encoder=ground.encoder, head=prototypes)]
-        return [*candidates, *(parent.but(model="neighbours", encoder=ground.encoder, head=one) for one in examples)]
+        candidates = (
+            [] if ground.case.multi_label else [ground.start.but(model="prototypes", encoder=ground.encoder, head=prototypes)]
+        )
+        return [*candidates, *(ground.start.but(model="neighbours", encoder=ground.encoder, head=one) for one in examples)]
 
     return propose
 

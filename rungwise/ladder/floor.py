@@ -22,11 +22,11 @@ def floor(ground: Ground) -> Rung:
             counts = Counter(row.references for row in train)
             most = max(counts, key=lambda references: (counts[references], references))
             share = counts[most] / len(train)
-            return (parent.but(model="majority", options={"answer": "\n".join(most), "share": round(share, 6)}),)
+            return (ground.start.but(model="majority", options={"answer": "\n".join(most), "share": round(share, 6)}),)
         nearest = Fitted(technique="nearest-question", inputs=(ground.train_id,))
-        candidates = [parent.but(model="nearest-question", index=nearest)]
+        candidates = [ground.start.but(model="nearest-question", index=nearest)]
         if any(row.passage for row in train):
-            candidates.append(parent.but(model="lead"))
+            candidates.append(ground.start.but(model="lead"))
         return candidates
 
     return propose

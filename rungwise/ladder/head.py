@@ -21,7 +21,7 @@ def head(ground: Ground) -> Rung:
             return ()
         recipes = [{"encoder": ground.encoder, "c": c} for c in CS]
         heads = [Fitted(technique="head", recipe=one, inputs=(ground.train_id,), seed=ground.case.seed) for one in recipes]
-        return tuple(parent.but(model="head", encoder=ground.encoder, head=one, options={}) for one in heads)
+        return tuple(ground.start.but(model="head", encoder=ground.encoder, head=one) for one in heads)
 
     return propose
 

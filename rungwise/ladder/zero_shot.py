@@ -19,7 +19,7 @@ def by_label_names(ground: Ground) -> Rung:
     async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
         if seen:
             return ()
-        named = parent.but(model="label-names", encoder=ground.encoder)
+        named = ground.start.but(model="label-names", encoder=ground.encoder)
         if not ground.case.descriptions:
             return (named,)
         told = {label: ground.case.descriptions[label] for label in ground.labels if label in ground.case.descriptions}
