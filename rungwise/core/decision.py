@@ -26,8 +26,8 @@ PROMISE = (
 class Opening:
     """One test on the sealed rows: the `k`-th ever made on them, at level `alpha`.
 
-    `low` and `high` are one-sided bounds, `low` at `alpha` and `high` at a separate 5 %
-    shared over the ladder. The point score is never kept here.
+    `low` and `high` are one-sided bounds, `low` at `alpha` and `high` at a separate
+    `alpha` of at most 5 %. The point score is never kept here.
     """
 
     k: int

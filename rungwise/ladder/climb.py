@@ -76,13 +76,18 @@ class Plan:
 
 @dataclass
 class Rungs:
-    """How far the climb has come."""
+    """How far the climb has come.
+
+    `undecided` are the evaluations of the nominees that more sealed rows might decide;
+    `openings` the levels of the openings that this climb made, by their k.
+    """
 
     results: list[RungResult] = field(default_factory=list)
     parents: dict[str, Candidate] = field(default_factory=dict)
     candidates: dict[str, Candidate] = field(default_factory=dict)
     evaluations: list[str] = field(default_factory=list)
-    nominees: list[Evaluation] = field(default_factory=list)
+    undecided: list[Evaluation] = field(default_factory=list)
+    openings: dict[int, float] = field(default_factory=dict)
     winner: RungResult | None = None
 
 
@@ -103,7 +108,7 @@ async def climb(
     the same call after a crash, or again, gives the same bytes.
     """
     so_far = Rungs()
-    ascent = _Ascent(plan, bench, ledger, judge, so_far)
+    ascent = _Ascent(plan, bench, ledger, judge, so_far, spent_before=spent_before)
     for place, stair in enumerate(ladder):
         say(Progress(rung=stair.name, step="rung", done=place, total=len(ladder), eta_s=_time_left(ladder[place:], so_far)))
         why_not = _why_not_run(stair, so_far.winner, plan)
@@ -146,8 +151,9 @@ def _not_run(stair: Stair, why: str) -> RungResult:
 class _Ascent:
     """One rung at a time: propose, measure, nominate, confirm."""
 
-    def __init__(self, plan: Plan, bench: Bench, ledger: Ledger, judge: Judge, so_far: Rungs) -> None:
+    def __init__(self, plan: Plan, bench: Bench, ledger: Ledger, judge: Judge, so_far: Rungs, *, spent_before: int) -> None:
         self.plan, self.bench, self.ledger, self.judge, self.so_far = plan, bench, ledger, judge, so_far
+        self.spent_before = spent_before
 
     async def step(self, stair: Stair) -> RungResult:
         """Climb one rung; a rung that cannot run ends in a state that says so, and the climb goes on."""
@@ -161,7 +167,9 @@ class _Ascent:
             return dataclasses.replace(_not_run(stair, str(error)), state=FAILED)
         if not tried:
             return _not_run(stair, "it had nothing to propose for this data")
-        self.so_far.parents[stair.line] = max(tried, key=lambda one: one.quality).candidate
+        # A threshold is chosen for one candidate alone; who left a race early has a mean that flatters or wrongs it.
+        whole = [one for one in tried if one.evaluation.complete] or tried
+        self.so_far.parents[stair.line] = max(whole, key=lambda one: one.quality).candidate.but(threshold=None)
         try:
             return await self._settle(stair, tried)
         except (EngineError, OutOfBudget) as error:
@@ -186,11 +194,16 @@ class _Ascent:
         return tried
 
     def _next_level(self, stair: Stair) -> float:
-        """The level at which this rung's nominee would be, or was, tested."""
+        """The level that this rung's nominee is expected to be tested at.
+
+        It follows from where the climb began and what it opened itself, never from what
+        the ledger holds by now: other climbs may open the same rows before this one is
+        repeated, and it must say the same again.
+        """
         known = self.ledger.nomination(self.plan.key, stair.name)
         if known is not None:
             return float(known.note["level"])
-        return opening_level(1 + self.ledger.count(self.plan.splits.sealed.input_ids), self.plan.case.alpha)
+        return opening_level(1 + self.spent_before + len(self.so_far.openings), self.plan.case.alpha)
 
     def _total_usd(self, evaluation: Evaluation) -> float:
         case = self.plan.case
@@ -202,17 +215,28 @@ class _Ascent:
     async def _settle(self, stair: Stair, tried: list[Tried]) -> RungResult:
         """Pick the nominee within the limits, open it when it is worth it, and say what the rung came to."""
         nominee, broken = await self._nominee(stair, self._standing(stair, tried))
-        self.so_far.nominees.append(nominee.evaluation)
         shown = self._shown(stair, tried, nominee)
         if broken:
             return dataclasses.replace(shown, state=OVER_LIMIT, why=broken)
         if self.so_far.winner is not None and self.plan.exhaustive:
             return dataclasses.replace(shown, state=MEASURED, why="measured on dev only: a cheaper rung already meets the target")
         nomination = self._nominate(stair, nominee)
+        result = await self._confirmed(shown, tried, nominee, nomination)
+        if result.state == CANNOT_TELL:
+            self.so_far.undecided.append(nominee.evaluation)
+        return result
+
+    async def _confirmed(self, shown: RungResult, tried: Sequence[Tried], nominee: Tried, nomination: Nomination) -> RungResult:
         if nomination.candidate is None:
             return self._unopened(shown, tried, nominee)
+        if nomination.k > self.spent_before:
+            self.so_far.openings[nomination.k] = nomination.alpha
+        if nomination.result is None and nomination.candidate not in self.so_far.candidates:
+            why = "the candidate that was nominated before the climb was cut short is no longer proposed. Climb with another --seed"
+            return dataclasses.replace(shown, state=FAILED, why=why)
         ruling = await self._ruling(nomination)
-        return self._opened(shown, nomination, ruling)
+        better = [one for one in tried if one.quality > nominee.quality]
+        return self._opened(shown, nomination, ruling, better)
 
     def _standing(self, stair: Stair, tried: Sequence[Tried]) -> list[Tried]:
         """Whom to turn to, in order; a nomination that was committed before stands first."""
@@ -241,11 +265,11 @@ class _Ascent:
         committed = self.ledger.nomination(key, stair.name)
         if committed is not None:
             return committed
+        known = self.ledger.known(nominee.candidate.id, test)
+        if known is not None:  # costs nothing, however small the chance
+            return self.ledger.reuse(key, stair.name, opening=known, test=test, note=note)
         if nominee.chance < WORTH_OPENING:
             return self.ledger.pass_over(key, stair.name, test=test, note=note)
-        known = self.ledger.known(nominee.candidate.id, test)
-        if known is not None:
-            return self.ledger.reuse(key, stair.name, opening=known, test=test, note=note)
         return self.ledger.nominate(
             key,
             stair.name,
@@ -296,17 +320,18 @@ class _Ascent:
         why = f"the chance that the sealed rows would show it is {nominee.chance:.0%}: not opened, which keeps the test set fresh"
         return dataclasses.replace(shown, state=CANNOT_TELL, why=why)
 
-    def _opened(self, shown: RungResult, nomination: Nomination, ruling: Ruling) -> RungResult:
+    def _opened(self, shown: RungResult, nomination: Nomination, ruling: Ruling, better: Sequence[Tried]) -> RungResult:
+        """What the opening said of the nominee. It was nominated for its price: a better one may yet reach what it missed."""
         opening = Opening(k=nomination.k, alpha=nomination.alpha, low=ruling.low, high=ruling.high, n=ruling.n)
         state = MET if ruling.met else NOT_MET if ruling.missed else CANNOT_TELL
-        return dataclasses.replace(
-            shown, state=state, why=ruling.why, candidate=nomination.candidate, test=opening, groups=ruling.groups
-        )
+        why = ruling.why
+        if state == NOT_MET and any(self.judge.dev_high(one.evaluation) >= self.judge.target.value for one in better):
+            state, why = CANNOT_TELL, f"{why}, but another candidate of this rung was better on dev and was not opened"
+        return dataclasses.replace(shown, state=state, why=why, candidate=nomination.candidate, test=opening, groups=ruling.groups)
 
 
 def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, spent_before: int) -> Decision:
     verdict, reason = decide(so_far.results, so_far.winner, plan.case)
-    levels = {(one.test.k, one.test.alpha) for one in so_far.results if one.test is not None and one.test.k > spent_before}
     run = [one for one in so_far.results if one.candidate is not None]
     skipped = [one for one in so_far.results if one.state == NOT_RUN]
     winner = so_far.winner
@@ -321,10 +346,10 @@ def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, 
         rungs=tuple(so_far.results),
         alpha_total=plan.case.alpha,
         alpha_spent_before=sum(opening_level(k, plan.case.alpha) for k in range(1, spent_before + 1)),
-        alpha_spent=sum(alpha for _, alpha in levels),
+        alpha_spent=sum(so_far.openings.values()),
         chosen_rung=winner.rung if winner else None,
         chosen=winner.candidate if winner else None,
-        more_examples=None if winner else judge.more_examples(so_far.nominees, spent_before + len(levels) + 1),
+        more_examples=None if winner else judge.more_examples(so_far.undecided, spent_before + len(so_far.openings) + 1),
         development=Spend(
             seconds=sum((one.fit_s or 0.0) + one.seconds for one in run),
             usd=sum(one.usd for one in run),

@@ -19,12 +19,14 @@ from rungwise.data.ledger import opening_level
 from rungwise.evaluate.answers import Answers
 from rungwise.evaluate.bounds import Bounds, bound
 from rungwise.evaluate.chance import chance_of_met, expected_gain, rows_to_show
-from rungwise.evaluate.metric import CorpusMetric, TargetMetric, target_metric
+from rungwise.evaluate.metric import CorpusMetric, RowMetric, TargetMetric, target_metric
 from rungwise.ladder.groups import groups_ruling
 
 # A separate 5 % is shared over the rungs for "below the target", and another over the groups.
 BELOW_LEVEL = 0.05
 GROUPS_LEVEL = 0.05
+# A race looks at its candidates after each batch; a dev set of 50,000 rows has as many.
+MOST_LOOKS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,7 @@ class Judge:
 
         rows, answers = self._measured(evaluation)
         if not any(one is not None for one in answers.confidences):
-            return candidate  # it cannot abstain; its chance is 0
+            return candidate.but(threshold=None)  # it cannot abstain; its chance is 0
         threshold = choose_threshold(
             self.metric,
             rows,
@@ -133,17 +135,25 @@ class Judge:
         )
 
     def dev_high(self, evaluation: Evaluation) -> float:
-        """The upper bound on dev, at this rung's share of a separate 5 %. Choosing on dev only inflates it, so it is safe."""
+        """The upper bound on dev, at this rung's share of a separate 5 %. Choosing on dev only inflates it, so it is safe.
+
+        A candidate that left a race was stopped because it looked poor, which deflates
+        it: its level is shared over the looks. With a coverage c, whoever answers c of
+        the rows and has a quality a on those has at least a c over all rows, whatever
+        the threshold; so the bound over all rows, divided by c, is one for a.
+        """
         rows, answers = self._measured(evaluation)
-        if self.target.coverage is not None:
-            return 1.0  # a threshold could always be found that answers less; dev alone shows nothing
-        return self._bound(rows, answers, level_low=0.5).high
+        looks = 1 if evaluation.complete else MOST_LOOKS
+        coverage = self.target.coverage or 1.0
+        if coverage < 1.0 and not (isinstance(self.metric, RowMetric) and self.metric.low >= 0.0):
+            return 1.0  # the argument needs a mean of scores that are never negative
+        return min(1.0, self._bound(rows, answers, level_low=0.5, level_high=self._below_level / looks).high / coverage)
 
     def rule(self, candidate: Candidate, rows: Sequence[Example], answers: Answers, *, level: float) -> Ruling:
         """Judge the answers to the sealed rows at the level of this opening."""
         if self.target.coverage is not None:
             return self._selective_ruling(candidate, rows, answers, level)
-        bounds = self._bound(rows, answers, level_low=level)
+        bounds = self._bound(rows, answers, level_low=level, level_high=_level_high(level))
         return self.settle(Ruling(low=bounds.low, high=bounds.high, n=bounds.n, groups=self._groups(rows, answers)))
 
     def settle(self, ruling: Ruling) -> Ruling:
@@ -186,13 +196,13 @@ class Judge:
     def _below_level(self) -> float:
         return BELOW_LEVEL / max(1, self.rungs)
 
-    def _bound(self, rows: Sequence[Example], answers: Answers, *, level_low: float) -> Bounds:
+    def _bound(self, rows: Sequence[Example], answers: Answers, *, level_low: float, level_high: float) -> Bounds:
         return bound(
             self.metric,
             rows,
             answers,
             level_low=level_low,
-            level_high=self._below_level,
+            level_high=level_high,
             out_of_scope=self.case.out_of_scope,
             seed=self.case.seed,
         )
@@ -244,7 +254,7 @@ class Judge:
             answers,
             threshold=candidate.threshold,
             level_low=level,
-            level_high=self._below_level,
+            level_high=_level_high(level),
             out_of_scope=self.case.out_of_scope,
             seed=self.case.seed,
         )
@@ -259,6 +269,15 @@ class Judge:
                 groups=self._groups(rows, answers),
             )
         )
+
+
+def _level_high(level: float) -> float:
+    """The level of an opening's upper bound: that of the lower one, and never more than 5 %.
+
+    It depends on the opening alone, so that a stored bound is the same on a longer
+    ladder, and all upper bounds ever given for these rows hold together.
+    """
+    return min(level, BELOW_LEVEL)
 
 
 def _down(bound: float) -> str:
