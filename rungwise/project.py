@@ -138,7 +138,7 @@ class Project:
         with project_lock(self.directory / STATE, wait=wait, on_wait=on_wait), self._store() as store:
             expedition = self._expedition(store, wishes, say)
             decision = run(expedition.climb())
-            spent = dataclasses.replace(expedition.budget.spent, seconds=self.clock.tick() - started)
+            spent = expedition.spent(self.clock.tick() - started)
             store.set_setting("decision", decision.id)
             path = self._write_report(store, expedition.terrain, decision, spent) if report else None
         document = decision_document(

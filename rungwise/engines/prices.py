@@ -78,6 +78,12 @@ def shipped_prices() -> tuple[Listed, ...]:
     return read_prices(SHIPPED)
 
 
+def project_prices(directory: Path) -> tuple[tuple[Listed, ...], ...]:
+    """The tables that users edit: `prices.toml` in a project's folder, if there is one."""
+    path = directory / SHIPPED.name
+    return (read_prices(path),) if path.is_file() else ()
+
+
 def price_of(endpoint: Endpoint, tables: Sequence[Sequence[Listed]] = ()) -> Price:
     """The price of an endpoint: its own figures win, then `tables` in order, then the shipped table."""
     own = (endpoint.usd_per_m_input, endpoint.usd_per_m_output, endpoint.usd_per_m_cached)

@@ -33,7 +33,6 @@ def fit_linear(
     seed: int = 0,
     multi_label: bool = False,
     settings: TfidfSettings | None = None,
-    threads: int = 2,
 ) -> dict[float, Files]:
     """Fit one model per C on the same features; give back the files of each, which `Linear.load` reads.
 
@@ -54,8 +53,8 @@ def fit_linear(
     for k, rows in enumerate(positives):
         truth[rows, k] = True
     fitted = {}
-    for c, planes, near in one_vs_rest(x, positives, cs=cs, seed=seed, threads=threads):
-        margins = [_held_out(x, positives, near, fold, c=c, seed=seed, threads=threads) for fold in held]
+    for c, planes, near in one_vs_rest(x, positives, cs=cs, seed=seed):
+        margins = [_held_out(x, positives, near, fold, c=c, seed=seed) for fold in held]
         shown = np.concatenate([fold[1] for fold in held]) if held else np.zeros(0, dtype=np.int64)
         seen = np.concatenate(margins) if margins else np.zeros((0, len(labels)), dtype=np.float32)
         calibration = calibrate(seen, truth[shown], multi_label=multi_label)
@@ -65,7 +64,7 @@ def fit_linear(
 
 
 def _held_out(
-    x: csr_matrix, positives: Sequence[Indices], near: Sequence[Indices], fold: Fold, *, c: float, seed: int, threads: int
+    x: csr_matrix, positives: Sequence[Indices], near: Sequence[Indices], fold: Fold, *, c: float, seed: int
 ) -> NDArray[np.float32]:
     """Margins of the held-out rows of one fold, by planes fitted on the others.
 
@@ -77,5 +76,5 @@ def _held_out(
     place[kept] = np.arange(len(kept))
     own = [place[rows][place[rows] >= 0] for rows in positives]
     sets = [place[rows][place[rows] >= 0] for rows in near]
-    ((_, planes, _),) = one_vs_rest(x[kept], own, cs=[c], seed=seed, threads=threads, near=sets, rounds=1)
+    ((_, planes, _),) = one_vs_rest(x[kept], own, cs=[c], seed=seed, near=sets, rounds=1)
     return planes.margins(x[held])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,11 @@ _FIRST_NEGATIVES = 1_000
 """So many nearest negatives of a label are tried first; at C = 1 about 400 of 15,000 end up mattering (clinc150)."""
 _ROUNDS = 6
 _TOLERANCE = 0.05
-"""How far inside the margin a row may be and still be left out; also the stopping rule of LIBLINEAR, whose default is 0.1."""
+"""How far inside the margin a row may be and still be left out of a label's working set."""
+_LIBLINEAR_TOLERANCE = 0.01
 _ROWS_AT_ONCE = 50_000
+
+_alone = threading.Lock()
 
 
 @dataclass
@@ -44,7 +47,6 @@ def one_vs_rest(
     *,
     cs: Sequence[float],
     seed: int,
-    threads: int = 2,
     near: Sequence[Indices] | None = None,
     rounds: int = _ROUNDS,
 ) -> Iterator[tuple[float, Planes, list[Indices]]]:
@@ -59,15 +61,15 @@ def one_vs_rest(
     CSR; `positives[k]` the rows of label k; `near` a first guess of the working sets. With `rounds` = 1 that guess is not checked.
     """
     sets = list(near) if near is not None else _nearest(x, positives)
-    with ThreadPoolExecutor(threads) as pool:
-        for c in sorted(cs):
-            planes = Planes(np.zeros((x.shape[1], len(positives)), np.float32), np.zeros(len(positives), np.float32))
-            pending: Sequence[int] = range(len(positives))
-            for turn in range(rounds):
-                _solve(x, positives, sets, planes, pending, c=c, seed=seed, pool=pool)
-                pending = _enlarge(x, planes, sets, pending) if turn + 1 < rounds else ()
-            sets = _inside(x, planes, positives)
-            yield c, planes, sets
+    exact = x.astype(np.float64)  # what LIBLINEAR computes in; converted once for all labels
+    for c in sorted(cs):
+        planes = Planes(np.zeros((x.shape[1], len(positives)), np.float32), np.zeros(len(positives), np.float32))
+        pending: Sequence[int] = range(len(positives))
+        for turn in range(rounds):
+            _solve(exact, positives, sets, planes, pending, c=c, seed=seed)
+            pending = _enlarge(x, planes, sets, pending) if turn + 1 < rounds else ()
+        sets = _inside(x, planes, positives)
+        yield c, planes, sets
 
 
 def _nearest(x: csr_matrix, positives: Sequence[Indices]) -> list[Indices]:
@@ -95,25 +97,27 @@ def _solve(
     *,
     c: float,
     seed: int,
-    pool: Executor,
 ) -> None:
-    """Write the planes of the `pending` labels, each solved on its working set."""
+    """Write the planes of the `pending` labels, each solved on its working set.
+
+    One after the other: LIBLINEAR draws from one generator per process, so that in
+    threads the same seed would not give the same planes.
+    """
+    from sklearn import config_context
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
-    def solve(k: int) -> None:
-        rows = sets[k]
-        y = np.isin(rows, positives[k], assume_unique=True)
-        if y.all() or not y.any():  # one side only: every margin is that side's
-            planes.bias[k] = 1.0 if y.any() else -1.0
-            return
-        model = LinearSVC(C=c, tol=_TOLERANCE, random_state=seed, max_iter=3_000, dual=True)
-        model.fit(x[rows], y)
-        planes.weights[:, k], planes.bias[k] = model.coef_[0], model.intercept_[0]
-
-    with warnings.catch_warnings():
+    model = LinearSVC(C=c, tol=_LIBLINEAR_TOLERANCE, random_state=seed, max_iter=3_000, dual=True)
+    with _alone, warnings.catch_warnings(), config_context(assume_finite=True, skip_parameter_validation=True):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        list(pool.map(solve, pending))
+        for k in pending:
+            rows = sets[k]
+            y = np.isin(rows, positives[k], assume_unique=True)
+            if y.all() or not y.any():  # one side only: every margin is that side's
+                planes.bias[k] = 1.0 if y.any() else -1.0
+                continue
+            model.fit(x[rows], y)
+            planes.weights[:, k], planes.bias[k] = model.coef_[0], model.intercept_[0]
 
 
 def _pieces(n: int) -> Iterator[slice]:

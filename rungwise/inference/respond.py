@@ -19,6 +19,7 @@ from rungwise.data.documents import Documents
 from rungwise.data.store import Store
 from rungwise.engines.budget import Budget
 from rungwise.engines.endpoint import LanguageModel
+from rungwise.engines.prices import Listed, price_of
 from rungwise.inference.wrappers import ChooseShots, Search, recorded, with_retrieval, with_shots, with_threshold
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Kit:
     documents: Documents = field(default_factory=Documents)
     cache: CallCache | None = None
     budget: Budget | None = None
+    prices: Sequence[Sequence[Listed]] = ()
     _models: dict[str, LanguageModel] = field(default_factory=dict)
     _encoders: dict[str, Encode] = field(default_factory=dict)
 
@@ -65,7 +67,12 @@ class Kit:
         """The one client of an endpoint: its limit of concurrent calls is shared by all candidates."""
         if endpoint.name not in self._models:
             self._models[endpoint.name] = LanguageModel(
-                endpoint, clock=self.clock, rng=self.rng, cache=self.cache, budget=self.budget
+                endpoint,
+                clock=self.clock,
+                rng=self.rng,
+                cache=self.cache,
+                budget=self.budget,
+                price=price_of(endpoint, self.prices),
             )
         return self._models[endpoint.name]
 

@@ -38,7 +38,7 @@ def call_forecast(ground: Ground, *, candidates: int, shots: int = 0, passages: 
     label_chars = sum(len(label) + 3 for label in ground.labels) + sum(map(len, ground.case.descriptions.values()))
     chars = 200 + label_chars + (1 + shots) * ground.chars + passages * 600
     tokens = TokenCount(input=int(chars / CHARS_PER_TOKEN), output=OUTPUT_TOKENS)
-    answer_usd = price_of(endpoint).of(tokens, CALL_S / endpoint.concurrency)
+    answer_usd = price_of(endpoint, ground.prices).of(tokens, CALL_S / endpoint.concurrency)
     calls = candidates * ground.n_dev
     seconds = calls * CALL_S / endpoint.concurrency
     return Forecast(seconds=seconds, usd=calls * answer_usd, calls=calls, answer_usd=answer_usd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from rungwise.core.dataset import Dataset
-from rungwise.core.decision import Decision
+from rungwise.core.decision import Decision, Spend
 from rungwise.core.errors import UsageError
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.progress import Progress
@@ -24,11 +25,12 @@ from rungwise.data.datasets import Splits, keep_dataset
 from rungwise.data.importing import Imported, file_salt, read_dataset
 from rungwise.data.ledger import Ledger
 from rungwise.data.nouns import Nouns
-from rungwise.data.spend import SpendLedger
+from rungwise.data.spend import SpendLedger, spent
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
 from rungwise.engines.budget import Budget
 from rungwise.engines.executors import InlineExecutor
+from rungwise.engines.prices import project_prices
 from rungwise.evaluate.answers import Answers
 from rungwise.evaluate.metric import target_metric
 from rungwise.inference.respond import Kit
@@ -103,7 +105,7 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terr
     keep_dataset(store, imported.dataset)
     splits = Splits.of(imported.dataset)
     recordings = {one.name: read_recording(one, directory, imported.dataset, imported.roles.columns) for one in case.include}
-    ground = _ground(case, imported, splits, recordings)
+    ground = dataclasses.replace(_ground(case, imported, splits, recordings), prices=project_prices(directory))
     ladder = build_ladder(ground, order=wishes.order, until=wishes.until)
     return Terrain(case=case, imported=imported, leaks=leaks, splits=splits, ground=ground, ladder=ladder, recordings=recordings)
 
@@ -157,7 +159,9 @@ class Expedition:
             approved_by=wishes.approved_by,
         )
         commits = Commits(store)
-        self.budget = Budget(case.limits, clock, SpendLedger(store, commits, run=self.plan.key))
+        # What earlier runs of this climb spent counts against the same caps.
+        before = spent(store, run=self.plan.key)
+        self.budget = Budget(case.limits, clock, SpendLedger(store, commits, run=self.plan.key), before=before)
         self.scorer = Scorer(store, case)
         self.judge = make_judge(terrain, self.scorer.answers)
         executor = InlineExecutor()
@@ -170,6 +174,7 @@ class Expedition:
             budget=self.budget,
             clock=clock,
             rng=Random(case.seed),
+            prices=terrain.ground.prices,
         )
         self.kit = kit
         embeddings = Embeddings(store, kit.encoder, executor, clock)
@@ -194,6 +199,11 @@ class Expedition:
             clock=clock,
             say=say,
         )
+
+    def spent(self, seconds: float) -> Spend:
+        """What this run spent, given the seconds that it took: earlier runs of the climb are not in it."""
+        all_runs, before = self.budget.spent, self.budget.before
+        return Spend(seconds=seconds, usd=all_runs.usd - before.usd, calls=all_runs.calls - before.calls)
 
     def spent_before(self) -> int:
         """How many openings the rows had when this climb first began; committed at its first start."""

@@ -11,6 +11,7 @@ from rungwise.core.candidate import Candidate
 from rungwise.core.errors import UnknownName
 from rungwise.core.types import Rung
 from rungwise.core.usecase import Endpoint, Included, UseCase
+from rungwise.engines.prices import Listed
 
 DOOR = "rungwise.rungs"
 
@@ -21,7 +22,8 @@ class Ground:
 
     `chars` is the mean length of a question with its passage, in characters;
     `encoder` the sentence encoder that this installation has; `documents` the digest
-    of the folder of documents, `recorded` those of the included systems' answers.
+    of the folder of documents, `recorded` those of the included systems' answers;
+    `prices` the project's own price tables.
     """
 
     case: UseCase
@@ -35,6 +37,7 @@ class Ground:
     endpoint: Endpoint | None = None
     included: Included | None = None
     recorded: Mapping[str, str] = field(default_factory=dict)
+    prices: tuple[tuple[Listed, ...], ...] = ()
 
     @property
     def start(self) -> Candidate:

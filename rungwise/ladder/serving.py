@@ -17,6 +17,7 @@ from rungwise.data.datasets import load_dataset
 from rungwise.data.documents import Documents, read_documents
 from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
+from rungwise.engines.prices import project_prices
 from rungwise.inference.respond import Kit, build_responder
 
 
@@ -38,6 +39,7 @@ def chosen_responder(
         train=load_dataset(store, decision.dataset).part(TRAIN) if _needs_rows(candidate) else (),
         documents=read_documents(directory / case.documents) if case.documents and candidate.index else Documents(),
         cache=CallCache(store, Commits(store)),
+        prices=project_prices(directory),
     )
     return candidate, build_responder(candidate, kit, encode=kit.encoder)
 
