@@ -77,8 +77,8 @@ def test_no_slope_has_a_lower_log_loss(seed: int, slope: float) -> None:
 
 def test_slopes_stay_finite_where_every_answer_is_right_or_wrong() -> None:
     margins = np.array([[1.0, -1.0]] * 9, dtype=np.float32)
-    assert softmax_slope(margins, np.zeros(9, dtype=np.int64)) == pytest.approx(50, rel=0.01)  # the ends of the search
-    assert softmax_slope(margins, np.ones(9, dtype=np.int64)) == pytest.approx(1 / 50, rel=0.01)
+    assert 10 < softmax_slope(margins, np.zeros(9, dtype=np.int64)) <= 50  # from 18 on the loss is 0 to the last bit
+    assert softmax_slope(margins, np.ones(9, dtype=np.int64)) == pytest.approx(1 / 50, rel=0.01)  # the end of the search
 
 
 def test_platt_minimises_the_loss_with_platts_targets() -> None:
@@ -115,7 +115,7 @@ def test_platt_never_turns_the_order_around() -> None:
     assert slope == pytest.approx(1e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 4))
 def test_no_threshold_of_the_grid_has_a_higher_micro_f1(seed: int, rows: int, labels: int) -> None:
     rng = np.random.default_rng(seed)
