@@ -14,7 +14,7 @@ from rungwise.core.decision import Decision, Spend
 from rungwise.core.errors import UsageError
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.progress import Progress
-from rungwise.core.record import digest
+from rungwise.core.record import digest, from_plain, to_plain
 from rungwise.core.tasks import TASKS
 from rungwise.core.types import Clock
 from rungwise.core.usecase import Target, UseCase
@@ -45,6 +45,8 @@ from rungwise.ladder.scoring import Scorer
 from rungwise.ladder.workbench import Workbench
 
 SALT = "salt"
+# Bumped whenever the same rows would be found to leak differently.
+LEAKS_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terr
         raise UsageError(
             f"groups: there is no field '{case.groups.field}' with few values. Fields: {', '.join(imported.roles.fields)}"
         )
-    leaks = find_leaks(imported.dataset, names=imported.places)
+    leaks = _leaks(store, imported)
     if not wishes.allow_leaks:
         leaks.check()
     keep_dataset(store, imported.dataset)
@@ -108,6 +110,17 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terr
     ground = dataclasses.replace(_ground(case, imported, splits, recordings), prices=project_prices(directory))
     ladder = build_ladder(ground, order=wishes.order, until=wishes.until)
     return Terrain(case=case, imported=imported, leaks=leaks, splits=splits, ground=ground, ladder=ladder, recordings=recordings)
+
+
+def _leaks(store: Store, imported: Imported) -> LeakReport:
+    """The leaks of this version of the data, looked for once."""
+    key = digest(["leaks", LEAKS_VERSION, imported.dataset.id, list(imported.places)])
+    step = Steps(store).get(key)
+    if step is not None:
+        return from_plain(LeakReport, step.output)
+    leaks = find_leaks(imported.dataset, names=imported.places)
+    Steps(store).put(key, "leaks", to_plain(leaks), seconds=0.0)
+    return leaks
 
 
 def _salt(store: Store, data: Path) -> str:
