@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ ACCURACY = metric("accuracy")
 MEMORY = Path("/dev/shm")  # stores of a simulation live in memory, where there is any
 
 
-class Crash(Exception):  # noqa: N818 - it stands for kill -9
+class Crash(Exception):
     """The process dies here."""
 
 
@@ -202,6 +202,15 @@ class RememberingJudge(Judge):
             self.remembered[key] = super().dev_high(evaluation)
         return float(self.remembered[key])
 
+    def rule(self, candidate: Candidate, rows: Sequence[Example], answers: Answers, *, level: float) -> Ruling:
+        """As the real one."""
+        if not self._plain:
+            return super().rule(candidate, rows, answers, level=level)
+        key = ("rule", *self._world, len(rows), answers.texts.count("right"), level)
+        if key not in self.remembered:
+            self.remembered[key] = super().rule(candidate, rows, answers, level=level)
+        return cast(Ruling, self.remembered[key])
+
     def more_examples(self, evaluations: Sequence[Evaluation], k: int) -> int | None:
         """As the real one."""
         if not self._plain or not all(isinstance(one, Sketch) for one in evaluations):
@@ -221,9 +230,9 @@ REMEMBERED: dict[tuple[Any, ...], Any] = {}
 class SimulatedBench:
     """Answers from the draw instead of from models.
 
-    `faults` are raised when a rung of that name is measured, or when it is opened
-    (`rung!`): before the sealed rows are answered, or, for a Crash (`rung!!`),
-    after that and before the verdict is kept.
+    `faults` are raised when a rung of that name is measured, or when it is opened:
+    before the sealed rows are answered (`rung!`), or after that and before the
+    verdict is kept (`rung!!`). `*!` and `*!!` mean the next opening of any rung.
     """
 
     world: World
@@ -263,8 +272,9 @@ class SimulatedBench:
         return ruling
 
     def _fail(self, name: str) -> None:
-        if name in self.faults:
-            raise self.faults.pop(name)
+        for one in (name, "*" + "!" * name.count("!")):
+            if one in self.faults:
+                raise self.faults.pop(one)
 
     def _evaluation(self, candidate: Candidate, rows: Sequence[Example], split: str) -> Evaluation:
         truth = self.world.truths[candidate.model]
@@ -366,6 +376,30 @@ def memory_store() -> Iterator[Store]:
             store.close()
 
 
+class ReadOnceLedger(Ledger):
+    """The real ledger, for the only process at a store that it found empty: reads only what was written since it read last."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._read: dict[tuple[str, str], Nomination | None] = {}
+        self._stale: set[tuple[str, str]] = set()
+
+    def _one(self, first: str, value: str, second: str, other: str) -> Nomination | None:
+        if (value, other) in self._stale:
+            self._read[value, other] = super()._one(first, value, second, other)
+            self._stale.remove((value, other))
+        return self._read.get((value, other))
+
+    def _values(self, climb: str, rung: str, candidate: str | None, test: str, *rest: Any) -> dict[str, Any]:
+        self._stale |= {(climb, rung), (candidate or "", test)}
+        return super()._values(climb, rung, candidate, test, *rest)
+
+    def conclude(self, nomination: Nomination, result: Mapping[str, Any]) -> None:
+        """As the real one."""
+        self._stale |= set(self._read)
+        super().conclude(nomination, result)
+
+
 def forget(store: Store) -> None:
     """An empty ledger again: quicker than a new store, and the same to the climb."""
     from sqlalchemy import delete
@@ -403,8 +437,8 @@ class Site:
         return await climb(self.plan, self.ladder, self.bench, self.ledger, judge=self.bench.judge, spent_before=int(start.output))
 
 
-def make_site(world: World, case: UseCase, store: Store, **wishes: Any) -> Site:
-    """Put up the ladder of a world for a use case; `wishes` are those of `Plan`."""
+def make_site(world: World, case: UseCase, place: Store | Ledger, **wishes: Any) -> Site:
+    """Put up the ladder of a world for a use case, over a store or its ledger; `wishes` are those of `Plan`."""
     assert case.target is not None
     splits, ladder = world.rows.splits, tuple(make_ladder(world, case))
     judge = RememberingJudge(
@@ -418,7 +452,8 @@ def make_site(world: World, case: UseCase, store: Store, **wishes: Any) -> Site:
         remembered=REMEMBERED,
     )
     plan = Plan(case=case, splits=splits, **wishes)
-    return Site(world, plan, ladder, SimulatedBench(world=world, judge=judge), Ledger(store))
+    ledger = Ledger(place) if isinstance(place, Store) else place
+    return Site(world, plan, ladder, SimulatedBench(world=world, judge=judge), ledger)
 
 
 def exact_interval(hits: int, n: int, *, level: float = 0.99) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from rungwise.core.candidate import Candidate
@@ -65,7 +66,7 @@ class Plan:
     until: str | None = None
     approved_by: str | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name of this climb: the same question on the same rows is the same climb, so it is resumed, not repeated."""
         # A raised budget or another name goes on with the same climb.
