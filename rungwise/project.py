@@ -131,12 +131,13 @@ class Project:
         """
         from rungwise.data.lock import project_lock
         from rungwise.ladder.document import decision_document
+        from rungwise.web.notebook import notebook_progress
 
         started = self.clock.tick()
         if target is not None:
             self.configure(target=Target.parse(target))
         with project_lock(self.directory / STATE, wait=wait, on_wait=on_wait), self._store() as store:
-            expedition = self._expedition(store, wishes, say)
+            expedition = self._expedition(store, wishes, say or notebook_progress())
             decision = run(expedition.climb())
             spent = expedition.spent(self.clock.tick() - started)
             store.set_setting("decision", decision.id)

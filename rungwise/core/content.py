@@ -70,7 +70,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer used: tokens as the provider counts them, and money in US dollars. Retries are included."""
+    """What one answer used: tokens as the provider counts them, and money in US dollars. Retries are included.
+
+    `seconds` is how long the endpoint took when it was asked, retries included and waiting for one's turn left out; an
+    answer that comes from the cache keeps the seconds of then.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -79,6 +83,7 @@ class Usage:
     calls: int = 0
     usd: float = 0.0
     estimated: bool = False
+    seconds: float = field(default=0.0, compare=False)  # a measurement: equal answers take different times
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -89,6 +94,7 @@ class Usage:
             self.calls + other.calls,
             self.usd + other.usd,
             self.estimated or other.estimated,
+            self.seconds + other.seconds,
         )
 
 

@@ -155,6 +155,7 @@ class LanguageModel:
             total_s = self._total_s()
             deadline = asyncio.get_running_loop().time() + total_s
             usage, tries, dialect = Usage(), 0, self._dialect
+            started, waited_s = self._clock.tick(), 0.0
             while True:
                 await self._rest(deadline)
                 attempt = _Attempt(self, messages, options, dialect, key=key, deadline=deadline, total_s=total_s)
@@ -162,9 +163,10 @@ class LanguageModel:
                     async for piece in pieces:
                         yield piece
                 usage, deadline = usage + attempt.usage, deadline + attempt.waited_s
+                waited_s += attempt.waited_s
                 if (failure := attempt.failure) is None:
                     self._dialect = dialect
-                    yield attempt.answer(usage)
+                    yield attempt.answer(replace(usage, seconds=max(0.0, self._clock.tick() - started - waited_s)))
                     return
                 if failure.status is not None and (other := dialect.without(attempt.body, failure.status, failure.body)):
                     dialect, change = other

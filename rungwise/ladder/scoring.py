@@ -43,7 +43,6 @@ class Scorer:
         rows: Sequence[Example],
         responses: Sequence[Response],
         *,
-        seconds: Sequence[float],
         wall_s: float,
         fit_s: float,
         split: str,
@@ -73,7 +72,7 @@ class Scorer:
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             fit_s=fit_s,
-            row_seconds=tuple(round(one, 6) for one in seconds) if usage.calls else (),
+            row_seconds=tuple(round(response.usage.seconds, 6) for response in responses) if usage.calls else (),
             complete=complete,
         )
 

@@ -33,7 +33,7 @@ from rungwise.ladder.rung import Stair
 from rungwise.ladder.scoring import Scorer
 
 # Bumped whenever an evaluation of the same candidate on the same rows would come out different.
-VERSION = 1
+VERSION = 2
 PROBE_ROWS = 100  # design, section 4: limits
 WARM_UP = 10
 WINDOW = 256
@@ -151,20 +151,31 @@ class Workbench:
         responder = build_responder(candidate, self.kit, encode=self.embeddings.remembering)
         started = self.clock.tick()
         responses: list[Response] = []
-        seconds: list[float] = []
-        async for _, response, took_s in answer_stream(responder, (row.request for row in rows), window=WINDOW):
+        async for _, response, _ in answer_stream(responder, (row.request for row in rows), window=WINDOW):
             responses.append(response)
-            seconds.append(took_s)
             if len(responses) % WINDOW == 0:
                 self.say(Progress(rung=rung, step=split, done=len(responses), total=len(rows)))
         wall_s = self.clock.tick() - started
         fit_s = sum((self.maker.seconds(part) for part in candidate.parts), 0.0)
         evaluation = self.scorer.score(
-            candidate, rows, responses, seconds=seconds, wall_s=wall_s, fit_s=fit_s, split=split, complete=complete
+            candidate,
+            rows,
+            responses,
+            wall_s=self._worked_s(candidate, responses, wall_s),
+            fit_s=fit_s,
+            split=split,
+            complete=complete,
         )
         self._keep(candidate, evaluation)
-        self._steps.put(key, "evaluate", evaluation.id, seconds=wall_s)
+        self._steps.put(key, "evaluate", evaluation.id, seconds=evaluation.seconds)
         return evaluation
+
+    def _worked_s(self, candidate: Candidate, responses: Sequence[Response], wall_s: float) -> float:
+        """Seconds that the answers took, those among them included that an earlier batch or run had asked for already."""
+        endpoint = self.kit.endpoint(candidate)
+        if endpoint is None:
+            return wall_s
+        return max(wall_s, sum(response.usage.seconds for response in responses) / max(1, endpoint.concurrency))
 
     def _keep(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """The evaluation with its lineage: the candidate, its parts, and the rows that they were made from."""

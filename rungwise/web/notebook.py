@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from html import escape
 
+from rungwise.core.dataset import DEV, SEALED
 from rungwise.core.decision import Decision, RungResult
+from rungwise.core.progress import Progress
 from rungwise.web import words
 
 _SIGN_COLOURS = {"met": "#2b8a63", "not_met": "#c0503f", "failed": "#c0503f", "cannot_tell": "#b07a12", "over_limit": "#b07a12"}
 _CELL = "padding:3px 14px 3px 0;border:0;vertical-align:baseline;white-space:nowrap;background:none"
 _LEFT, _RIGHT = f"{_CELL};text-align:left", f"{_CELL};text-align:right"
+_STEP_WORDS = {"rung": "next", "fit": "fitting", DEV: "measuring on dev", SEALED: "answering the sealed rows"}
 _HEADINGS = (
     ("rung", _LEFT),
     ("quality on dev", _LEFT),
@@ -59,3 +64,26 @@ def _row(rung: RungResult, decision: Decision) -> str:
 
 def _text(text: str) -> str:
     return escape(text)
+
+
+def notebook_progress() -> Callable[[Progress], None]:
+    """A listener that keeps one line of a notebook's output up to date; outside a notebook it says nothing."""
+    shell = sys.modules.get("IPython")
+    if shell is None or shell.get_ipython() is None:
+        return lambda event: None
+    from IPython.display import HTML, display
+
+    handle = display(HTML(""), display_id=True)
+
+    def listen(event: Progress) -> None:
+        handle.update(HTML(f'<span style="font-family:system-ui;font-size:13px;opacity:.8">{_text(progress_line(event))}</span>'))
+
+    return listen
+
+
+def progress_line(event: Progress) -> str:
+    """One piece of news in words."""
+    doing = words.STATE_WORDS.get(event.step, _STEP_WORDS.get(event.step, event.step))
+    count = f" {event.done:,} of {event.total:,}" if event.total and event.step in (DEV, SEALED) else ""
+    left = f", about {words.seconds(event.eta_s)} left" if event.eta_s else ""
+    return f"{words.one_line(event.rung)}: {doing}{count}{left}"
