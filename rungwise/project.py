@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rungwise.core.candidate import Candidate
 from rungwise.core.content import Request, Response
 from rungwise.core.decision import Decision, Spend
 from rungwise.core.errors import UsageError
 from rungwise.core.progress import Progress
-from rungwise.core.types import Clock, Responder, collect
+from rungwise.core.types import Clock, collect
 from rungwise.core.usecase import Target, UseCase
 from rungwise.data.spec import FILE, checked, read_use_case, write_use_case
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from rungwise.ladder.expedition import Expedition, Terrain, Wishes
     from rungwise.ladder.forecast import ForecastDocument
     from rungwise.ladder.replay import Replay
+    from rungwise.ladder.serving import Serving
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Project:
     def __init__(self, directory: str | Path = ".", *, clock: Clock | None = None) -> None:
         self.directory = Path(directory)
         self._clock = clock
-        self._answering: tuple[Decision, Candidate, Responder] | None = None
+        self._answering: Serving | None = None
 
     @classmethod
     def create(
@@ -150,7 +150,7 @@ class Project:
             report=str(path) if path else None,
         )
         self._answering = None
-        return Climbed(decision, spent, path, expedition.terrain.imported.report.warnings, document)
+        return Climbed(decision, spent, path, expedition.terrain.warnings, document)
 
     def forecast(self, target: str | None = None, *, wishes: Wishes | None = None) -> ForecastDocument:
         """What the data can show and what each rung will cost; spends nothing."""
@@ -165,28 +165,35 @@ class Project:
 
     def ask(self, text: str, *, passage: str | None = None) -> Asked:
         """Ask the chosen candidate one question."""
-        _, candidate, responder = self._chosen_responder()
+        serving = self._chosen()
+
+        async def answer() -> Response:
+            async with serving as responder:
+                return await collect(responder(Request.of(text, passage=passage)))
+
         started = self.clock.tick()
-        response = run(collect(responder(Request.of(text, passage=passage))))
-        return Asked(response.text, response.confidence, candidate.id, self.clock.tick() - started, response)
+        response = run(answer())
+        return Asked(response.text, response.confidence, serving.candidate.id, self.clock.tick() - started, response)
 
     def ask_file(self, source: Path, target: Path, *, say: Callable[[int], None] = lambda _: None) -> Counts:
         """Ask the chosen candidate every row of a JSONL file; a run that was killed goes on where it was."""
         from rungwise.inference.batch_file import answer_file
 
-        _, candidate, responder = self._chosen_responder()
-        columns = self._columns()
-        return run(
-            answer_file(
-                responder,
-                source,
-                target,
-                candidate=candidate.id,
-                text_field=columns.get("text") or "text",
-                passage_field=columns.get("passage"),
-                clock=self.clock,
-            )
-        )
+        serving, columns = self._chosen(), self._columns()
+
+        async def answer() -> Counts:
+            async with serving as responder:
+                return await answer_file(
+                    responder,
+                    source,
+                    target,
+                    candidate=serving.candidate.id,
+                    text_field=columns.get("text") or "text",
+                    passage_field=columns.get("passage"),
+                    clock=self.clock,
+                )
+
+        return run(answer())
 
     def compare(self, first: str, second: str) -> Contest:
         """Test two candidates (rung names or ids) of the last climb against each other on the dev rows."""
@@ -269,7 +276,7 @@ class Project:
         with self._store() as store:
             return json.loads(store.setting("columns") or "{}")  # type: ignore[no-any-return]
 
-    def _chosen_responder(self) -> tuple[Decision, Candidate, Responder]:
+    def _chosen(self) -> Serving:
         """The chosen candidate, loaded once and kept. Raises UsageError when no rung was shown to meet the target."""
         if self._answering is None:
             # The store stays open for as long as the responder may load parts from it.
@@ -277,9 +284,11 @@ class Project:
             from rungwise.ladder.serving import chosen_responder
 
             store = Store.open(self.directory / STATE, clock=self.clock)
-            decision = self.decision(store)
-            candidate, responder = chosen_responder(store, self.case, self.directory, decision, clock=self.clock)
-            self._answering = (decision, candidate, responder)
+            try:
+                self._answering = chosen_responder(store, self.case, self.directory, self.decision(store), clock=self.clock)
+            except BaseException:
+                store.close()
+                raise
         return self._answering
 
     def _write_report(self, store: Store, terrain: Terrain, decision: Decision, spent: Spend, output: Path | None = None) -> Path:
@@ -291,9 +300,7 @@ class Project:
 
         path = output or self.directory / REPORT
         version = importlib.metadata.version("rungwise")
-        view = report_view(
-            store, terrain, decision, spent=spent, project=str(self.directory), version=version, at=self.clock.now()
-        )
+        view = report_view(store, terrain, decision, spent=spent, project=str(self.directory), version=version, at=self.clock.now())
         write_durably(path, render_report(view).encode("utf-8"))
         return path
 
@@ -315,7 +322,7 @@ def _wishes_of(decision: Decision) -> Wishes:
 def load(directory: str | Path) -> Callable[[str], str]:
     """The chosen candidate of a project as a function from text to answer."""
     project = Project(directory)
-    project._chosen_responder()
+    project._chosen()
     return lambda text: project.ask(text).answer
 
 

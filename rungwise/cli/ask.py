@@ -31,6 +31,7 @@ def ask(directory: str, text: str | None, passage: str | None, source: str | Non
     if text is None:
         raise UsageError(f'what is the question? Type: rungwise ask {directory} "..." or give --input and --output')
     asked = project.ask(text, passage=passage)
+    found = asked.response.passages
     if as_json:
         print_json(
             {
@@ -38,11 +39,16 @@ def ask(directory: str, text: str | None, passage: str | None, source: str | Non
                 "confidence": asked.confidence,
                 "candidate": asked.candidate,
                 "seconds": round(asked.seconds, 6),
+                "passages": [{"document": one.document, "start": one.start, "end": one.end, "text": one.text} for one in found],
             }
         )
         return 0
     sure = f"  ({asked.confidence:.0%} sure)" if asked.confidence is not None else ""
-    say(f"{asked.answer or '(no answer: not sure enough)'}{sure}")
+    nothing = "(no answer: not sure enough)" if asked.response.finish == "abstained" else "(no answer)"
+    say(f"{asked.answer or nothing}{sure}")
+    for one in found:
+        if one.document:
+            say(f"  from {one.document}, characters {one.start:,} to {one.end:,}")
     return 0
 
 

@@ -270,7 +270,9 @@ class _Attempt:
         finally:
             self._bill(model._machine.stop(mark), broken=not ended)
             if reservation is not None and model._budget is not None:
-                await model._budget.settle(reservation, usd=self.usage.usd, calls=self.usage.calls)
+                # a call that was cancelled may still be charged in full, whatever came back of it
+                usd = self.usage.usd if ended else max(self.usage.usd, reservation.upper.usd)
+                await model._budget.settle(reservation, usd=usd, calls=self.usage.calls)
         if live and self.failure is None and (piece := shown.close()):
             yield piece
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,14 @@ from rungwise.core.content import Passage, Shot
 from rungwise.core.dataset import Example
 from rungwise.core.errors import UnknownName
 from rungwise.core.types import Clock, Responder
-from rungwise.core.usecase import Endpoint, UseCase
+from rungwise.core.usecase import Endpoint, Included, UseCase
 from rungwise.data import artefacts
 from rungwise.data.calls import CallCache
 from rungwise.data.documents import Documents
 from rungwise.data.store import Store
 from rungwise.engines.budget import Budget
 from rungwise.engines.endpoint import LanguageModel
-from rungwise.engines.prices import Listed, price_of
+from rungwise.engines.prices import Listed, Price, price_of
 from rungwise.inference.wrappers import ChooseShots, Search, recorded, with_retrieval, with_shots, with_threshold
 
 if TYPE_CHECKING:
@@ -62,6 +63,16 @@ class Kit:
     def endpoint(self, candidate: Candidate) -> Endpoint | None:
         """The configured endpoint that a candidate asks, or None when it answers by itself."""
         return next((one for one in self.case.endpoints if candidate.model == f"{one.name}/{one.model}"), None)
+
+    def price(self, candidate: Candidate) -> Price | None:
+        """What the endpoint of a candidate charges, or None when it answers by itself."""
+        endpoint = self.endpoint(candidate)
+        return price_of(endpoint, self.prices) if endpoint is not None else None
+
+    def included(self, candidate: Candidate) -> Included | None:
+        """The user's own system that a candidate stands for, or None."""
+        name = candidate.options.get("name") if candidate.model == "recorded" else None
+        return next((one for one in self.case.include if one.name == name), None)
 
     def model(self, endpoint: Endpoint) -> LanguageModel:
         """The one client of an endpoint: its limit of concurrent calls is shared by all candidates."""
@@ -122,7 +133,7 @@ def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit) -> Responder:
 
 
 def _shot_chooser(candidate: Candidate, kit: Kit) -> ChooseShots:
-    """Training examples whose words are most like the question's."""
+    """Training examples whose words are most like the question's; where too few share any, the first others come before them."""
     from rungwise.engines.lexical import load_index
 
     assert candidate.index is not None
@@ -130,7 +141,9 @@ def _shot_chooser(candidate: Candidate, kit: Kit) -> ChooseShots:
     shots = [Shot(row.text, "\n".join(row.references), row.passage) for row in kit.train]
 
     async def choose(text: str, count: int) -> Sequence[Shot]:
-        return [shots[place] for place, _ in index.search(text, count)]
+        alike = [place for place, _ in index.search(text, count)]
+        others = (place for place in range(len(shots)) if place not in alike)
+        return [shots[place] for place in (*alike, *islice(others, count - len(alike)))]
 
     return choose
 

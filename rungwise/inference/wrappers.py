@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import replace
 
 from rungwise.core.content import Chunk, Passage, Request, Response, Shot, Text
+from rungwise.core.errors import EngineAnswer
 from rungwise.core.types import Responder, collect
 
 Search = Callable[[str, int], Awaitable[Sequence[Passage]]]
@@ -70,10 +71,26 @@ def recorded(files: Mapping[str, bytes]) -> Responder:
 
     async def look_up(request: Request) -> AsyncIterator[Chunk]:
         passage = request.passages[0].text if request.passages else None
-        answer, confidence = known.get(recorded_key(request.text, passage), ("", None))
-        yield Chunk(parts=(Text(answer),) if answer else (), confidence=confidence, finish="stop" if answer else "unknown")
+        key = recorded_key(request.text, passage)
+        answer, confidence = known.get(key, ("", None))
+        yield Chunk(parts=(Text(answer),) if answer else (), confidence=confidence, finish="stop" if key in known else "unknown")
 
     return look_up
+
+
+def with_known(answer: Responder, system: str) -> Responder:
+    """Wrap recorded answers so that a question that was not recorded raises EngineAnswer: nobody is there to answer it."""
+
+    async def answer_when_recorded(request: Request) -> AsyncIterator[Chunk]:
+        async for chunk in answer(request):
+            if chunk.finish == "unknown":
+                raise EngineAnswer(
+                    f"the chosen system '{system}' is known by its recorded answers only, and this question is not among them. "
+                    "To ask it new questions, put it behind an OpenAI-compatible address and name that with --endpoint"
+                )
+            yield chunk
+
+    return answer_when_recorded
 
 
 def recorded_key(text: str, passage: str | None) -> str:

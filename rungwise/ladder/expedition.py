@@ -79,6 +79,13 @@ class Terrain:
         return self.imported.dataset
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was odd about the data and about the recorded predictions."""
+        gaps = [(name, one.missing) for name, one in self.recordings.items() if one.missing]
+        told = [f"{name} has no answer for {missing:,} dev and sealed rows: each counts as wrong" for name, missing in gaps]
+        return (*self.imported.report.warnings, *told)
+
+    @property
     def target(self) -> Target:
         """What the climb aims for."""
         assert self.case.target is not None
@@ -106,7 +113,11 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terr
         leaks.check()
     keep_dataset(store, imported.dataset)
     splits = Splits.of(imported.dataset)
-    recordings = {one.name: read_recording(one, directory, imported.dataset, imported.roles.columns) for one in case.include}
+    separator = case.label_separator if case.multi_label else None
+    recordings = {
+        one.name: read_recording(one, directory, imported.dataset, imported.roles.columns, separator=separator)
+        for one in case.include
+    }
     ground = dataclasses.replace(_ground(case, imported, splits, recordings), prices=project_prices(directory))
     ladder = build_ladder(ground, order=wishes.order, until=wishes.until)
     return Terrain(case=case, imported=imported, leaks=leaks, splits=splits, ground=ground, ladder=ladder, recordings=recordings)

@@ -19,7 +19,7 @@ def included(ground: Ground) -> Rung:
             return ()
         system = ground.included
         answers = Fitted(technique="recorded", inputs=(ground.recorded[system.name],))
-        return (parent.but(model="recorded", index=answers, options={"name": system.name, "usd_per_1k": system.usd_per_1k}),)
+        return (ground.start.but(model="recorded", index=answers, options={"name": system.name}),)
 
     return propose
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rungwise.core.dataset import Dataset
+from rungwise.core.dataset import DEV, SEALED, Dataset
 from rungwise.core.errors import UsageError
 from rungwise.core.record import digest
 from rungwise.core.usecase import Columns, Included
@@ -20,15 +20,20 @@ CONFIDENCE_COLUMNS = ("confidence", "score", "probability")
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """The recorded answers of one system: `files` is the artefact, `missing` how many rows have no answer."""
+    """The recorded answers of one system: `files` is the artefact, `missing` how many dev and sealed rows have no answer."""
 
     id: str
     files: Mapping[str, bytes]
     missing: int
 
 
-def read_recording(included: Included, directory: Path, dataset: Dataset, columns: Columns) -> Recording:
-    """Read predictions and join them to the rows by the id column, or else by the text. Raises UsageError when nothing fits."""
+def read_recording(
+    included: Included, directory: Path, dataset: Dataset, columns: Columns, *, separator: str | None = None
+) -> Recording:
+    """Read predictions and join them to the rows by the id column, or else by the text.
+
+    With a `separator`, an answer holds several labels. Raises UsageError when nothing fits.
+    """
     path = Path(included.path)
     path = path if path.is_absolute() else directory / path
     rows = [row for _, row in read_rows(path).rows]
@@ -39,15 +44,18 @@ def read_recording(included: Included, directory: Path, dataset: Dataset, column
     by = columns.key if columns.key and columns.key in rows[0] else columns.text
     if by is None or by not in rows[0]:
         raise UsageError(f"{path} can be joined neither by '{columns.key}' nor by '{columns.text}': give it one of these columns")
-    given = {cell_text(row[by]): (cell_text(row[answer]) or "", _number(row.get(confidence or ""))) for row in rows}
+    given = {
+        cell_text(row[by]): (_answer(cell_text(row[answer]) or "", separator), _number(row.get(confidence or ""))) for row in rows
+    }
     answers: dict[str, tuple[str, float | None]] = {}
     for example in dataset.rows:
         found = given.get(example.key if by == columns.key else example.text)
         if found is not None:
             answers[recorded_key(example.text, example.passage)] = found
-    missing = sum(recorded_key(row.text, row.passage) not in answers for row in dataset.rows)
-    if missing == len(dataset.rows):
-        raise UsageError(f"no row of the data is in {path}: column '{by}' holds other values there")
+    judged = (*dataset.part(DEV), *dataset.part(SEALED))
+    missing = sum(recorded_key(row.text, row.passage) not in answers for row in judged)
+    if missing == len(judged):
+        raise UsageError(f"no dev or sealed row of the data is in {path}: column '{by}' holds other values there")
     body = json.dumps(answers, sort_keys=True, ensure_ascii=False).encode()
     return Recording(id=digest(sorted(answers.items())), files={"answers.json": body}, missing=missing)
 
@@ -57,6 +65,13 @@ def _column(row: Mapping[str, object], names: Sequence[str], path: Path) -> str:
         if name in row:
             return name
     raise UsageError(f"{path} has no column with the answers. Name it 'prediction'; it has: {', '.join(row)}")
+
+
+def _answer(cell: str, separator: str | None) -> str:
+    """Several labels stand one a line, as in every multi-label answer."""
+    if separator is None:
+        return cell
+    return "\n".join(label.strip() for label in cell.split(separator) if label.strip())
 
 
 def _number(cell: object) -> float | None:

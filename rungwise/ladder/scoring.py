@@ -13,6 +13,8 @@ from rungwise.core.record import digest
 from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import UseCase
 from rungwise.data.store import Store
+from rungwise.engines.prices import Price
+from rungwise.engines.wire import TokenCount
 from rungwise.evaluate.answers import Answers
 from rungwise.evaluate.display import estimate
 from rungwise.evaluate.metric import RatioMetric, RowMetric, is_computable, metric, row_scores
@@ -47,12 +49,17 @@ class Scorer:
         fit_s: float,
         split: str,
         complete: bool,
+        price: Price | None = None,
+        usd_per_1k: float | None = None,
     ) -> Evaluation:
-        """An evaluation of whole answers. Times are measured here, once, and stored."""
+        """An evaluation of whole answers. Times are measured once, and stored.
+
+        `price` is what the endpoint that answered charges now; `usd_per_1k` what a recorded system costs.
+        """
         answers = Answers.of(responses)
         usage = sum((response.usage for response in responses), Usage())
-        per_answer_usd = usage.usd / max(1, len(rows)) or wall_s / max(1, len(rows)) * self.case.machine_usd_per_hour / 3600.0
-        recorded = candidate.options.get("usd_per_1k")
+        paid_usd = usage.usd if price is None else _at_price(price, usage)
+        per_answer_usd = (paid_usd or wall_s * self.case.machine_usd_per_hour / 3600.0) / max(1, len(rows))
         return Evaluation(
             candidate=candidate.id,
             dataset=digest([row.id for row in rows]),
@@ -66,8 +73,8 @@ class Scorer:
             probabilities=self._keep(answers),
             models=tuple(sorted({response.model for response in responses if response.model})),
             seconds=wall_s,
-            usd=usage.usd,
-            usd_per_1k=float(recorded) if recorded is not None else 1000 * per_answer_usd,
+            usd=paid_usd,
+            usd_per_1k=usd_per_1k if usd_per_1k is not None else 1000 * per_answer_usd,
             calls=usage.calls,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
@@ -108,3 +115,13 @@ class Scorer:
             for name in self.names
             if name == self.names[0] or is_computable(metric(name), answers, self.case.out_of_scope)
         }
+
+
+def _at_price(price: Price, usage: Usage) -> float:
+    """What the calls cost at today's prices of tokens, in US dollars: a price that was mended counts for calls made before.
+
+    Where a machine is paid by the hour it is what was charged when they were made.
+    """
+    if not (price.input or price.output or price.cached) or price.usd_per_hour:
+        return usage.usd
+    return price.of(TokenCount(usage.input_tokens, usage.output_tokens, usage.cached_tokens), 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -19,12 +20,30 @@ from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
 from rungwise.engines.prices import project_prices
 from rungwise.inference.respond import Kit, build_responder
+from rungwise.inference.wrappers import with_known
 
 
-def chosen_responder(
-    store: Store, case: UseCase, directory: Path, decision: Decision, *, clock: Clock
-) -> tuple[Candidate, Responder]:
-    """Who was chosen, and its responder. Raises UsageError when no rung was shown to meet the target."""
+@dataclass
+class Serving:
+    """A candidate that answers. Ask within `async with`: when the last one leaves, its connections are closed."""
+
+    candidate: Candidate
+    responder: Responder
+    kit: Kit
+    _asking: int = 0
+
+    async def __aenter__(self) -> Responder:
+        self._asking += 1
+        return self.responder
+
+    async def __aexit__(self, *error: object) -> None:
+        self._asking -= 1
+        if not self._asking:
+            await self.kit.aclose()
+
+
+def chosen_responder(store: Store, case: UseCase, directory: Path, decision: Decision, *, clock: Clock) -> Serving:
+    """Who was chosen, ready to answer. Raises UsageError when no rung was shown to meet the target."""
     if decision.chosen is None:
         raise UsageError(
             f"the last climb ended in '{decision.verdict}': {decision.reason}. Nothing was chosen to answer. "
@@ -41,7 +60,9 @@ def chosen_responder(
         cache=CallCache(store, Commits(store)),
         prices=project_prices(directory),
     )
-    return candidate, build_responder(candidate, kit, encode=kit.encoder)
+    responder = build_responder(candidate, kit, encode=kit.encoder)
+    system = kit.included(candidate)
+    return Serving(candidate, with_known(responder, system.name) if system is not None else responder, kit)
 
 
 def _needs_rows(candidate: Candidate) -> bool:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from rungwise.core.candidate import Candidate
-from rungwise.core.content import Response
+from rungwise.core.content import Chunk, Request, Response
 from rungwise.core.dataset import DEV, SEALED, Example
 from rungwise.core.decision import Spend
-from rungwise.core.errors import StoreError
-from rungwise.core.evaluation import Evaluation
+from rungwise.core.errors import EngineUnavailable, OutOfBudget, StoreError
+from rungwise.core.evaluation import Evaluation, Latency
 from rungwise.core.progress import Progress
-from rungwise.core.record import digest, short
-from rungwise.core.types import Clock, collect
+from rungwise.core.record import digest, short, to_plain
+from rungwise.core.types import Clock, Responder, collect
 from rungwise.core.usecase import UseCase
 from rungwise.data import artefacts
 from rungwise.data.datasets import Splits
@@ -65,6 +65,7 @@ class Workbench:
     async def measure(self, stair: Stair, candidates: Sequence[Candidate]) -> Sequence[Evaluation]:
         """Each candidate on dev. Paid or slow ones race: who can no longer be nominated is not asked further."""
         self.say(Progress(rung=stair.name, step="fit", total=len(candidates)))
+        self._check_offline(stair)
         if stair.kind.each != "local" or self._all_stored(candidates):
             return await self._measure(stair, candidates)
         # Calls reserve for themselves; the seconds of this machine are reserved here, by forecast, and settled by the clock.
@@ -74,6 +75,12 @@ class Workbench:
             return await self._measure(stair, candidates)
         finally:
             await self.budget.settle(reservation, usd=0.0, calls=0, seconds=self.clock.tick() - started)
+
+    def _check_offline(self, stair: Stair) -> None:
+        """Raise before anything leaves this machine, where the use case says that nothing may."""
+        endpoint = stair.ground.endpoint
+        if self.case.limits.offline and endpoint is not None:
+            raise EngineUnavailable(f"the use case is offline and {endpoint.name} is not: nothing was sent to it")
 
     async def _measure(self, stair: Stair, candidates: Sequence[Candidate]) -> Sequence[Evaluation]:
         if not self.only_stored:
@@ -87,7 +94,9 @@ class Workbench:
         return all(self._steps.get(self._key(candidate, self.splits.dev)) is not None for candidate in candidates)
 
     def _key(self, candidate: Candidate, rows: Sequence[Example]) -> str:
-        return digest(["evaluate", VERSION, candidate.id, [row.id for row in rows], self.scorer.id, self.case.machine_usd_per_hour])
+        system = self.kit.included(candidate)
+        prices = [self.case.machine_usd_per_hour, to_plain(self.kit.price(candidate)), system.usd_per_1k if system else None]
+        return digest(["evaluate", VERSION, candidate.id, [row.id for row in rows], self.scorer.id, prices])
 
     def _asked_on_dev(self, stair: Stair) -> Ask:
         async def ask(candidate: Candidate, rows: Sequence[Example]) -> Evaluation:
@@ -108,6 +117,10 @@ class Workbench:
         changed = dataclasses.replace(evaluation, memory_mb=self._memory_mb(candidate))
         if step.output:
             changed = dataclasses.replace(changed, latency=latency(step.output))
+        system = self.kit.included(candidate)
+        if system is not None and system.p95_s is not None:
+            told = Latency(p50_s=system.p95_s, p95_s=system.p95_s, p95_high_s=system.p95_s, n=0)
+            changed = dataclasses.replace(changed, latency=told)
         if stair.kind.each == "local" and changed.latency is not None:
             mean_s = sum(step.output) / len(step.output)
             changed = dataclasses.replace(changed, usd_per_1k=1000 * mean_s * self.case.machine_usd_per_hour / 3600.0)
@@ -148,13 +161,16 @@ class Workbench:
             return self._nouns.get(Evaluation, step.output)
         if self.only_stored:
             raise StoreError(f"the {split} scores of candidate {short(candidate.id)} are not stored. Run the climb again")
-        responder = build_responder(candidate, self.kit, encode=self.embeddings.remembering)
+        stopped: list[OutOfBudget] = []
+        responder = _until_out_of_budget(build_responder(candidate, self.kit, encode=self.embeddings.remembering), stopped)
         started = self.clock.tick()
         responses: list[Response] = []
         async for _, response, _ in answer_stream(responder, (row.request for row in rows), window=WINDOW):
             responses.append(response)
             if len(responses) % WINDOW == 0:
                 self.say(Progress(rung=rung, step=split, done=len(responses), total=len(rows)))
+        if stopped:
+            raise stopped[0]
         wall_s = self.clock.tick() - started
         fit_s = sum((self.maker.seconds(part) for part in candidate.parts), 0.0)
         evaluation = self.scorer.score(
@@ -162,6 +178,8 @@ class Workbench:
             rows,
             responses,
             wall_s=self._worked_s(candidate, responses, wall_s),
+            price=self.kit.price(candidate),
+            usd_per_1k=system.usd_per_1k if (system := self.kit.included(candidate)) else None,
             fit_s=fit_s,
             split=split,
             complete=complete,
@@ -184,3 +202,21 @@ class Workbench:
             self._nouns.put(part, made_from=[*inputs, (self.splits.dataset, "dataset")])
         self._nouns.put(candidate, made_from=[(part.id, "part") for part in candidate.parts])
         self._nouns.put(evaluation, made_from=[(candidate.id, "candidate"), (self.splits.dataset, "dataset")])
+
+
+def _until_out_of_budget(answer: Responder, stopped: list[OutOfBudget]) -> Responder:
+    """Wrap `answer` so that it stops asking when the budget is used up, and lets the calls in flight come home.
+
+    They are paid for, and kept, so that a climb with a larger budget does not ask them again.
+    """
+
+    async def answer_within_budget(request: Request) -> AsyncIterator[Chunk]:
+        if stopped:
+            return
+        try:
+            async for chunk in answer(request):
+                yield chunk
+        except OutOfBudget as error:
+            stopped.append(error)
+
+    return answer_within_budget

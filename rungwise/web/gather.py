@@ -44,7 +44,7 @@ def data_notes(terrain: Terrain) -> DataNotes:
         labels=len(imported.report.labels),
         quarantined=Counter(one.reason for one in imported.quarantine),
         leaks={name: count for name, count in (("exact", leaks.exact), ("near", leaks.near), ("group", leaks.grouped)) if count},
-        notes=imported.report.warnings,
+        notes=terrain.warnings,
     )
 
 

@@ -268,7 +268,7 @@ async def test_an_answer_that_cannot_be_read_is_paid_for_at_an_estimate() -> Non
     assert budget.spent.calls == 1
 
 
-async def test_a_cancelled_call_is_settled_at_an_estimate(store: Store) -> None:
+async def test_a_cancelled_call_is_settled_at_the_most_that_it_may_be_charged(store: Store) -> None:
     async def silent(reply: Reply, asked: Asked) -> None:
         await asyncio.sleep(30)
 
@@ -280,7 +280,8 @@ async def test_a_cancelled_call_is_settled_at_an_estimate(store: Store) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert budget.committed.calls == budget.spent.calls == spent(store).calls == 1
-    assert spent(store).usd == pytest.approx(3 * 2.0 / 1e6)  # nine characters in, nothing out
+    # 9 bytes and 16 for the message at 2 USD a million, and every allowed token (100) at 10
+    assert spent(store).usd == pytest.approx((25 * 2.0 + 100 * 10.0) / 1e6)
 
 
 async def test_no_network_and_no_client_library_until_a_call_is_made() -> None:
