@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
@@ -15,7 +17,7 @@ from typing import IO, Any, cast
 import msgspec
 
 from rungwise.core.content import Request
-from rungwise.core.errors import BadData, EngineError, StoreError
+from rungwise.core.errors import BadData, EngineError, ProjectBusy, StoreError, UsageError
 from rungwise.core.record import digest, short
 from rungwise.core.types import Clock, Responder, collect
 from rungwise.inference.window import WINDOW, in_order
@@ -59,8 +61,11 @@ async def answer_file(
     called `rungwise_answer` and so on. A line that cannot be read, or that the engine could not answer,
     gains `error` instead and is counted. Until all is done the answers stand in
     `target.partial-<digest of candidate and source>`, whose whole lines a later run keeps.
-    Raises BadData when `source` cannot be read, StoreError when `target` cannot be written.
+    Raises BadData when `source` cannot be read, StoreError when `target` cannot be written,
+    ProjectBusy when another run is writing the same answers, UsageError when `target` is `source`.
     """
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"the answers would overwrite the questions in {source}. Choose another --output")
     ask = _asker(responder, candidate=candidate, text_field=text_field, passage_field=passage_field, clock=clock)
     partial = _partial(source, target, [candidate, text_field, passage_field])
     with _Answers(partial, target, clock) as answers, _open(source) as lines:
@@ -81,14 +86,19 @@ class _Answers:
         self._lines: list[bytes] = []
         self._flushed_at = clock.tick()
         with self._writing():
+            self._file = _held(partial)
             self.answered, self.failed = _kept_lines(partial)
-            self._file = partial.open("ab", buffering=0)
 
     def __enter__(self) -> _Answers:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """What was answered before an error is kept; after an error of the disk nothing is, lest a line stand twice."""
+        try:
+            if not isinstance(error, StoreError):
+                self._flush()
+        finally:
+            self._file.close()
 
     @property
     def rows(self) -> int:
@@ -140,9 +150,10 @@ def _asker(
         number, line = question
         row: Row = {}
         try:
+            line.decode()  # fields are passed on as they are written, so all of the line has to be UTF-8
             row = _row.decode(line)
             request = Request.of(_text.decode(row[text_field]), passage=_passage(row, passage_field))
-        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError) as error:
             return _failed(row, f"line {number}: {_why(row, text_field, error)}")
         started = clock.tick()
         try:
@@ -163,6 +174,8 @@ def _passage(row: Row, field: str | None) -> str | None:
 
 
 def _why(row: Row, text_field: str, error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 ({error.reason} at byte {error.start + 1})"
     if not row:
         return f"not a JSON object ({error})"
     if text_field not in row:
@@ -175,7 +188,10 @@ def _failed(row: Row, why: str) -> tuple[bytes, bool]:
 
 
 def _free(row: Row, name: str) -> str:
-    return f"rungwise_{name}" if name in row else name
+    """A name that the row does not have, so that what is added always stands last in its line."""
+    while name in row:
+        name = f"rungwise_{name}"
+    return name
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -196,7 +212,7 @@ def _numbered(lines: IO[bytes], source: Path) -> Iterator[tuple[int, bytes]]:
             bare = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
             if bare:
                 yield number, bare
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise BadData(f"is cut off or damaged after line {number} ({error})", where=str(source)) from error
 
 
@@ -210,10 +226,21 @@ def _partial(source: Path, target: Path, recipe: list[str | None]) -> Path:
     return target.with_name(f"{target.name}.partial-{name}")
 
 
+def _held(partial: Path) -> FileIO:
+    """The file of unfinished answers, for this process alone; the kernel lets go of it when the process dies."""
+    import fcntl
+
+    file = FileIO(partial, "a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ProjectBusy(f"another run is writing {partial}. Wait for it, or choose another --output") from None
+    return file
+
+
 def _kept_lines(partial: Path) -> tuple[int, int]:
     """How many answered and failed whole lines there are; a torn last line is cut off."""
-    if not partial.exists():
-        return 0, 0
     answered = failed = whole_bytes = 0
     with partial.open("r+b") as file:
         for line in file:
@@ -223,7 +250,7 @@ def _kept_lines(partial: Path) -> tuple[int, int]:
                 row = None  # a machine that lost power can leave a block of zeros
             if row is None:
                 break
-            good = "seconds" in row or "rungwise_seconds" in row
+            good = next(reversed(row), "").endswith(ADDED[-1])  # what was added stands last: `seconds`, or `error`
             answered, failed = answered + good, failed + (not good)
             whole_bytes += len(line)
         file.truncate(whole_bytes)
