@@ -16,8 +16,9 @@ def save(store: Store, id: str, files: Mapping[str, bytes], *, seconds: float = 
 
 
 def has(store: Store, id: str) -> bool:
-    """Whether the part was made."""
-    return Steps(store).get(id) is not None
+    """Whether the part was made and its files are all there; one whose file was lost or deleted is made anew."""
+    step = Steps(store).get(id)
+    return step is not None and all(store.blobs.has(digest) for digest in step.output.values())
 
 
 def load(store: Store, id: str) -> dict[str, bytes]:
@@ -31,4 +32,4 @@ def load(store: Store, id: str) -> dict[str, bytes]:
 def size_bytes(store: Store, id: str) -> int:
     """How many bytes the files of a part take."""
     step = Steps(store).get(id)
-    return sum(store.blobs.path(digest).stat().st_size for digest in step.output.values()) if step else 0
+    return sum(store.blobs.size_bytes(digest) for digest in step.output.values()) if step else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rungwise.core.errors import ProjectBusy, StoreError
@@ -34,7 +34,7 @@ def project_lock(directory: Path, *, wait: bool = True, on_wait: Callable[[str],
                 raise ProjectBusy(f"process {holder} is climbing in {directory}. Wait for it, or run without --no-wait") from None
             on_wait(f"process {holder} is climbing in this project: waiting for it to end")
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with suppress(OSError):  # on a full disk the holder has no name, and the climb says what is wrong at its first write
+            file.truncate(0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield

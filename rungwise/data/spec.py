@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import math
 import types
 import typing
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.record import from_plain, to_plain
 from rungwise.core.tasks import TASKS
-from rungwise.core.usecase import Target, UseCase
+from rungwise.core.usecase import Endpoint, Included, Limits, Target, UseCase
 from rungwise.data.blobs import write_durably
 
 FILE = "rungwise.yaml"
@@ -25,11 +28,18 @@ def read_use_case(path: Path) -> UseCase:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UsageError(f"there is no {path}. Make a project with: rungwise init {path.parent} --task classify") from error
+        near = _nearest_project(path.parent)
+        raise UsageError(
+            f"there is no project in {path.parent}: {path} is missing. "
+            + (f"Did you mean '{near}'?" if near else f"Make one: rungwise init {path.parent} --task classify --from DATA.csv")
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadData(f"not valid YAML: {error}", where=str(path)) from error
+        what = " ".join(str(error).split())
+        raise BadData(f"this is not valid YAML ({what}).", where=str(path), hint="Mend the line that it names") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}. Check the path and its permissions") from error
     if not isinstance(data, Mapping):
-        raise BadData("the use case must be a mapping of keys to values", where=str(path))
+        raise BadData("the use case must be a mapping of keys to values.", where=str(path), hint="Begin with a line task: classify")
     return use_case_from(data, where=str(path))
 
 
@@ -38,12 +48,9 @@ def use_case_from(data: Mapping[str, Any], *, where: str) -> UseCase:
     plain = dict(data)
     if isinstance(plain.get("target"), str):
         plain["target"] = to_plain(Target.parse(plain["target"]))
-    _check_keys(UseCase, plain, where)
-    try:
-        case = from_plain(UseCase, plain)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise UsageError(f"{where}: {error}. Compare it with docs/reference/rungwise-yaml.md") from error
-    return checked(case, where=where)
+    plain.setdefault("name", Path(where).resolve().parent.name)
+    _check_shape(UseCase, plain, where)
+    return checked(from_plain(UseCase, plain), where=where)
 
 
 def checked(case: UseCase, *, where: str) -> UseCase:
@@ -54,11 +61,44 @@ def checked(case: UseCase, *, where: str) -> UseCase:
         case.target.checked()
     if not 0.0 < case.alpha < 1.0:
         raise UsageError(f"{where}: alpha must lie between 0 and 1, not {case.alpha:g}. The usual value is 0.05")
-    if case.forecast_volume < 0 or case.machine_usd_per_hour < 0:
-        raise UsageError(f"{where}: forecast_volume and machine_usd_per_hour cannot be negative")
+    if not 0 <= case.seed < 2**32:
+        raise UsageError(f"{where}: seed must be a whole number from 0 to {2**32 - 1}, not {case.seed}")
     if case.groups is not None and case.groups.require not in ("not_shown_bad", "shown_good"):
         raise UnknownName("value of groups.require", case.groups.require, ["not_shown_bad", "shown_good"], where=where)
+    if case.groups is not None and not 0.0 < case.groups.floor < 1.0:
+        raise UsageError(f"{where}: the floor of groups must lie between 0 and 1, not {case.groups.floor:g}")
+    if not case.label_separator:
+        raise UsageError(f"{where}: label_separator cannot be empty. The usual value is '|'")
+    _check_amounts(_amounts(case), where)
+    if case.limits.budget_s == 0:
+        raise UsageError(
+            f"{where}: a budget of 0 seconds leaves nothing that can run. Give --budget-seconds at least 60, or leave it out"
+        )
+    for names in (one.name for one in case.endpoints), (one.name for one in case.include):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise UsageError(f"{where}: two endpoints or two included systems are called '{twice[0]}'. Give each a name of its own")
     return case
+
+
+def _amounts(case: UseCase) -> Iterator[tuple[str, float]]:
+    """Every amount of a use case with its key: numbers that can be 0 or more, never infinite."""
+    yield from (("forecast_volume", case.forecast_volume), ("machine_usd_per_hour", case.machine_usd_per_hour))
+    yield "value_per_success_usd", abs(case.value_per_success_usd)
+    parts: tuple[Limits | Endpoint | Included, ...] = (case.limits, *case.endpoints, *case.include)
+    for part in parts:
+        for field in dataclasses.fields(part):
+            own = getattr(part, field.name)
+            if isinstance(own, (int, float)) and not isinstance(own, bool):
+                yield field.name, own
+
+
+def _check_amounts(amounts: Iterator[tuple[str, float]], where: str) -> None:
+    for name, value in amounts:
+        if not math.isfinite(value):
+            raise UsageError(f"{where}: {name} must be a finite number, not {value}. Leave it out for no limit")
+        if value < 0:
+            raise UsageError(f"{where}: {name} cannot be negative, and is {value:g}. Leave it out for no limit")
 
 
 def write_use_case(path: Path, case: UseCase) -> None:
@@ -84,19 +124,61 @@ def _without_defaults(value: Any) -> dict[str, Any]:
     return kept
 
 
-def _check_keys(shape: Any, data: Any, where: str) -> None:
-    """Raise UnknownName for the first key that the shape does not have, however deep."""
-    origin, args = typing.get_origin(shape), typing.get_args(shape)
+def _check_shape(shape: Any, data: Any, where: str) -> None:
+    """Raise UnknownName for the first key that the shape does not have, UsageError for a value of another kind, however deep."""
+    if not isinstance(data, Mapping):
+        raise UsageError(f"{where} must hold keys with values, not {_shown(data)}. See docs/reference/rungwise-yaml.md")
+    hints = typing.get_type_hints(shape)
+    for key, item in data.items():
+        if key not in hints:
+            raise UnknownName("key", str(key), hints, where=where)
+        _check_value(hints[key], item, f"{where}, under '{key}'")
+    for field in dataclasses.fields(shape):
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING and field.name not in data:
+            raise UsageError(f"{where}: the key '{field.name}' is missing. Add a line {field.name}: ...")
+
+
+def _check_value(hint: Any, data: Any, where: str) -> None:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        for member in args:
-            if dataclasses.is_dataclass(member):
-                _check_keys(member, data, where)
-    elif origin is tuple and isinstance(data, (list, tuple)):
-        for item in data:
-            _check_keys(args[0], item, where)
-    elif dataclasses.is_dataclass(shape) and isinstance(data, Mapping):
-        hints = typing.get_type_hints(shape)
+        if data is not None:
+            _check_value(next(member for member in args if member is not type(None)), data, where)
+    elif dataclasses.is_dataclass(hint):
+        _check_shape(hint, data, where)
+    elif origin is tuple:
+        if not isinstance(data, (list, tuple)):
+            raise UsageError(f"{where}: a list is wanted, not {_shown(data)}. Write it as [...], or one '- ' line for each")
+        for place, item in enumerate(data, start=1):
+            _check_value(args[0], item, f"{where}, item {place}")
+    elif isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(data, Mapping):
+            raise UsageError(f"{where}: keys with values are wanted, not {_shown(data)}")
         for key, item in data.items():
-            if key not in hints:
-                raise UnknownName("key", str(key), hints, where=where)
-            _check_keys(hints[key], item, f"{where}, under '{key}'")
+            _check_value(args[0], key, where)
+            _check_value(args[1], item, f"{where}, under '{key}'")
+    elif not _fits(hint, data):
+        quotes = f'. Put it in quotes: "{data}"' if hint is str and isinstance(data, (int, float)) else ""
+        raise UsageError(f"{where}: {_KINDS[hint]} is wanted, not {_shown(data)}{quotes}")
+
+
+_KINDS = {str: "text", float: "a number", int: "a whole number", bool: "true or false"}
+
+
+def _fits(hint: Any, data: Any) -> bool:
+    """Whether YAML gave the kind of scalar that a field has; true and false are not numbers."""
+    if hint is bool or isinstance(data, bool):
+        return isinstance(data, bool) and hint is bool
+    return isinstance(data, (int, float) if hint is float else hint)
+
+
+def _shown(data: Any) -> str:
+    kind = {dict: "keys with values", list: "a list", type(None): "nothing"}.get(type(data))
+    return kind or f"'{str(data)[:40]}'"
+
+
+def _nearest_project(directory: Path) -> Path | None:
+    """A project beside a folder that is none, with a name like it."""
+    beside = directory.resolve().parent
+    projects = [one.parent.name for one in beside.glob(f"*/{FILE}")] if beside.is_dir() else []
+    near = difflib.get_close_matches(directory.resolve().name, projects, n=1)
+    return directory.parent / near[0] if near else None

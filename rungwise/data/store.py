@@ -38,7 +38,7 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot use the state directory {directory}: {error.strerror}. Choose a writable one") from error
         except DBAPIError as error:
-            raise StoreError(f"cannot open {directory / FILE}: {error.orig}. Check the disk and the permissions") from error
+            raise _unreadable(directory, error.orig) from error
         return store
 
     @contextmanager
@@ -57,9 +57,14 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read with."""
-        with self.engine.connect() as connection:
-            yield connection
+        """A connection to read with. Raises StoreError when the file is damaged or cannot be read."""
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise _unreadable(self.directory, error.orig) from error
 
     def setting(self, name: str) -> str | None:
         """A named value of the project, or None."""
@@ -90,6 +95,18 @@ class Store:
         from rungwise.data.migrate import upgrade
 
         upgrade(self.engine)
+
+
+def _unreadable(directory: Path, why: object) -> StoreError:
+    """The error for a database that cannot be read. The ledger of openings is in it, so nobody is told to throw it away lightly."""
+    if not any(sign in str(why) for sign in ("malformed", "not a database")):
+        return StoreError(
+            f"cannot read {directory / FILE}: {why}. Check the disk and its permissions, then run the same command again"
+        )
+    return StoreError(
+        f"{directory / FILE} is damaged ({why}). Put back a copy of {directory}, or move it away and climb again: "
+        "then the openings made so far are forgotten, and the promise about wrong accepts holds only on new sealed rows"
+    )
 
 
 def _version(engine: Engine) -> str | None:
