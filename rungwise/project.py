@@ -134,8 +134,7 @@ class Project:
         from rungwise.web.notebook import notebook_progress
 
         started = self.clock.tick()
-        if target is not None:
-            self.configure(target=Target.parse(target))
+        self._aim(target)
         with project_lock(self.directory / STATE, wait=wait, on_wait=on_wait), self._store() as store:
             expedition = self._expedition(store, wishes, say or notebook_progress())
             decision = run(expedition.climb())
@@ -157,8 +156,7 @@ class Project:
         from rungwise.data.ledger import Ledger
         from rungwise.ladder.forecast import forecast
 
-        if target is not None:
-            self.configure(target=Target.parse(target))
+        self._aim(target)
         with self._store() as store:
             terrain = self._survey(store, wishes)
             return forecast(terrain, opened=Ledger(store).count(terrain.splits.sealed.input_ids))
@@ -200,7 +198,8 @@ class Project:
         from rungwise.ladder.comparison import compare_candidates
 
         with self._store() as store:
-            return compare_candidates(store, self.decision(store), first, second, case=self.case)
+            decision = self.decision(store)
+            return compare_candidates(store, decision, first, second, case=_case_of(store, decision))
 
     def replay(self) -> Replay:
         """Recompute the last decision from the stored scores."""
@@ -208,13 +207,13 @@ class Project:
 
         with self._store() as store:
             decision = self.decision(store)
-            return run(replay(self._expedition(store, _wishes_of(decision), None), decision))
+            return run(replay(self._expedition(store, _wishes_of(decision), None, decision=decision), decision))
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write the last decision as one HTML file."""
         with self._store() as store:
             decision = self.decision(store)
-            terrain = self._survey(store, _wishes_of(decision))
+            terrain = self._survey(store, _wishes_of(decision), decision)
             return self._write_report(store, terrain, decision, Spend(), Path(output) if output else None)
 
     def lineage(self, id: str) -> Mapping[str, Any]:
@@ -241,24 +240,46 @@ class Project:
 
     @contextlib.contextmanager
     def _store(self) -> Iterator[Store]:
-        from rungwise.data.store import Store
-
-        store = Store.open(self.directory / STATE, clock=self.clock)
+        store = self._open_store()
         try:
             yield store
         finally:
             store.close()
 
-    def _survey(self, store: Store, wishes: Wishes | None) -> Terrain:
+    def _open_store(self) -> Store:
+        """The store of a project that exists: a misspelt folder is an error, and no new state is made in it."""
+        from rungwise.data.store import Store
+
+        read_use_case(self.directory / FILE)
+        return Store.open(self.directory / STATE, clock=self.clock)
+
+    def _aim(self, target: str | None) -> None:
+        """Write a target to rungwise.yaml, if one is given and can be one."""
+        if target is not None:
+            from rungwise.evaluate.metric import target_metric
+
+            aim = Target.parse(target)
+            target_metric(aim.metric)
+            self.configure(target=aim)
+
+    def _survey(self, store: Store, wishes: Wishes | None, decision: Decision | None = None) -> Terrain:
+        """The data as it is now; with a decision, as that climb had it. Raises UsageError when it has changed since."""
         from rungwise.ladder.expedition import Wishes, survey
 
-        return survey(self.case, self.directory, store, wishes or Wishes())
+        case = self.case if decision is None else _case_of(store, decision)
+        terrain = survey(case, self.directory, store, wishes or Wishes())
+        if decision is not None and terrain.splits.dataset != decision.dataset:
+            raise UsageError(
+                f"{self.directory / case.data} has changed since the last decision. "
+                f"Type: rungwise climb {self.directory}, or put the old file back"
+            )
+        return terrain
 
-    def _expedition(self, store: Store, wishes: Wishes | None, say: Say | None) -> Expedition:
+    def _expedition(self, store: Store, wishes: Wishes | None, say: Say | None, *, decision: Decision | None = None) -> Expedition:
         from rungwise.ladder.expedition import Expedition, Wishes
 
         wishes = wishes or Wishes()
-        terrain = self._survey(store, wishes)
+        terrain = self._survey(store, wishes, decision)
         self._remember_columns(store, terrain)
         return Expedition(terrain, store, wishes, self.clock, say or (lambda _: None))
 
@@ -280,12 +301,13 @@ class Project:
         """The chosen candidate, loaded once and kept. Raises UsageError when no rung was shown to meet the target."""
         if self._answering is None:
             # The store stays open for as long as the responder may load parts from it.
-            from rungwise.data.store import Store
             from rungwise.ladder.serving import chosen_responder
 
-            store = Store.open(self.directory / STATE, clock=self.clock)
+            store = self._open_store()
             try:
-                self._answering = chosen_responder(store, self.case, self.directory, self.decision(store), clock=self.clock)
+                decision = self.decision(store)
+                case = _case_of(store, decision)
+                self._answering = chosen_responder(store, case, self.directory, decision, clock=self.clock)
             except BaseException:
                 store.close()
                 raise
@@ -303,6 +325,13 @@ class Project:
         view = report_view(store, terrain, decision, spent=spent, project=str(self.directory), version=version, at=self.clock.now())
         write_durably(path, render_report(view).encode("utf-8"))
         return path
+
+
+def _case_of(store: Store, decision: Decision) -> UseCase:
+    """The use case as it was when the decision was made; rungwise.yaml may say something else by now."""
+    from rungwise.data.nouns import Nouns
+
+    return Nouns(store).get(UseCase, decision.use_case)
 
 
 def _wishes_of(decision: Decision) -> Wishes:

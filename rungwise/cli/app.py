@@ -70,6 +70,9 @@ def run(arguments: list[str]) -> int:
         code = rungwise.main(args=arguments, prog_name="rungwise", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), file=sys.stderr)
+        return 2
     except click.UsageError as error:
         return _fail(_with_hint(error), "UsageError", 2, as_json=as_json)
     except RungwiseError as error:
@@ -78,7 +81,31 @@ def run(arguments: list[str]) -> int:
         return _fail("stopped. What was measured is kept: the same command goes on from here", "Stopped", 130, as_json=as_json)
     except BrokenPipeError:
         return 3
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        return _fail(
+            f"cannot use{place}: {error.strerror or error}. Check the path, the disk and the permissions",
+            "OSError",
+            3,
+            as_json=as_json,
+        )
+    except Exception as error:  # noqa: BLE001 - boundary: nobody should have to read a traceback; whoever mends it can ask for it
+        return _fail(_unexpected(error), type(error).__name__, 3, as_json=as_json)
     return int(code or 0)
+
+
+def _unexpected(error: Exception) -> str:
+    """An error that nobody foresaw, with the place where it arose."""
+    import os
+    import traceback
+
+    if os.environ.get("RUNGWISE_TRACEBACK"):
+        traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"this should not have happened: {type(error).__name__}: {error} ({last.filename}:{last.lineno}). It is a fault of "
+        "Rungwise; what was measured is kept. Please report it with what the same command says after: export RUNGWISE_TRACEBACK=1"
+    )
 
 
 def _with_hint(error: click.UsageError) -> str:

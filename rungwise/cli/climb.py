@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rungwise.cli.options import as_json, print_json, project_directory, warn
-from rungwise.cli.setting_up import describes_use_case, open_project
+from rungwise.cli.setting_up import describes_use_case, open_project, taken_back
 
 if TYPE_CHECKING:
     from rungwise.project import Climbed
@@ -36,7 +36,6 @@ def climb(source: str, target: str | None, project: str | None, **options: Any) 
     from rungwise.ladder.expedition import Wishes
 
     directory, data = project_directory(source, project)
-    opened = open_project(directory, data, options)
     wishes = Wishes(
         exhaustive=options["exhaustive"],
         order=tuple(name.strip() for name in options["order"].split(",") if name.strip()),
@@ -46,7 +45,8 @@ def climb(source: str, target: str | None, project: str | None, **options: Any) 
         encoding=options["encoding"],
     )
     silent = options["as_json"] or options["quiet"]
-    with _progress(silent) as say:
+    with taken_back(directory), _progress(silent) as say:
+        opened = open_project(directory, data, options)
         climbed = opened.climb(target, wishes=wishes, say=say, wait=not options["no_wait"], on_wait=warn)
     if options["as_json"]:
         print_json(climbed.document)

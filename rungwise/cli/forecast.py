@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rungwise.cli.options import as_json, print_json, project_directory, say
-from rungwise.cli.setting_up import describes_use_case, open_project
+from rungwise.cli.setting_up import describes_use_case, open_project, taken_back
 
 
 @click.command()
@@ -24,8 +24,9 @@ def forecast(source: str, target: str | None, project: str | None, **options: An
     from rungwise.ladder.expedition import Wishes
 
     directory, data = project_directory(source, project)
-    opened = open_project(directory, data, options)
-    found = opened.forecast(target, wishes=Wishes(until=options["until"], allow_leaks=options["allow_leaks"]))
+    with taken_back(directory):
+        opened = open_project(directory, data, options)
+        found = opened.forecast(target, wishes=Wishes(until=options["until"], allow_leaks=options["allow_leaks"]))
     if options["as_json"]:
         print_json(found.plain())
         return 0

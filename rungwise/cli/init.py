@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rungwise.cli.options import as_json, print_json, say
-from rungwise.cli.setting_up import describes_use_case, open_project
+from rungwise.cli.setting_up import describes_use_case, open_project, taken_back
 from rungwise.core.errors import UsageError
 from rungwise.data.spec import FILE
 
@@ -25,8 +25,9 @@ def init(directory: str, source: str | None, **options: Any) -> int:
     folder = Path(directory)
     if source is not None and not Path(source).is_file():
         raise UsageError(f"there is no data file {source}")
-    Project.create(folder, task=options["task"] or "classify", source=source)
-    project = open_project(folder, None, options)
+    with taken_back(folder):
+        Project.create(folder, task=options["task"] or "classify", source=source)
+        project = open_project(folder, None, options)
     if options["as_json"]:
         print_json({"project": str(folder), "use_case": dict(project.case.plain())})
         return 0

@@ -15,7 +15,7 @@ from rungwise.data.spec import FILE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DATA_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+DATA_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".tab", ".pq")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout and nothing else there.")
 
@@ -43,22 +43,38 @@ def project_directory(source: str, project: str | None) -> tuple[Path, Path | No
     """
     path = Path(source)
     if path.is_dir():
-        if not (path / FILE).exists():
-            raise UsageError(f"{path} holds no {FILE}. Type: rungwise init {path} --task classify --from DATA.csv")
-        return path, None
-    if path.is_file() or path.name.lower().endswith(DATA_ENDINGS):
-        if not path.exists():
-            raise UsageError(f"there is no file {path}{_nearest(path)}")
-        return Path(project) if project else path.with_name(path.name.split(".")[0]), path
-    raise UsageError(f"{path} is neither a project nor a data file{_nearest(path)}")
+        return _existing_project(path, project), None
+    if not path.is_file():
+        what = "there is no file" if path.name.lower().endswith(DATA_ENDINGS) else "there is no project and no data file"
+        raise UsageError(f"{what} {path}{_nearest(path)}")
+    if not path.name.lower().endswith(DATA_ENDINGS):
+        raise UsageError(f"{path} is not a data file that can be read: its name must end in one of {' '.join(DATA_ENDINGS)}")
+    folder = Path(project) if project else path.with_name(path.name.split(".")[0] or "project")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"the project cannot be made in {folder}, which is a file. Choose a folder: --project {folder}-project")
+    return folder, path
+
+
+def _existing_project(path: Path, project: str | None) -> Path:
+    if project is not None and Path(project).resolve() != path.resolve():
+        raise UsageError(f"{path} is a project already, so --project {project} cannot be another. Leave one of them out")
+    if (path / FILE).exists():
+        return path
+    beside = sorted(one.parent.name for one in path.glob(f"*/{FILE}"))
+    data = sorted(one.name for one in path.iterdir() if one.name.lower().endswith(DATA_ENDINGS))
+    if beside:
+        raise UsageError(f"{path} holds no {FILE}, but the project '{beside[0]}'. Name it: {path / beside[0]}")
+    if data:
+        raise UsageError(f"{path} holds no {FILE}, but the data file '{data[0]}'. Name it: {path / data[0]}")
+    raise UsageError(f"{path} holds no {FILE}. Type: rungwise init {path} --task classify --from DATA.csv")
 
 
 def _nearest(path: Path) -> str:
     import difflib
 
     try:
-        names = [one.name for one in (path.parent if str(path.parent) else Path()).iterdir()]
+        names = [one.name for one in path.parent.iterdir()]
     except OSError:
         return f": the folder {path.parent} does not exist"
     near = difflib.get_close_matches(path.name, names, n=1)
-    return f". Did you mean '{path.with_name(near[0])}'?" if near else ". Type: rungwise --help"
+    return f". Did you mean '{path.with_name(near[0])}'?" if near else ". Check the path, or type: rungwise --help"

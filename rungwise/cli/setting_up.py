@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,8 @@ import click
 
 from rungwise.core.errors import UsageError
 from rungwise.core.tasks import TASKS
-from rungwise.core.usecase import Endpoint, Groups, Included, Limits, UseCase
+from rungwise.core.usecase import Endpoint, Groups, Included, UseCase
+from rungwise.data.blobs import write_durably
 from rungwise.data.spec import FILE
 from rungwise.project import Project
 
@@ -62,6 +64,38 @@ def describes_use_case(command: F) -> F:
     return command
 
 
+@contextmanager
+def taken_back(directory: Path) -> Iterator[None]:
+    """Take back what the command wrote to rungwise.yaml when it cannot be used: then the next command is not burdened by it.
+
+    A project that was begun by this command is removed, unless it holds more than what a first look at the data leaves.
+    """
+    path, existed = directory / FILE, directory.exists()
+    before = path.read_bytes() if path.is_file() else None
+    try:
+        yield
+    except UsageError:
+        if before is not None and path.read_bytes() != before:
+            write_durably(path, before)
+        elif before is None:
+            path.unlink(missing_ok=True)
+            if not existed:
+                _remove_begun(directory)
+        raise
+
+
+def _remove_begun(directory: Path) -> None:
+    """Remove a folder that was made for a project whose data turned out to be unusable before anything was measured."""
+    import shutil
+
+    if (
+        directory.is_dir()
+        and {one.name for one in directory.iterdir()} <= {"state"}
+        and not (directory / "state" / "blobs").exists()
+    ):
+        shutil.rmtree(directory)
+
+
 def open_project(directory: Path, source: Path | None, options: dict[str, Any]) -> Project:
     """The project, made if a data file is given and there is none yet, with the options written to its rungwise.yaml."""
     if not (directory / FILE).exists():
@@ -100,23 +134,12 @@ def _changed(case: UseCase, directory: Path, options: dict[str, Any]) -> UseCase
     if options["offline"]:
         limits["offline"] = True
     changes["columns"] = dataclasses.replace(case.columns, **columns) if columns else case.columns
-    changes["limits"] = _limits(case.limits, limits)
+    changes["limits"] = dataclasses.replace(case.limits, **limits)
     if options["include"]:
         changes["include"] = tuple(_included(path, directory, options["include_price"]) for path in options["include"])
     if options["endpoint"]:
         changes["endpoints"] = tuple(_endpoint(text, options["key_env"]) for text in options["endpoint"])
     return dataclasses.replace(case, **changes)
-
-
-def _limits(old: Limits, changes: dict[str, Any]) -> Limits:
-    new = dataclasses.replace(old, **changes)
-    for name in ("budget_s", "budget_calls", "budget_usd", "p95_s", "usd_per_1k", "memory_mb"):
-        value = getattr(new, name)
-        if value is not None and value < 0:
-            raise UsageError(f"{name} cannot be negative")
-    if new.budget_s == 0:
-        raise UsageError("a budget of 0 seconds leaves nothing that can run. Give --budget-seconds at least 60, or leave it out")
-    return new
 
 
 def _relative(path: str | None, directory: Path) -> str | None:
