@@ -94,7 +94,10 @@ def uniform(*what: object) -> float:
 
 @dataclass
 class Oracle:
-    """Knows the answers. `calls` counts what was asked; `fail_share` of the calls get a 429 before their answer."""
+    """Knows the answers. `calls` counts what was asked; `fail_share` of the calls get a 429 before their answer.
+
+    With `echoes_key` it is the worst of servers: it writes the caller's key into its answers, errors and model name.
+    """
 
     answers: Mapping[str, str]
     seed: int = 0
@@ -105,6 +108,8 @@ class Oracle:
     refused: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    echoes_key: bool = False
     _heads: set[str] = field(default_factory=set)
     _known: list[str] = field(default_factory=list)
 
@@ -149,19 +154,19 @@ class Oracle:
             return "I do not know"
         return others[int(uniform(self.seed, "wrong", text, features) * len(others))]
 
-    def respond(self, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-        """The status and body of one call."""
+    def respond(self, body: Mapping[str, Any], *, key: str = "") -> tuple[int, dict[str, Any]]:
+        """The status and body of one call; `key` is what the caller sent."""
         messages = [dict(message) for message in body["messages"]]
         self.calls += 1
         if uniform(self.seed, "fail", self.calls) < self.fail_share:
             self.refused += 1
-            return 429, _error("slow down", "rate_limit_exceeded")
+            return 429, _error(f"slow down {key * self.echoes_key}", "rate_limit_exceeded")
         text = self.text_of(messages)
         if text is None:
             return 400, _error("the oracle was asked something that it does not know", "unknown_text")
         features = self.features(messages, text)
         label = self.answer(text, features)
-        written = _written(label, body, features)
+        written = _written(label, body, features) + f" {key}" * self.echoes_key
         tokens = [
             {"token": written, "logprob": -0.05 if self.is_right(text, features) else -0.7, "bytes": None, "top_logprobs": []}
         ]
@@ -172,7 +177,7 @@ class Oracle:
             "id": f"oracle-{self.calls}",
             "object": "chat.completion",
             "created": 0,
-            "model": MODEL,
+            "model": f"{MODEL}{key * self.echoes_key}",
             "choices": [choice],
             "usage": self._usage(messages, written, features),
         }
@@ -186,6 +191,7 @@ class Oracle:
         made, thought = -(-len(written) // 4), 20 * features.reason
         self.prompt_tokens += prompt
         self.completion_tokens += made + thought
+        self.cached_tokens += cached
         return {
             "prompt_tokens": prompt,
             "completion_tokens": made + thought,
@@ -222,7 +228,7 @@ async def _serve(oracle: Oracle, reader: asyncio.StreamReader, writer: asyncio.S
                     {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "tests"}]},
                 )
             else:
-                status, answer = oracle.respond(body)
+                status, answer = oracle.respond(body, key=headers.get("authorization", "").removeprefix("Bearer "))
             await asyncio.sleep(oracle.delay_s)
             data = json.dumps(answer).encode()
             retry = "Retry-After: 0\r\n" if status == 429 else ""
