@@ -55,7 +55,8 @@ class Truth:
     `dev_quality` is its accuracy on dev where that differs, as after tuning on dev
     too hard. `slices` are its accuracies on rows whose field `channel` has that
     value. `sure` gives it confidences that know right from wrong that well, 0 to 1.
-    A paid candidate costs `answer_usd` a call, a local one `answer_s` of the machine.
+    A paid candidate costs `answer_usd` a call, a local one `answer_s` of the machine;
+    seconds turn out `drift` times what was forecast.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Truth:
     answer_usd: float = 0.0
     answer_s: float = 1e-4
     fit_s: float = 1.0
+    drift: float = 1.0
     p95_s: float | None = None
 
 
@@ -292,9 +294,9 @@ class SimulatedBench:
             confidences=sure,
             scores={"accuracy": tuple(right.astype(float).tolist())} if self.world.races else {},
             usd=truth.answer_usd * len(rows) if truth.paid else 0.0,
-            seconds=0.0 if truth.paid else truth.answer_s * len(rows),
-            usd_per_1k=1000 * (truth.answer_usd + (0.0 if truth.paid else truth.answer_s * 0.10 / 3600)),
-            fit_s=truth.fit_s,
+            seconds=0.0 if truth.paid else truth.answer_s * truth.drift * len(rows),
+            usd_per_1k=1000 * (truth.answer_usd + (0.0 if truth.paid else truth.answer_s * truth.drift * 0.10 / 3600)),
+            fit_s=truth.fit_s * truth.drift,
             calls=len(rows) if truth.paid else 0,
             hits=int(right.sum()),
             complete=complete,

@@ -34,11 +34,16 @@ def in_order_of_merit(tried: Sequence[Tried]) -> list[Tried]:
     were measured on all of dev can stand. Ties end by id, so the order never depends on time.
     """
     standing = [one for one in tried if one.evaluation.complete] or list(tried)
-    cheapest = min(one.total_usd for one in standing)
+    cheapest = min(one.total_usd for one in tried)  # of all, so that a race does not move the steps
 
     def merit(one: Tried) -> tuple[float, ...]:
         fair = one.chance >= EVEN
-        price = math.floor(math.log2(max(one.total_usd, 1e-12) / max(cheapest, 1e-12)) + 1e-9) if fair else 0
+        price = price_step(one.total_usd, cheapest) if fair else 0
         return (0.0 if fair else 1.0, float(price), -one.chance, -one.quality)
 
     return sorted(standing, key=lambda one: (merit(one), one.candidate.id))
+
+
+def price_step(usd: float, cheapest_usd: float) -> int:
+    """How many times the price of the cheapest doubles before it passes this one; prices on one step count as equal."""
+    return math.floor(math.log2(max(usd, 1e-12) / max(cheapest_usd, 1e-12)) + 1e-9)
