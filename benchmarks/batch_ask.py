@@ -19,6 +19,7 @@ from pathlib import Path
 from clinc150 import load_clinc150
 
 SIZES = (20_000, 100_000)
+RESULT = Path(__file__).with_name("results") / "batch_ask.json"
 
 
 def measure(folder: Path, rows: int) -> dict[str, float]:
@@ -73,7 +74,9 @@ def main() -> None:
             middle = sorted(runs, key=lambda run: run["rows_per_s"])[1]
             results.append(middle)
             print(f"{middle['rows']:>8} {middle['rows_per_s']:>8} {middle['wall_s']:>7} {middle['peak_mb']:>8}")
-        print(json.dumps({"benchmark": "batch_ask", "goal_rows_per_s": 10_000, "results": results}))
+        line = json.dumps({"benchmark": "batch_ask", "goal_rows_per_s": 10_000, "results": results})
+        print(line)
+        RESULT.write_text(line + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """The classical rung against a hand-written scikit-learn pipeline of equal accuracy: wall time, cold, imports included.
 
-Both fit four values of C on the 15,000 training rows of CLINC150 (150 labels), use two
-threads, choose C on the 600 dev rows and are then scored on the 2,400 others. The
-hand-written one computes TF-IDF once with `FeatureUnion` and fits `LinearSVC` as it
-comes; ours also calibrates its probabilities and writes its files. Interleaved, each
-run in a process of its own, medians.
+Both fit four values of C on the 15,000 training rows of CLINC150 (150 labels) and
+choose C on the 600 dev rows. The hand-written one computes TF-IDF once with
+`FeatureUnion` and fits `LinearSVC` as it comes, two values of C at a time; ours also
+calibrates its probabilities and writes its files. Interleaved, each run in a process
+of its own, medians.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from clinc150 import load_clinc150
 
 CS = (0.1, 0.3, 1.0, 3.0)
 ROUNDS = 3
+RESULT = Path(__file__).with_name("results") / "classical.json"
 
 Predict = Callable[[Sequence[str]], Sequence[str]]
 
@@ -60,19 +62,18 @@ def run(fit: Callable[[Sequence[str], Sequence[str]], Mapping[float, Predict]]) 
     data = load_clinc150()
     part = {
         split: ([row["text"] for row in data if row["split"] == split], [row["intent"] for row in data if row["split"] == split])
-        for split in ("train", "dev", "sealed")
+        for split in ("train", "dev")
     }
 
     def accuracy(predict: Predict, split: str) -> float:
         texts, labels = part[split]
         return sum(given == true for given, true in zip(predict(texts), labels, strict=True)) / len(labels)
 
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     fitted = fit(*part["train"])
     dev = {c: accuracy(predict, "dev") for c, predict in fitted.items()}
     best = max(dev, key=lambda c: (dev[c], -c))
-    wall_s = time.perf_counter() - started
-    return {"wall_s": wall_s, "c": best, "dev": dev[best], "held_out": accuracy(fitted[best], "sealed")}
+    return {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu, "c": best, "dev": dev[best]}
 
 
 def main() -> None:
@@ -81,14 +82,18 @@ def main() -> None:
         for name, results in runs.items():
             done = subprocess.run([sys.executable, __file__, name], check=True, capture_output=True)
             results.append(json.loads(done.stdout))
-    walls = {name: statistics.median(run["wall_s"] for run in results) for name, results in runs.items()}
-    print(f"{'':<10} {'wall s':>7} {'best C':>7} {'dev':>7} {'held out':>9}   (median of {ROUNDS}; accuracy)")
+    walls, cpus = ({name: statistics.median(run[key] for run in own) for name, own in runs.items()} for key in ("wall_s", "cpu_s"))
+    print(f"{'':<10} {'wall s':>7} {'CPU s':>7} {'best C':>7} {'dev accuracy':>13}   (median of {ROUNDS})")
     for name, results in runs.items():
         one = results[0]
-        print(f"{name:<10} {walls[name]:>7.2f} {one['c']:>7g} {one['dev']:>7.4f} {one['held_out']:>9.4f}")
+        print(f"{name:<10} {walls[name]:>7.2f} {cpus[name]:>7.2f} {one['c']:>7g} {one['dev']:>13.4f}")
     ratio = walls["ours"] / walls["by_hand"]
     print(f"ratio ours / by hand: {ratio:.2f} (goal: at most 1.3)")
-    print(json.dumps({"benchmark": "classical", "ratio": round(ratio, 3), "goal": 1.3, "wall_s": walls, "runs": runs}))
+    line = json.dumps(
+        {"benchmark": "classical", "ratio": round(ratio, 3), "goal": 1.3, "wall_s": walls, "cpu_s": cpus, "runs": runs}
+    )
+    print(line)
+    RESULT.write_text(line + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

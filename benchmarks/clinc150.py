@@ -2,11 +2,12 @@
 
 In-scope rows only: the 15,000 of the training file are train; of the 3,000 of the
 validation file, those 600 with the smallest SHA-256 of `clinc150 split 1:` + text are
-dev, the other 2,400 sealed. Run: python benchmarks/clinc150.py TARGET.jsonl
+dev, the other 2,400 sealed. Run: python benchmarks/clinc150.py TARGET.csv (or TARGET.jsonl, with the domain too)
 """
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import json
@@ -44,5 +45,14 @@ def write_clinc150(target: Path, shared_data: Path = SHARED_DATA) -> None:
     target.write_text("".join(lines), encoding="utf-8")
 
 
+def write_csv(target: Path, shared_data: Path = SHARED_DATA) -> None:
+    """The split as CSV with the columns text, intent, split."""
+    with target.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["text", "intent", "split"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(load_clinc150(shared_data))
+
+
 if __name__ == "__main__":
-    write_clinc150(Path(sys.argv[1]))
+    path = Path(sys.argv[1])
+    (write_csv if path.suffix == ".csv" else write_clinc150)(path)
