@@ -9,6 +9,8 @@ import click
 from rungwise.cli.options import as_json, print_json, say, warn
 from rungwise.core.errors import UsageError
 
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".csv.gz", ".tsv.gz")
+
 
 @click.command()
 @click.argument("directory", metavar="PROJECT")
@@ -60,6 +62,10 @@ def _ask_file(project: object, source: str, target: str | None, *, as_json: bool
         raise UsageError(f"where should the answers go? Add: --output {Path(source).stem}-answered.jsonl")
     if not Path(source).is_file():
         raise UsageError(f"there is no file {source}")
+    if Path(source).name.lower().endswith(TABLES):
+        raise UsageError(
+            f"{source} is a table, and ask reads JSONL: one JSON object a line, with the fields of the data. Convert it first"
+        )
     counts = project.ask_file(Path(source), Path(target))
     if as_json:
         print_json({"output": target, "rows": counts.rows, "answered": counts.answered, "failed": counts.failed})

@@ -223,7 +223,17 @@ def _object(line: str) -> dict[str, Any] | str:
         return f"not usable JSON: {error}"
     if not isinstance(row, dict):
         return f"not a JSON object but {'null' if row is None else type(row).__name__}"
-    return _unfit_values(row) or row
+    return _broken_character(row, line) or _unfit_values(row) or row
+
+
+def _broken_character(row: dict[str, Any], line: str) -> str | None:
+    r"""Why a row that was cut in the middle of a character (half an emoji: \\ud83d alone) cannot be used: UTF-8 cannot hold it."""
+    for name, value in row.items() if "\\u" in line else ():
+        try:
+            json.dumps([name, value], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return f"half a character (a lone surrogate) in field '{name.encode('utf-8', 'replace').decode()}'"
+    return None
 
 
 def _unfit_values(row: dict[str, Any]) -> str | None:

@@ -39,11 +39,14 @@ class Maker:
 
     async def make(self, parts: Sequence[Fitted]) -> None:
         """Make every part that is missing. Raises MissingExtra when its library is not installed."""
-        missing = [part for part in _by_id(parts).values() if not artefacts.has(self.store, part.id)]
         batches: dict[str, list[Fitted]] = {}
-        for part in missing:
+        for part in _by_id(parts).values():
             batches.setdefault(_batch(part), []).append(part)
         for batch in batches.values():
+            # All or none: each fit starts from the one before it, so its bytes depend on who is fitted with it. A climb that
+            # was killed between two saves would otherwise go on with another model than the one that was begun.
+            if all(artefacts.has(self.store, part.id) for part in batch):
+                continue
             started = self.clock.tick()
             made = await TECHNIQUES[batch[0].technique](self.materials, batch)
             share = (self.clock.tick() - started) / len(batch)

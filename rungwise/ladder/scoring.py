@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.content import Response, Usage
-from rungwise.core.dataset import DEV, Example
+from rungwise.core.dataset import DEV, SEALED, Example
+from rungwise.core.errors import Corrupt
 from rungwise.core.evaluation import Estimate, Evaluation
 from rungwise.core.record import digest
 from rungwise.core.tasks import TASKS
@@ -89,13 +91,28 @@ class Scorer:
 
         table = None
         if evaluation.probabilities is not None:
-            data = self.store.blobs.get(evaluation.probabilities)
+            data = self._kept(evaluation, evaluation.probabilities)
             table = np.frombuffer(data, dtype=np.float32).reshape(len(evaluation.rows), len(evaluation.labels))
         return Answers(evaluation.answers, evaluation.confidences, evaluation.labels, table)
+
+    def has_answers(self, evaluation: Evaluation) -> bool:
+        """Whether its probabilities, if it has any, are still there."""
+        return evaluation.probabilities is None or self.store.blobs.has(evaluation.probabilities)
 
     def seconds(self, evaluation: Evaluation) -> Sequence[float]:
         """Seconds of each call as it was measured, for answers that are not asked again just to time them."""
         return evaluation.row_seconds
+
+    def _kept(self, evaluation: Evaluation, digest: str) -> bytes:
+        try:
+            return self.store.blobs.get(digest)
+        except Corrupt as error:
+            if evaluation.split != SEALED:
+                raise
+            raise Corrupt(
+                f"the answers to the sealed rows cannot be read again: {self.store.blobs.path(digest)} is lost or damaged. "
+                "They are asked for once only. The decision stands; put back a copy of that file to recompute it"
+            ) from error
 
     def _keep(self, answers: Answers) -> str | None:
         return self.store.blobs.put(answers.probabilities.tobytes()) if answers.probabilities is not None else None
@@ -111,10 +128,18 @@ class Scorer:
 
     def _estimates(self, rows: Sequence[Example], answers: Answers) -> dict[str, Estimate]:
         return {
-            name: estimate(metric(name), rows, answers, out_of_scope=self.case.out_of_scope, seed=self.case.seed)
+            name: _defined(estimate(metric(name), rows, answers, out_of_scope=self.case.out_of_scope, seed=self.case.seed))
             for name in self.names
             if name == self.names[0] or is_computable(metric(name), answers, self.case.out_of_scope)
         }
+
+
+def _defined(found: Estimate) -> Estimate:
+    """The estimate, or where no row counts (the precision of a label that is never given) the least there is, and nothing known."""
+    if not math.isnan(found.mean):
+        return found
+    low, high = (bound if math.isfinite(bound) else default for bound, default in ((found.low, 0.0), (found.high, 1.0)))
+    return dataclasses.replace(found, mean=low, low=low, high=high)
 
 
 def _at_price(price: Price, usage: Usage) -> float:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rungwise.core.errors import UnknownName
+from rungwise.core.errors import UnknownName, UsageError
 from rungwise.data.nouns import Lineage
 from rungwise.data.store import Store
 
@@ -47,6 +47,11 @@ def _find(store: Store, id: str) -> tuple[str, str]:
     )
     with store.read() as connection:
         found = connection.execute(query).all()
+    if not found:
+        raise UsageError(
+            f"there is no id '{id}' in {store.directory}. Type: rungwise climb {store.directory.parent} --json for those "
+            "of the decision and its candidates; a row has the id that its file gives it"
+        )
     if len(found) != 1:
         raise UnknownName("id", id, [f"{row.kind} {row.id[:12]}" for row in found], where=str(store.directory))
     return found[0].kind, found[0].id
