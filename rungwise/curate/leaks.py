@@ -20,7 +20,7 @@ subject ("has my card application been approved / processed yet"); 0.2, 0.3 and 
 """
 
 ALLOWED_SHARE = 0.01
-"""More leaked sealed rows than this stop a climb (design, section 4)."""
+"""More leaked sealed rows than this stop a climb (docs/explanation/how-the-climb-decides.md)."""
 
 _SHOWN = 20
 

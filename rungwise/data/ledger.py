@@ -2,7 +2,7 @@
 
 Kept per row: rows that were opened together, however indirectly, are one family,
 and the k-th opening of a family is tested at alpha * 6 / (pi^2 k^2), which adds up
-to alpha over all climbs for ever (a union bound; reference: docs/explanation).
+to alpha over all climbs for ever: a union bound (docs/explanation/how-the-climb-decides.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from rungwise.data.store import Store
 
 
 def opening_level(k: int, alpha: float) -> float:
-    """The level of the k-th opening (k >= 1) of a family of sealed rows: alpha * 6 / (pi^2 k^2)."""
+    """The level of the k-th opening (k >= 1) of a family of sealed rows: alpha * 6 / (pi^2 k^2). Raises ValueError for k < 1."""
+    if k < 1:
+        raise ValueError(f"openings are counted from 1, not {k}")
     return alpha * 6.0 / (math.pi**2 * k * k)
 
 

@@ -10,7 +10,7 @@ from rungwise.core.errors import BadData
 from rungwise.curate.shingles import normalise
 
 SHARES = {TRAIN: 0.60, DEV: 0.15, SEALED: 0.25}
-"""The default proportions (design, section 4)."""
+"""The default proportions."""
 
 NAMES = {
     **dict.fromkeys(("train", "training"), TRAIN),

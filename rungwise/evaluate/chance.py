@@ -1,4 +1,4 @@
-"""Before the sealed rows are opened: the level of the next opening, the chance that it shows the target, the rows it would need."""
+"""Before the sealed rows are opened: the chance that they show the target, and how many would."""
 
 from __future__ import annotations
 
@@ -18,16 +18,6 @@ from rungwise.evaluate.resampling import effective_size
 LIKENESS = 0.8  # how alike candidates are taken to err when their scores are not at hand; siblings are more alike than that
 ORDERS = 8  # of the sealed rows, tried to see what the bound takes off
 MOST_ROWS = 1_000_000
-
-
-def opening_level(k: int, alpha: float = 0.05) -> float:
-    """The level of the k-th opening ever made on a set of rows, k from 1: alpha 6 / (pi k)^2, which sums to alpha.
-
-    Source: the union bound with Basel weights; `shared/reference/statistics.md` section 1.
-    """
-    if k < 1:
-        raise ValueError(f"openings are counted from 1, not {k}")
-    return alpha * 6 / (math.pi * k) ** 2
 
 
 def chance_of_met(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rungwise.core.usecase import UseCase
 from rungwise.ladder.rung import Ground, RungKind, Stair, check_rung_names, rung_kinds
 
-# Two rungs whose totals differ by less than this keep the table's order (design, section 4).
+# Two rungs whose totals differ by less than this keep the table's order.
 CLEARLY = 2.0
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rungwise.core.dataset import Example
+from rungwise.data.ledger import opening_level
 from rungwise.evaluate import catalogue
 from rungwise.evaluate.answers import Answers, FloatArray
 from rungwise.evaluate.binomial import beta_binomial, critical_hits
@@ -16,7 +17,6 @@ from rungwise.evaluate.chance import (
     chance_of_met,
     chance_of_units,
     expected_gain,
-    opening_level,
     power,
     rows_needed,
     rows_to_show,
@@ -26,37 +26,30 @@ from rungwise.evaluate.metric import target_metric, value
 from rungwise.evaluate.pooling import Units
 
 
-def test_all_openings_for_ever_spend_alpha() -> None:
-    assert opening_level(1) == pytest.approx(0.0304, abs=1e-4)
-    assert 0.0499 < sum(opening_level(k) for k in range(1, 100_000)) < 0.05
-    with pytest.raises(ValueError, match="counted from 1"):
-        opening_level(0)
-
-
 @pytest.mark.parametrize(
-    ("target", "truth", "expected"),  # statistics.md section 1, at n = 200, 500, 1,000, 2,400
+    ("target", "truth", "expected"),  # computed apart from this code, at n = 200, 500, 1,000, 2,400
     [(0.90, 0.93, (0.25, 0.68, 0.94, 1.00)), (0.85, 0.90, (0.56, 0.92, 1.00, 1.00)), (0.90, 0.95, (0.70, 0.99, 1.00, 1.00))],
 )
 def test_power_of_the_first_opening_is_the_published_one(target: float, truth: float, expected: tuple[float, ...]) -> None:
-    found = [power(target, truth, n, opening_level(1)) for n in (200, 500, 1000, 2400)]
+    found = [power(target, truth, n, opening_level(1, 0.05)) for n in (200, 500, 1000, 2400)]
     assert found == pytest.approx(expected, abs=0.006)
 
 
 def test_rows_needed_reaches_the_power_and_keeps_it() -> None:
-    needed = rows_needed(0.9, 0.93, opening_level(1))
+    needed = rows_needed(0.9, 0.93, opening_level(1, 0.05))
     assert needed is not None
     assert 600 < needed < 800
-    assert all(power(0.9, 0.93, needed + more, opening_level(1)) >= 0.8 for more in range(300))
-    assert any(power(0.9, 0.93, needed - less, opening_level(1)) < 0.8 for less in range(1, 12))
+    assert all(power(0.9, 0.93, needed + more, opening_level(1, 0.05)) >= 0.8 for more in range(300))
+    assert any(power(0.9, 0.93, needed - less, opening_level(1, 0.05)) < 0.8 for less in range(1, 12))
 
 
 def test_more_rows_are_needed_for_smaller_leads_later_openings_and_more_power() -> None:
-    level = opening_level(1)
+    level = opening_level(1, 0.05)
     close, far = rows_needed(0.9, 0.91, level), rows_needed(0.9, 0.96, level)
     assert close is not None
     assert far is not None
     assert close > 10 * far
-    assert (rows_needed(0.9, 0.96, opening_level(5)) or 0) > far
+    assert (rows_needed(0.9, 0.96, opening_level(5, 0.05)) or 0) > far
     assert (rows_needed(0.9, 0.96, level, power=0.95) or 0) > far
 
 
