@@ -49,7 +49,7 @@ def test_the_critical_count_is_the_first_whose_lower_bound_reaches_the_target(n:
 
 
 def test_the_needed_score_on_the_sealed_rows_of_clinc150_is_the_published_one() -> None:
-    level = 0.05 * 6 / np.pi**2  # the first opening; figures from statistics.md section 9
+    level = 0.05 * 6 / np.pi**2  # the level of the first opening
     for target, needed in ((0.90, 0.9117), (0.93, 0.9400), (0.94, 0.9492)):
         assert critical_hits(target, 2400, level) / 2400 == pytest.approx(needed, abs=5e-4)
 
