@@ -11,7 +11,7 @@ from random import Random
 
 from rungwise.core.dataset import Dataset
 from rungwise.core.decision import Decision, Spend
-from rungwise.core.errors import UsageError
+from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.progress import Progress
 from rungwise.core.record import digest, from_plain, to_plain
@@ -104,6 +104,9 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terr
     data = directory / case.data
     folder = directory / case.documents if case.documents else None
     imported = read_dataset(data, case, salt=_salt(store, data), documents=folder, encoding=wishes.encoding)
+    _, about, label = case.target.metric.partition("@")
+    if about and label not in imported.report.labels:
+        raise UnknownName("label", label, imported.report.labels, where=str(data))
     if case.groups is not None and case.groups.field not in imported.roles.fields:
         raise UsageError(
             f"groups: there is no field '{case.groups.field}' with few values. Fields: {', '.join(imported.roles.fields)}"

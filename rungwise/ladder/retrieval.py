@@ -12,7 +12,9 @@ from rungwise.core.types import Rung
 from rungwise.ladder.asking import asks, call_forecast
 from rungwise.ladder.rung import Ground, RungKind
 
-PASSAGES = (2, 5)
+# On the questions of the shipped example, most of them worded away from the text, lexical search has the answer among the
+# first 2, 5, 10 passages in 32, 42, 55 % of cases; a passage is some 50 tokens.
+PASSAGES = (3, 10)
 
 
 def retrieval(ground: Ground) -> Rung:
