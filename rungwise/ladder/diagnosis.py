@@ -6,10 +6,13 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rungwise.core.errors import UsageError
 from rungwise.core.usecase import Endpoint, UseCase
+from rungwise.engines.prices import Listed, project_prices
 
 LEAST_FREE_MB = 500
 
@@ -36,8 +39,9 @@ def diagnose(directory: Path, case: UseCase | None) -> list[Finding]:
         command = f"rungwise init {directory} --task classify --from DATA.csv"
         return [*found, Finding(what="project", state="missing", detail=f"{directory} holds no rungwise.yaml", type=command)]
     found.append(_data(directory, case))
+    tables = project_prices(directory)
     for endpoint in case.endpoints:
-        found += [*_key(endpoint), _price(endpoint), _reachable(endpoint)]
+        found += [*_key(endpoint), _price(endpoint, tables), _reachable(endpoint, case)]
     return found
 
 
@@ -83,27 +87,26 @@ def _key(endpoint: Endpoint) -> list[Finding]:
     return [Finding(what=what, state="problem", detail=f"{endpoint.key_env} is not set", type=f"export {endpoint.key_env}=...")]
 
 
-def _price(endpoint: Endpoint) -> Finding:
+def _price(endpoint: Endpoint, tables: Sequence[Sequence[Listed]]) -> Finding:
     from rungwise.engines.prices import price_of, price_warning
 
-    price = price_of(endpoint)
+    price = price_of(endpoint, tables)
     warning = price_warning(endpoint, price)
     if warning is not None:
         return Finding(what=f"price of {endpoint.name}", state="missing", detail=warning)
     return Finding(what=f"price of {endpoint.name}", state="ok", detail=f"from {price.source}")
 
 
-def _reachable(endpoint: Endpoint) -> Finding:
-    """A TCP connection only: nothing is asked, nothing is spent."""
-    import socket
-    from urllib.parse import urlsplit
+def _reachable(endpoint: Endpoint, case: UseCase) -> Finding:
+    """The endpoint's list of models is asked for, which costs nothing; nothing at all is sent where the use case is offline."""
+    from rungwise.engines.address import reach
+    from rungwise.engines.loop import run_in_background
 
-    address = urlsplit(endpoint.base_url)
-    port = address.port or (443 if address.scheme == "https" else 80)
     what = f"endpoint {endpoint.name}"
+    if case.limits.offline:
+        return Finding(what=what, state="missing", detail="the use case is offline, so it was not called and cannot be chosen")
     try:
-        with socket.create_connection((address.hostname or "", port), timeout=5.0):
-            return Finding(what=what, state="ok", detail=f"{address.hostname}:{port} answers")
-    except OSError as error:
-        detail = f"{address.hostname}:{port} does not answer ({error.strerror or error}): start the server, or mend base_url"
-        return Finding(what=what, state="problem", detail=detail)
+        found = run_in_background(reach(endpoint))
+    except UsageError as error:  # an address that cannot be one, or no key
+        return Finding(what=what, state="problem", detail=str(error))
+    return Finding(what=what, state="ok" if found.ok and found.listed is not False else "problem", detail=found.says)
