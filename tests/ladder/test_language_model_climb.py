@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oracle import Accuracy, Oracle, serving_in_thread
+from oracle import MODEL, Accuracy, Features, Oracle, serving_in_thread
 from oracle_projects import (
     BEST_PROMPT,
     CONCURRENCY,
@@ -36,7 +37,7 @@ from oracle_projects import (
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.decision import CANNOT_TELL, FAILED, MET, NOT_RUN, OVER_LIMIT, Decision
-from rungwise.core.usecase import Limits
+from rungwise.core.usecase import Limits, Target
 from rungwise.data.nouns import Nouns
 from rungwise.data.spend import spent
 from rungwise.data.store import Store
@@ -411,3 +412,62 @@ def test_answers_are_given_in_batch_and_what_fails_says_why(tickets: Tickets, tm
     assert (counts.answered, counts.failed) == (1, 1)
     assert answered[0]["answer"] in tickets.answers.values()
     assert "400" in answered[1]["error"]
+
+
+def test_log_probabilities_serve_a_target_with_a_coverage(tickets: Tickets, tmp_path: Path) -> None:
+    # Right with probability 0.60; its log-probabilities tell right from wrong, so what it is sure of is right.
+    oracle = Oracle(tickets.answers, accuracy=STEPS)
+    with serving_in_thread(oracle) as url:
+        project = make_project(tickets, tmp_path / "p", endpoint(url, logprobs=True), target=0.9)
+        project.configure(target=Target(metric="accuracy", value=0.9, coverage=0.5))
+        decision = project.climb(wishes=only("zero-shot:oracle")).decision
+        assert decision.verdict == MET
+        wrong = next(text for text, label in tickets.rows[-SEALED_ROWS:] if plain_answer(oracle, text) != label)
+        right = next(text for text, label in tickets.rows[-SEALED_ROWS:] if plain_answer(oracle, text) == label)
+        assert project.ask(right).answer == tickets.answers[right]
+        assert project.ask(wrong).response.finish == "abstained"
+    assert project.replay().agrees
+
+
+def plain_answer(oracle: Oracle, text: str) -> str:
+    """What the oracle says to the plain prompt, which lists the labels."""
+    return oracle.answer(text, Features(labels=True))
+
+
+def test_several_labels_are_asked_for_and_read(tmp_path: Path) -> None:
+    both, splits = "billing\nshipping", ["train"] * 30 + ["dev"] * 60 + ["test"] * 150
+    answers = {f"case {place}": (both, "billing", "shipping")[place % 3] for place in range(len(splits))}
+    path = tmp_path / "many.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label", "split"])
+        writer.writerows(
+            (text, label.replace("\n", "|"), split) for (text, label), split in zip(answers.items(), splits, strict=True)
+        )
+    oracle = Oracle(answers, accuracy=Accuracy(base=0.9))
+    with serving_in_thread(oracle) as url:
+        target = Target(metric="subset_accuracy", value=0.8)
+        project = Project.create(tmp_path / "p", source=path, target=target, endpoints=(endpoint(url),), multi_label=True)
+        decision = project.climb(wishes=only("zero-shot:oracle", "prompt:oracle")).decision
+        assert (decision.verdict, decision.chosen_rung) == (MET, "zero-shot:oracle")
+        asked = project.ask("case 90")
+    assert set(asked.response.labels) <= {"billing", "shipping"}
+
+
+def test_the_command_line_climbs_with_an_endpoint_and_its_limits(
+    tickets: Tickets, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rungwise.cli.app import run
+
+    oracle = Oracle(tickets.answers, accuracy=STEPS)
+    rung = f"zero-shot:{MODEL}"
+    with serving_in_thread(oracle) as url:
+        given = ["--project", str(tmp_path / "p"), "--endpoint", f"{url}#{MODEL}", "--order", rung, "--until", rung]
+        command = ["climb", str(tickets.path), *given, "--target", "accuracy=0.5", "--json"]
+        assert run([*command, "--budget-calls", "50"]) == 1
+        short = json.loads(capsys.readouterr().out)
+        assert run([*command, "--budget-calls", "5000"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (short["verdict"], short["rungs"][0]["state"], short["spent"]["calls"]) == (CANNOT_TELL, NOT_RUN, 50)
+    assert document["chosen"]["rung"] == rung
+    assert document["spent"]["calls"] == oracle.calls - 50 == DEV_ROWS + SEALED_ROWS - 50
