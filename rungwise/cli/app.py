@@ -26,6 +26,9 @@ VERBS = {
 }
 
 
+STOPPED = 130  # by Ctrl-C, as shells count it
+
+
 class Verbs(click.Group):
     """The verbs, each imported only when it is used, so that --help is quick."""
 
@@ -78,7 +81,7 @@ def run(arguments: list[str]) -> int:
     except RungwiseError as error:
         return _fail(str(error), type(error).__name__, error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
-        return _fail("stopped. What was measured is kept: the same command goes on from here", "Stopped", 130, as_json=as_json)
+        return _fail("stopped. What was measured is kept: the same command goes on from here", "Stopped", STOPPED, as_json=as_json)
     except BrokenPipeError:
         return 3
     except OSError as error:

@@ -96,9 +96,9 @@ def keep_dataset(store: Store, dataset: Dataset) -> str:
     ]
     with store.write() as connection:
         connection.execute(insert(rows).on_conflict_do_nothing(), bodies)
-        connection.execute(insert(members), places)
+        connection.execute(insert(members).on_conflict_do_nothing(), places)  # another command may have kept it by now
         values = {"id": dataset.id, "kind": "Dataset", "body": canonical_json(head), "at": store.clock.now()}
-        connection.execute(insert(nouns).values(**values))
+        connection.execute(insert(nouns).values(**values).on_conflict_do_nothing())
     return dataset.id
 
 

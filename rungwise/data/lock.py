@@ -1,4 +1,4 @@
-"""One climb at a time in a project."""
+"""One climb at a time in a project, and one migration at a time in its store."""
 
 from __future__ import annotations
 
@@ -38,3 +38,16 @@ def project_lock(directory: Path, *, wait: bool = True, on_wait: Callable[[str],
             file.truncate(0)
             os.write(file.fileno(), str(os.getpid()).encode())
         yield
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Hold a folder for a moment, whatever else runs in the project. Waits for others, leaves no file, ends with the process."""
+    import fcntl
+
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

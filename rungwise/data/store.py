@@ -92,9 +92,12 @@ class Store:
     def _migrate(self) -> None:
         if _version(self.engine) == HEAD:
             return
+        from rungwise.data.lock import alone_in
         from rungwise.data.migrate import upgrade
 
-        upgrade(self.engine)
+        with alone_in(self.directory):  # two first commands may come at once
+            if _version(self.engine) != HEAD:
+                upgrade(self.engine)
 
 
 def _unreadable(directory: Path, why: object) -> StoreError:
