@@ -37,11 +37,15 @@ Say = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Climbed:
-    """What a climb gives back: the decision, what this run spent, where the report is, what was odd about the data."""
+    """What a climb gives back: the decision, what this run spent, where the report is.
+
+    `columns` say which column played which role and why, `warnings` what was odd about the data.
+    """
 
     decision: Decision
     spent: Spend
     report: Path | None
+    columns: tuple[str, ...]
     warnings: tuple[str, ...]
     document: Mapping[str, Any]
 
@@ -149,7 +153,8 @@ class Project:
             report=str(path) if path else None,
         )
         self._answering = None
-        return Climbed(decision, spent, path, expedition.terrain.warnings, document)
+        terrain = expedition.terrain
+        return Climbed(decision, spent, path, terrain.imported.roles.reasons, terrain.warnings, document)
 
     def forecast(self, target: str | None = None, *, wishes: Wishes | None = None) -> ForecastDocument:
         """What the data can show and what each rung will cost; spends nothing."""

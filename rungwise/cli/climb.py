@@ -68,6 +68,8 @@ def _show(climbed: Climbed, directory: str) -> None:
 
     from rungwise.cli.ladder_view import print_ladder
 
+    for column in climbed.columns:
+        warn(f"column: {column}")
     for warning in climbed.warnings:
         warn(f"note: {warning}")
     print_ladder(Console(), climbed.decision, project=directory, report=str(climbed.report))

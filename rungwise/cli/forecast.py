@@ -41,6 +41,8 @@ def _show(found: Any, directory: str) -> None:
     from rungwise.web import words
 
     console = Console()
+    for column in found.columns:
+        say(f"column: {column}")
     counts = ", ".join(f"{count:,} {split}" for split, count in found.splits.items())
     say(f"{found.target} with {counts} rows; the next opening of the sealed rows is number {found.k}, at level {found.alpha:.4f}")
     if not found.feasible:

@@ -51,6 +51,7 @@ class ForecastDocument:
     feasible: bool
     rungs: tuple[RungForecast, ...]
     note: str
+    columns: tuple[str, ...] = ()
     splits: Mapping[str, int] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def forecast(terrain: Terrain, *, opened: int) -> ForecastDocument:
         feasible=n >= fewest,
         rungs=tuple(_rung(stair.name, stair.forecast, case) for stair in terrain.ladder),
         note=_note(target),
+        columns=terrain.imported.roles.reasons,
         splits=counts,
     )
 
