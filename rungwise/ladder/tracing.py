@@ -84,4 +84,4 @@ def _row_counts(store: Store, ids: list[str]) -> Mapping[str, int]:
 
     query = select(members.c.split, func.count()).where(members.c.dataset.in_(ids)).group_by(members.c.split)
     with store.read() as connection:
-        return Counter(dict(connection.execute(query).tuples()))
+        return Counter({row[0]: row[1] for row in connection.execute(query)})
