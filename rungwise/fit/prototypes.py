@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rungwise.engines.arrays import Files
 from rungwise.engines.neighbours import Neighbours, Prototypes, nearest
-from rungwise.fit.calibration import micro_f1_threshold, softmax_slope
+from rungwise.fit.calibration import few_rows_doubt, micro_f1_threshold, softmax_slope
 from rungwise.fit.linear import label_names
 
 Floats = NDArray[np.float32]
@@ -36,7 +36,7 @@ def fit_prototypes(vectors: Floats, references: Sequence[Sequence[str]]) -> File
     own = np.einsum("nd,nd->n", vectors[rows], _unit(without))
     kept = counts[codes[rows]] > 1
     cosines[np.arange(len(rows)), codes[rows]] = own
-    slope = softmax_slope(cosines[kept], codes[rows][kept]) if kept.any() else 20.0
+    slope = softmax_slope(cosines[kept], codes[rows][kept], doubt=few_rows_doubt(int(kept.sum()))) if kept.any() else 20.0
     return Prototypes(labels=labels, vectors=_unit(sums).astype(np.float32), slope=slope).files()
 
 

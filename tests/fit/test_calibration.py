@@ -151,3 +151,10 @@ def test_calibration_leaves_the_margins_as_they_were() -> None:
     for multi_label in (False, True):
         calibrate(margins, np.eye(5, dtype=bool)[truth], multi_label=multi_label)
         assert np.array_equal(margins, before)
+
+
+def test_a_few_rows_that_are_all_right_do_not_make_it_certain() -> None:
+    """Ten of ten right call for (10 + 1) / (10 + 2), as Platt's targets have it, and not for certainty."""
+    margins = np.array([[1.0, -1.0]] * 10, np.float32)
+    found = calibrate(margins, np.array([[True, False]] * 10), multi_label=False)
+    assert expit(2 * found.slope) == pytest.approx(11 / 12, abs=1e-3)
