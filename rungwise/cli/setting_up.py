@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,7 +53,7 @@ def describes_use_case(command: F) -> F:
         click.option("--descriptions", default=None, metavar="FILE", help="YAML file: label to one-sentence description."),
         click.option("--groups", default=None, metavar="FIELD>=FLOOR", help="Quality floor for every value of a column."),
         click.option("--include", multiple=True, metavar="FILE", help="Recorded predictions of a system that you have."),
-        click.option("--include-price", type=float, default=0.0, help="Its price, in USD per 1,000 answers."),
+        click.option("--include-price", type=float, default=None, help="Its price, in USD per 1,000 answers."),
         click.option("--endpoint", multiple=True, metavar="URL#MODEL", help="A model behind an OpenAI-compatible address."),
         click.option("--key-env", default=None, metavar="NAME", help="Environment variable with the endpoint's key."),
         click.option("--offline", is_flag=True, default=None, help="No candidate may leave this machine."),
@@ -136,9 +137,9 @@ def _changed(case: UseCase, directory: Path, options: dict[str, Any]) -> UseCase
     changes["columns"] = dataclasses.replace(case.columns, **columns) if columns else case.columns
     changes["limits"] = dataclasses.replace(case.limits, **limits)
     if options["include"]:
-        changes["include"] = tuple(_included(path, directory, options["include_price"]) for path in options["include"])
+        changes["include"] = _all_included(case, directory, options["include"], options["include_price"])
     if options["endpoint"]:
-        changes["endpoints"] = tuple(_endpoint(text, options["key_env"]) for text in options["endpoint"])
+        changes["endpoints"] = _endpoints(case, options["endpoint"], options["key_env"])
     return dataclasses.replace(case, **changes)
 
 
@@ -176,14 +177,34 @@ def _bad_groups(text: str) -> Groups:
     raise UsageError(f"cannot read the groups '{text}'. Write them as channel>=0.8")
 
 
-def _included(path: str, directory: Path, price: float) -> Included:
-    if not Path(path).exists():
-        raise UsageError(f"there is no file of predictions {path}")
-    return Included(path=_relative(path, directory) or path, name=Path(path).name.split(".")[0], usd_per_1k=price)
+def _all_included(case: UseCase, directory: Path, paths: Sequence[str], price: float | None) -> tuple[Included, ...]:
+    """The named systems; what rungwise.yaml says of one of them already is kept, so that the same command says the same."""
+    found: list[Included] = []
+    for path in paths:
+        if not Path(path).exists():
+            raise UsageError(f"there is no file of predictions {path}")
+        own = _relative(path, directory) or path
+        name = _free_name(Path(path).name.split(".")[0], [one.name for one in found])
+        known = next((one for one in case.include if one.path == own), Included(path=own, name=name))
+        found.append(known if price is None else dataclasses.replace(known, usd_per_1k=price))
+    return tuple(found)
 
 
-def _endpoint(text: str, key_env: str | None) -> Endpoint:
-    url, sign, model = text.partition("#")
-    if not sign or not url.startswith(("http://", "https://")):
-        raise UsageError(f"cannot read the endpoint '{text}'. Write it as http://127.0.0.1:8000/v1#model-name")
-    return Endpoint(name=model.rsplit("/", 1)[-1], base_url=url, model=model, key_env=key_env)
+def _endpoints(case: UseCase, texts: Sequence[str], key_env: str | None) -> tuple[Endpoint, ...]:
+    """The named endpoints; what rungwise.yaml says of one of them already, its price for instance, is kept."""
+    found: list[Endpoint] = []
+    for text in texts:
+        url, sign, model = text.partition("#")
+        if not sign or not url.startswith(("http://", "https://")):
+            raise UsageError(f"cannot read the endpoint '{text}'. Write it as http://127.0.0.1:8000/v1#model-name")
+        name = _free_name(model.rsplit("/", 1)[-1], [one.name for one in found])
+        new = Endpoint(name=name, base_url=url, model=model)
+        known = next((one for one in case.endpoints if (one.base_url, one.model) == (url, model)), new)
+        found.append(known if key_env is None else dataclasses.replace(known, key_env=key_env))
+    return tuple(found)
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    """The name, or with a number behind it the first that is free."""
+    numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    return next(name + tail for tail in numbers if name + tail not in taken)
