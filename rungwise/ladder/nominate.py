@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rungwise.core.candidate import Candidate
 from rungwise.core.evaluation import Evaluation
 
-# Design, section 4: nominate at an even chance, open at one in five.
+# Nominate at an even chance, open at one in five.
 EVEN = 0.5
 WORTH_OPENING = 0.2
 

@@ -471,3 +471,35 @@ def test_the_command_line_climbs_with_an_endpoint_and_its_limits(
     assert (short["verdict"], short["rungs"][0]["state"], short["spent"]["calls"]) == (CANNOT_TELL, NOT_RUN, 50)
     assert document["chosen"]["rung"] == rung
     assert document["spent"]["calls"] == oracle.calls - 50 == DEV_ROWS + SEALED_ROWS - 50
+
+
+def test_a_budget_of_seconds_stops_a_slow_endpoint_and_goes_on_when_raised(tickets: Tickets, tmp_path: Path) -> None:
+    oracle = Oracle(tickets.answers, accuracy=STEPS, delay_s=0.1)
+    with serving_in_thread(oracle) as url:
+        project = make_project(tickets, tmp_path / "p", endpoint(url), target=0.50, limits=Limits(budget_s=1.0))
+        started = time.monotonic()
+        decision = project.climb(wishes=only("zero-shot:oracle")).decision
+        assert time.monotonic() - started < 10.0
+        assert (decision.verdict, states(decision.rungs)) == (CANNOT_TELL, [NOT_RUN])
+        assert "budget_s" in decision.rungs[0].why
+        assert oracle.calls < DEV_ROWS  # 120 rows at 8 a time would take 1.5 s
+        oracle.delay_s = 0.0
+        project.configure(limits=Limits(budget_s=600.0))
+        richer = project.climb(wishes=only("zero-shot:oracle"))
+    assert richer.decision.verdict == MET
+
+
+def test_an_endpoint_that_goes_down_in_the_middle_loses_nothing_that_was_answered(tickets: Tickets, tmp_path: Path) -> None:
+    oracle = Oracle(tickets.answers, accuracy=STEPS)
+    with serving_in_thread(oracle) as url:
+        remote = endpoint(url, retries=0, total_s=5.0)
+        project = make_project(tickets, tmp_path / "p", remote, target=0.50, limits=Limits(budget_calls=60))
+        project.climb(wishes=only("zero-shot:oracle"))
+    project.configure(limits=Limits())
+    down = project.climb(wishes=only("zero-shot:oracle")).decision  # the server is gone now
+    assert (down.verdict, states(down.rungs)) == (CANNOT_TELL, [FAILED])
+    with serving_in_thread(oracle) as url:
+        project.configure(endpoints=(endpoint(url, retries=0),))
+        moved = project.climb(wishes=only("zero-shot:oracle"))
+    assert moved.decision.verdict == MET
+    assert oracle.calls <= 60 + DEV_ROWS + SEALED_ROWS  # another address is another endpoint: its answers are its own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
+import threading
 from typing import Any
 
 import pytest
@@ -62,9 +62,9 @@ def test_few_of_many_sequences_of_climbs_ever_accept_a_rung_that_is_below_the_ta
 @pytest.mark.parametrize(("rungs", "sealed", "correlation"), [(12, 200, 0.0), (6, 1000, 0.5), (12, 200, 0.9)])
 def test_wrong_accepts_stay_below_alpha(rungs: int, sealed: int, correlation: float, overfit: bool) -> None:
     cell = Setting(rungs=rungs, sealed=sealed, correlation=correlation, overfit=overfit)
-    found = summed_up(cell, simulate_cell(cell, 800 if not overfit else 300))
+    found = summed_up(cell, simulate_cell(cell, 400 if not overfit else 150))
     assert not found.failed
-    assert found.rate <= 0.06
+    assert found.rate < 0.08
 
 
 def test_asking_for_ever_lower_targets_does_not_help() -> None:
@@ -288,19 +288,22 @@ async def test_an_unfinished_opening_of_another_climb_does_not_hide_the_stored_b
     strict=True, reason="the ledger reads the families before it holds the write lock; only the project lock prevents this"
 )
 def test_two_nominations_at_the_same_moment_do_not_both_come_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger, rows = Ledger(store), ["r1", "r2"]
-    real, inner = ledger_module._families, []
+    ledger, rows, other = Ledger(store), ["r1", "r2"], []
+    real = ledger_module._families
+
+    def second() -> None:
+        other.append(Ledger(store).nominate("b", "r", candidate="c", test="t", input_ids=rows, alpha=0.05, note={}))
+
+    thread = threading.Thread(target=second)
 
     def meanwhile(connection: Any, ids: Any) -> list[str]:
-        found = real(connection, ids)
-        if not inner:
-            inner.append(None)
-            other = Ledger(store)
-            inner[0] = other.nominate("b", "r", candidate="c", test="t", input_ids=rows, alpha=0.05, note={})  # type: ignore[call-overload]
+        found: list[str] = real(connection, ids)
+        monkeypatch.setattr(ledger_module, "_families", real)
+        thread.start()
+        thread.join(0.5)  # time enough for the other one, unless it has to wait for this one
         return found
 
     monkeypatch.setattr(ledger_module, "_families", meanwhile)
-    outer = ledger.nominate("a", "r", candidate="d", test="t", input_ids=rows, alpha=0.05, note={})
-    assert inner[0] is not None
-    assert {outer.k, inner[0].k} == {1, 2}
-    assert math.isclose(outer.alpha + inner[0].alpha, opening_level(1, 0.05) + opening_level(2, 0.05))
+    first = ledger.nominate("a", "r", candidate="d", test="t", input_ids=rows, alpha=0.05, note={})
+    thread.join()
+    assert {first.k, other[0].k} == {1, 2}
