@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rungwise.core.content import Chunk, Part, Text, Token, ToolCall, Usage
 from rungwise.core.decision import Spend
-from rungwise.core.errors import EngineAnswer, EngineUnavailable
+from rungwise.core.errors import EngineAnswer, EngineUnavailable, OutOfBudget
 from rungwise.core.record import digest, from_plain, to_plain
 from rungwise.core.types import Clock
 from rungwise.core.usecase import Endpoint
@@ -173,15 +173,22 @@ class LanguageModel:
                     _log.warning("endpoint '%s' refused a part of the call: %s", endpoint.name, change)
                     continue
                 tries += 1
+                late = asyncio.get_running_loop().time() >= deadline - 1e-3
                 if not failure.retry or tries > endpoint.retries or attempt.told:
                     break
                 wait_s = delay_s(tries - 1, self._rng, asked_s=failure.retry_after_s)
                 if asyncio.get_running_loop().time() + wait_s >= deadline:
                     failure = replace(failure, what=f"{failure.what}, and the next try would be after total_s = {total_s:g} s")
+                    late = True
                     break
                 if failure.retry_after_s is not None:
                     self._rest_until = max(self._rest_until, asyncio.get_running_loop().time() + failure.retry_after_s)
                 await asyncio.sleep(wait_s)
+        if late and total_s < endpoint.total_s:  # the budget was shorter than the endpoint's own time
+            raise OutOfBudget(
+                f"out of budget: the seconds ran out during a call to {endpoint.name}. "
+                "Raise budget_s under limits in rungwise.yaml and run the same command again"
+            )
         raise self._error(failure, tries, key)
 
     def _total_s(self) -> float:
