@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -66,7 +68,8 @@ def _ask_file(project: object, source: str, target: str | None, *, as_json: bool
         raise UsageError(
             f"{source} is a table, and ask reads JSONL: one JSON object a line, with the fields of the data. Convert it first"
         )
-    counts = project.ask_file(Path(source), Path(target))
+    with _counting(silent=as_json) as count:
+        counts = project.ask_file(Path(source), Path(target), say=count)
     if as_json:
         print_json({"output": target, "rows": counts.rows, "answered": counts.answered, "failed": counts.failed})
     else:
@@ -74,3 +77,16 @@ def _ask_file(project: object, source: str, target: str | None, *, as_json: bool
     if counts.failed:
         warn(f"{counts.failed:,} rows could not be read: each says why in its 'error' field")
     return 1 if counts.failed else 0
+
+
+@contextmanager
+def _counting(*, silent: bool) -> Iterator[Callable[[int], None]]:
+    """Tells on a terminal how many rows are done; the number of rows to come is not known in a stream."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield lambda done: None
+        return
+    with console.status("answering") as status:
+        yield lambda done: status.update(f"answered {done:,} rows")

@@ -15,6 +15,7 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.svm import LinearSVC
 
+from benchmarks.clinc150 import load_clinc150
 from rungwise.engines.linear import Linear
 from rungwise.fit.linear import fit_linear, label_names
 
@@ -202,3 +203,16 @@ def test_any_texts_and_labels_can_be_fitted_written_read_and_answered(rows: list
     assert set(model.labels) == {label for _, label in rows}
     assert np.isfinite(shown).all()
     np.testing.assert_allclose(shown.sum(axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not beside this checkout (../shared/data)")
+def test_dev_accuracy_on_clinc150_is_what_the_goal_asks() -> None:
+    """The goal is 0.915 on the 600 dev rows of the published split; with C = 1 alone about 0.945 is reached."""
+    data = load_clinc150(DATA)
+    train, dev = ([row for row in data if row["split"] == split] for split in ("train", "dev"))
+    assert (len(train), len(dev), len(data)) == (15_000, 600, 18_000)
+    model = Linear.load(fit_linear([row["text"] for row in train], [(row["intent"],) for row in train], cs=[1.0])[1.0])
+    shown = model.probabilities([row["text"] for row in dev])
+    truth = np.array([model.labels.index(row["intent"]) for row in dev])
+    assert np.mean(shown.argmax(axis=1) == truth) >= 0.93
+    assert -np.mean(np.log(shown[np.arange(600), truth])) < 0.32  # nats; calibrated
