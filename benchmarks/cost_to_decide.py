@@ -197,14 +197,19 @@ def main() -> int:
         races = []
         print("\ncandidates spread  corr   races  calls saved   nominee differs   opened differs   state differs")
         for count, spread, correlation in RACES:
-            raced = [compare_race(seed, count, spread, correlation, store, runner) for seed in range(wanted.races)]
+            raced = [
+                compare_race(seed, count, spread, correlation, store, runner)
+                for seed in range(FIRST_RACE, FIRST_RACE + wanted.races)
+            ]
             races.append(_races(count, spread, correlation, raced))
-    main_race = races[RACES.index(MAIN)]
+    saved = 1 - sum(one["asked"] for one in races) / sum(one["all"] for one in races)
+    differs = sum(one["nominee_differs"] for one in races) / len(races)
+    print(f"all lines together: {saved:.3f} of the calls saved, the nominee differs in {differs:.3f}")
     reached = {
         "median cost at most 35 %": summary["median"] <= 0.35,
         "same rung in at least 95 %": summary["same"] >= 0.95,
-        "racing saves at least 40 %": main_race["saved"] >= 0.40,
-        "nominee differs in at most 5 %": main_race["nominee_differs"] <= 0.05,
+        "racing saves at least 40 %": saved >= 0.40,
+        "nominee differs in at most 5 %": differs <= 0.05,
     }
     print("\n" + "\n".join(f"{'reached' if ok else 'MISSED '}  {what}" for what, ok in reached.items()))
     seconds = round(time.monotonic() - started)
@@ -213,7 +218,8 @@ def main() -> int:
 
 
 RACES = ((3, 0.05, 0.7), (4, 0.05, 0.7), (8, 0.03, 0.7), (8, 0.05, 0.5), (8, 0.05, 0.7), (8, 0.08, 0.7), (12, 0.05, 0.7))
-MAIN = (8, 0.05, 0.7)
+# The 2 % of `rungwise/ladder/racing.py` was chosen on other seeds than these.
+FIRST_RACE = 100_000
 
 
 def _climbs(pairs: Sequence[Pair]) -> dict[str, float]:
@@ -248,6 +254,8 @@ def _races(count: int, spread: float, correlation: float, raced: Sequence[Race])
         "spread": spread,
         "correlation": correlation,
         "races": len(raced),
+        "asked": sum(one.asked for one in raced),
+        "all": sum(one.all for one in raced),
         "saved": 1 - sum(one.asked for one in raced) / sum(one.all for one in raced),
         "nominee_differs": sum(not one.same_nominee for one in raced) / len(raced),
         "opening_differs": sum(not one.same_opening for one in raced) / len(raced),

@@ -1,7 +1,7 @@
 """How often the real climb calls a rung met that is truly below the target; prints a table and a JSON line.
 
     python benchmarks/wrong_accepts.py                  300 sequences a cell, some minutes
-    python benchmarks/wrong_accepts.py --climbs 4000    the full run, 2 processes
+    python benchmarks/wrong_accepts.py --climbs 4000    the full run, 2 processes, about 2 hours on 2 busy cores
 
 Every rung of every ladder is truly 0.1 point under the target. One sequence is
 everything that is ever done to one set of rows: a climb that stops when it likes and

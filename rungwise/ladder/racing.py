@@ -18,8 +18,8 @@ from rungwise.ladder.nominate import price_step
 
 FIRST_BATCH = 40
 GROWTH = 1.5
-# Of 8 candidates racing saved 39 % of the calls at 1 %, and 1 nominee in 75 differed; at 2 % it
-# was 44 % and 1 in 30 (`benchmarks/cost_to_decide.py`).
+# Racing saves 43 % of the calls of 3 to 12 candidates, and 1 nominee in 20 differs (`benchmarks/cost_to_decide.py`);
+# at 1 % both are smaller.
 NO_CHANCE = 0.02
 
 Ask = Callable[[Candidate, Sequence[Example]], Awaitable[Evaluation]]
