@@ -194,7 +194,7 @@ class Project:
                     text_field=columns.get("text") or "text",
                     passage_field=columns.get("passage"),
                     clock=self.clock,
-                say=say,
+                    say=say,
                 )
 
         return run(answer())
