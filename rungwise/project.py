@@ -231,9 +231,15 @@ class Project:
 
     def doctor(self) -> list[Finding]:
         """What works here, what is missing, and what to type."""
-        from rungwise.ladder.diagnosis import diagnose
+        from rungwise.ladder.diagnosis import Finding, diagnose
 
-        return diagnose(self.directory, self.case if (self.directory / FILE).exists() else None)
+        if not (self.directory / FILE).exists():
+            return diagnose(self.directory, None)
+        try:
+            case = self.case
+        except UsageError as error:
+            return [*diagnose(self.directory, None)[:-1], Finding(what="project", state="problem", detail=str(error))]
+        return diagnose(self.directory, case)
 
     def decision(self, store: Store) -> Decision:
         """The last decision. Raises UsageError when nothing was climbed yet."""

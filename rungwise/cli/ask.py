@@ -73,7 +73,9 @@ def _ask_file(project: object, source: str, target: str | None, *, as_json: bool
     if as_json:
         print_json({"output": target, "rows": counts.rows, "answered": counts.answered, "failed": counts.failed})
     else:
-        say(f"{counts.answered:,} answers in {target}")
+        from rungwise.web import words
+
+        say(f"{words.count(counts.answered, 'answer')} in {target}")
     if counts.failed:
         warn(f"{counts.failed:,} rows could not be read: each says why in its 'error' field")
     return 1 if counts.failed else 0

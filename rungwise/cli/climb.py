@@ -51,7 +51,7 @@ def climb(source: str, target: str | None, project: str | None, **options: Any) 
     if options["as_json"]:
         print_json(climbed.document)
     else:
-        _show(climbed, str(directory))
+        _show(climbed, str(directory), quiet=options["quiet"])
     return 0 if climbed.decision.verdict == "met" else 1
 
 
@@ -63,12 +63,12 @@ def _progress(silent: bool) -> Any:
     return progress_view(Console(stderr=True), silent=silent)
 
 
-def _show(climbed: Climbed, directory: str) -> None:
+def _show(climbed: Climbed, directory: str, *, quiet: bool) -> None:
     from rich.console import Console
 
     from rungwise.cli.ladder_view import print_ladder
 
-    for column in climbed.columns:
+    for column in () if quiet else climbed.columns:
         warn(f"column: {column}")
     for warning in climbed.warnings:
         warn(f"note: {warning}")

@@ -14,7 +14,7 @@ from rungwise.core.record import to_plain
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--project", "directory", default=".", metavar="DIR", help="The project; default: this folder.")
-@click.option("--rows", default=20, help="How many differing rows to show.")
+@click.option("--rows", type=click.IntRange(min=0), default=20, help="How many differing rows to show.")
 @as_json
 def compare(first: str, second: str, directory: str, rows: int, as_json: bool) -> int:
     """Test A against B (rungs, or candidate ids) on the dev rows of the last climb, and show the rows that differ."""
@@ -39,8 +39,9 @@ def _show(found: Any, rows: int) -> None:
         f"p = {test.p_value:.4g} ({test.method})"
     )
     say(f"{found.second} is better on {test.wins} rows, {found.first} on {test.losses}; {test.ties} are alike")
-    table = Table(box=None, header_style="bold")
-    for heading in ("text", "should be", found.first, found.second):
+    table = Table(box=None, header_style="bold", expand=True)
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1, min_width=10)
+    for heading in ("should be", found.first, found.second):
         table.add_column(heading, no_wrap=True, overflow="ellipsis")
     for pair in found.rows[:rows]:
         table.add_row(" ".join(pair.text.split()), " | ".join(pair.references)[:40], pair.first[:40], pair.second[:40])

@@ -10,6 +10,7 @@ import click
 from rungwise.cli.options import as_json, print_json, say
 from rungwise.cli.setting_up import describes_use_case, open_project, taken_back
 from rungwise.core.errors import UsageError
+from rungwise.core.tasks import TASKS
 from rungwise.data.spec import FILE
 
 
@@ -33,5 +34,5 @@ def init(directory: str, source: str | None, **options: Any) -> int:
         return 0
     say(f"made {folder / FILE}")
     more = "" if source else f"Set data: in {folder / FILE}. Then type"
-    say(f"{more or 'next'}: rungwise forecast {folder} --target accuracy=0.90")
+    say(f"{more or 'next'}: rungwise forecast {folder} --target {TASKS[project.case.task].metric}=0.90")
     return 0

@@ -119,7 +119,8 @@ def test_thirty_random_kills_of_the_whole_ladder_change_nothing(tmp_path: Path) 
         while kills < 30:
             source = site.source()
             project = source.with_suffix("")
-            while site.climb(source, kill_after_s=rng.uniform(0.2, 6.0)) == KILLED:
+            before = committed(project)
+            while site.climb(source, kill_after_s=rng.uniform(0.1, 2.5)) == KILLED:
                 kills += 1
                 before = committed(project)
             assert before <= committed(project)

@@ -1,0 +1,186 @@
+"""Writes docs/reference/rungwise-yaml.md from the dataclasses of the use case. Run it: python docs/rungwise_yaml.py"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from rungwise.core.tasks import TASKS
+from rungwise.core.usecase import Columns, Endpoint, Groups, Included, Limits, Target, UseCase
+
+PAGE = Path(__file__).parent / "reference" / "rungwise-yaml.md"
+
+INTRODUCTION = """# rungwise.yaml
+
+The use case: what is wanted, in one file that people may edit. `rungwise init` and `rungwise climb FILE` write it; most of its
+keys also are options of the command line. An unknown key is an error that names the nearest known one. Whatever is left
+out has its default.
+
+```yaml
+name: tickets
+task: classify
+data: ../tickets.csv
+columns: {text: message, label: intent, group: customer_id}
+target: accuracy=0.90
+limits: {p95_s: 0.5, budget_usd: 5}
+groups: {field: channel, floor: 0.8}
+endpoints:
+  - name: llama
+    base_url: http://127.0.0.1:11434/v1
+    model: llama3.2
+    usd_per_hour: 0.60
+include:
+  - {path: ../predictions.csv, name: today, usd_per_1k: 1.20}
+```
+
+Paths are relative to the folder that holds the file. `target` may be written in one line, as above, or with its keys.
+"""
+
+SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
+    (
+        "The use case",
+        UseCase,
+        {
+            "name": "What people call it.",
+            "task": f"One of: {', '.join(sorted(TASKS))}.",
+            "data": "The file with the examples: CSV, TSV, JSONL (each also .gz) or Parquet.",
+            "documents": "A folder of .md and .txt files that questions are answered from.",
+            "columns": "Which column plays which role, where it is not to be inferred.",
+            "target": "What must be reached, and shown to be reached.",
+            "limits": "What no candidate may break, and what no climb may spend.",
+            "groups": "A quality floor for every value of a column.",
+            "multi_label": "A row may carry several labels.",
+            "label_separator": "What stands between several labels in one cell.",
+            "out_of_scope": "The label that means 'none of ours'. Some metrics leave its rows out.",
+            "descriptions": "Label to one sentence that says what it means, for the rungs that go by label names.",
+            "endpoints": "Language models behind OpenAI-compatible addresses. Each adds rungs to the ladder.",
+            "include": "Recorded answers of systems that already exist. Each is a rung.",
+            "value_per_success_usd": "What a right answer is worth, in US dollars.",
+            "forecast_volume": "How many answers development cost is spread over.",
+            "machine_usd_per_hour": "What an hour of this machine costs, in US dollars; it prices local seconds.",
+            "alpha": "Bound on the chance that any climb ever made on these sealed rows calls a candidate met that is not.",
+            "seed": "Seed of everything that draws. The splits do not depend on it.",
+        },
+    ),
+    (
+        "columns",
+        Columns,
+        {
+            "text": "The text or question.",
+            "label": "The label or answer.",
+            "group": "Rows with the same value stay in one split (a customer, a conversation, a document).",
+            "split": "`train`, `dev` or `test` per row, where the splits are given.",
+            "passage": "The passage that comes with a question.",
+            "key": "Your own id of the row.",
+        },
+    ),
+    (
+        "target",
+        Target,
+        {
+            "metric": "A metric that can be tested: accuracy, token_f1, macro_f1, auc ...",
+            "value": "Above 0 and below 1.",
+            "coverage": "The share of rows that must be answered; the metric then counts on those.",
+        },
+    ),
+    (
+        "limits",
+        Limits,
+        {
+            "p95_s": "p95 of the seconds per answer; its upper bound must keep it.",
+            "usd_per_1k": "Price of 1,000 answers.",
+            "memory_mb": "Megabytes of what must be loaded to answer.",
+            "licences": "The licences that a model may have.",
+            "offline": "Nothing may leave this machine.",
+            "budget_usd": "Hard cap on money paid to model providers, over all runs of a climb.",
+            "budget_s": "Hard cap on seconds of work.",
+            "budget_calls": "Hard cap on calls to models.",
+        },
+    ),
+    (
+        "groups",
+        Groups,
+        {
+            "field": "The column.",
+            "floor": "The least quality of each of its values.",
+            "require": "`not_shown_bad`: no group may be shown to be below. `shown_good`: each must be shown to reach it.",
+        },
+    ),
+    (
+        "endpoints",
+        Endpoint,
+        {
+            "name": "How the rungs of this endpoint are called.",
+            "base_url": "The address up to and with /v1.",
+            "model": "The model as the endpoint knows it.",
+            "key_env": "The environment variable that holds its key. The key itself is kept nowhere.",
+            "usd_per_m_input": "US dollars per million input tokens.",
+            "usd_per_m_output": "US dollars per million output tokens.",
+            "usd_per_m_cached": "US dollars per million input tokens that the provider had cached.",
+            "usd_per_hour": "What an hour of its machine costs, for a model that you host yourself.",
+            "concurrency": "How many calls may be under way at once.",
+            "first_token_s": "Longest wait for the first piece of an answer.",
+            "between_chunks_s": "Longest wait between two pieces.",
+            "total_s": "Longest that a whole answer may take.",
+            "retries": "How often a call that failed is tried again.",
+            "max_tokens": "Longest answer, in tokens.",
+            "licence": "Its licence, for `limits.licences`.",
+            "json_schema": "Whether it can be told to answer in a JSON schema.",
+            "logprobs": "Whether it gives log-probabilities, which become confidence.",
+            "stream": "Whether answers are streamed.",
+        },
+    ),
+    (
+        "include",
+        Included,
+        {
+            "path": "A file with your ids or texts, and a column `prediction`; `confidence` if there is one.",
+            "name": "How the rung is called.",
+            "usd_per_1k": "What 1,000 of its answers cost.",
+            "p95_s": "p95 of its seconds per answer, as you know it.",
+        },
+    ),
+)
+
+
+def page() -> str:
+    """The whole page. Raises ValueError for a key without a sentence, or a sentence without its key."""
+    parts = [INTRODUCTION]
+    for title, shape, meanings in SECTIONS:
+        fields = dataclasses.fields(shape)
+        wrong = {field.name for field in fields} ^ set(meanings)
+        if wrong:
+            raise ValueError(f"{title}: key and sentence do not agree for {', '.join(sorted(wrong))}")
+        hints = typing.get_type_hints(shape)
+        parts += [f"\n## {title}\n", "| key | kind | default | |\n|---|---|---|---|"]
+        parts += [f"| `{one.name}` | {_kind(hints[one.name])} | {_default(one, shape)} | {meanings[one.name]} |" for one in fields]
+    return "\n".join(parts) + "\n"
+
+
+def _kind(hint: Any) -> str:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _kind(next(one for one in args if one is not type(None)))
+    if origin is tuple:
+        return f"list of {_kind(args[0])}s" if args[0] is str else "list"
+    if dataclasses.is_dataclass(hint) or origin is not None:
+        return "keys"
+    return {str: "text", float: "number", int: "whole number", bool: "true or false"}[hint]
+
+
+def _default(field: dataclasses.Field[Any], shape: type) -> str:
+    if field.name == "name" and shape is UseCase:
+        return "the folder's name"
+    if field.default is dataclasses.MISSING:
+        return "needed" if field.default_factory is dataclasses.MISSING else ""
+    if field.default in (None, "", ()):
+        return ""
+    shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
+    return f"`{shown}`".replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
