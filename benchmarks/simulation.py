@@ -386,9 +386,9 @@ class ReadOnceLedger(Ledger):
         self._read: dict[tuple[str, str], Nomination | None] = {}
         self._stale: set[tuple[str, str]] = set()
 
-    def _one(self, first: str, value: str, second: str, other: str) -> Nomination | None:
+    def _one(self, first: str, value: str, second: str, other: str, *, finished: bool = False) -> Nomination | None:
         if (value, other) in self._stale:
-            self._read[value, other] = super()._one(first, value, second, other)
+            self._read[value, other] = super()._one(first, value, second, other, finished=finished)
             self._stale.remove((value, other))
         return self._read.get((value, other))
 

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from rungwise.data.store import Store
+from tests.clocks import StillClock
 
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-
-
-@dataclass
-class StillClock:
-    """A clock for tests: time passes only through `advance`."""
-
-    at: float = 1_700_000_000.0
-
-    def now(self) -> float:
-        """Seconds since 1970."""
-        return self.at
-
-    def tick(self) -> float:
-        """The same seconds, as a monotonic clock."""
-        return self.at
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.at += seconds
 
 
 @pytest.fixture

@@ -54,14 +54,35 @@ class Ledger:
             query = select(func.count()).select_from(openings).where(openings.c.family.in_(families))
             return int(connection.execute(query).scalar() or 0)
 
+    def spent(self, input_ids: Sequence[str], openings: int) -> float:
+        """The levels that the first so many openings of these rows' families were really tested at, added up."""
+        from sqlalchemy import select
+
+        from rungwise.data.schema import openings as table
+
+        with self.store.read() as connection:
+            families = _families(connection, input_ids)
+            query = select(table.c.alpha).where(table.c.family.in_(families), table.c.k <= openings)
+            return float(sum(connection.execute(query).scalars()))
+
+    def promised(self, input_ids: Sequence[str], openings: int) -> float | None:
+        """The alpha that the first opening of these rows was made under, which no later one may pass; None before it."""
+        from sqlalchemy import select
+
+        from rungwise.data.schema import openings as table
+
+        with self.store.read() as connection:
+            families = _families(connection, input_ids)
+            query = select(table.c.k, table.c.alpha).where(table.c.family.in_(families), table.c.k <= openings)
+            return max((_alpha_of(row.k, row.alpha) for row in connection.execute(query)), default=None)
+
     def nomination(self, climb: str, rung: str) -> Nomination | None:
         """What this climb committed for a rung before, if it got that far."""
         return self._one("climb", climb, "rung", rung)
 
     def known(self, candidate: str, test: str) -> Nomination | None:
         """A finished opening of the same candidate on the same rows with the same metric: its bound costs nothing."""
-        found = self._one("candidate", candidate, "test", test)
-        return found if found is not None and found.result is not None else None
+        return self._one("candidate", candidate, "test", test, finished=True)
 
     def pass_over(self, climb: str, rung: str, *, test: str, note: Mapping[str, Any]) -> Nomination:
         """Commit that the rung has nobody worth opening, so that a resumed climb says the same."""
@@ -75,20 +96,24 @@ class Ledger:
         self, climb: str, rung: str, *, candidate: str, test: str, input_ids: Sequence[str], alpha: float, note: Mapping[str, Any]
     ) -> Nomination:
         """Commit a nomination with its k and level, before the first sealed row is answered."""
-        from sqlalchemy import func, select, update
+        from sqlalchemy import select, update
         from sqlalchemy.dialects.sqlite import insert
 
         from rungwise.data.schema import openings, sealed_rows
 
         with self.store.write() as connection:
+            # The lock before the first look: two nominations at once must not both come first.
+            connection.exec_driver_sql("begin immediate")
             families = _families(connection, input_ids)
             family = families[0] if families else digest(["family", climb, rung, sorted(input_ids)])
             for table in (openings, sealed_rows) if len(families) > 1 else ():
                 connection.execute(update(table).where(table.c.family.in_(families)).values(family=family))
             rows = [{"input_id": input_id, "family": family} for input_id in dict.fromkeys(input_ids)]
             connection.execute(insert(sealed_rows).on_conflict_do_nothing(), rows)
-            count = connection.execute(select(func.count()).select_from(openings).where(openings.c.family == family)).scalar()
-            k = 1 + int(count or 0)
+            earlier = connection.execute(select(openings.c.k, openings.c.alpha).where(openings.c.family == family)).all()
+            k = 1 + len(earlier)
+            # What was promised for these rows stays promised, whatever alpha a later climb is run with.
+            alpha = min([alpha, *(_alpha_of(row.k, row.alpha) for row in earlier)])
             values = self._values(climb, rung, candidate, test, family, k, opening_level(k, alpha), note, None)
             connection.execute(insert(openings).values(**values))
         found = self.nomination(climb, rung)
@@ -131,18 +156,25 @@ class Ledger:
         assert found is not None
         return found
 
-    def _one(self, first: str, value: str, second: str, other: str) -> Nomination | None:
+    def _one(self, first: str, value: str, second: str, other: str, *, finished: bool = False) -> Nomination | None:
         from sqlalchemy import select
 
         from rungwise.data.schema import openings
 
         query = select(openings).where(openings.c[first] == value, openings.c[second] == other).order_by(openings.c.k)
+        if finished:
+            query = query.where(openings.c.result.is_not(None))
         with self.store.read() as connection:
             found = connection.execute(query).first()
         if found is None:
             return None
         result = json.loads(found.result) if found.result is not None else None
         return Nomination(found.id, found.rung, found.candidate, found.k, found.alpha, result, json.loads(found.note))
+
+
+def _alpha_of(k: int, level: float) -> float:
+    """The alpha whose share the k-th opening was tested at."""
+    return level * math.pi**2 * k * k / 6.0
 
 
 def _families(connection: Any, input_ids: Sequence[str]) -> list[str]:

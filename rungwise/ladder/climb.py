@@ -19,6 +19,7 @@ from rungwise.core.decision import (
     NOT_MET,
     NOT_RUN,
     OVER_LIMIT,
+    PROMISE,
     Decision,
     Opening,
     RungResult,
@@ -32,7 +33,7 @@ from rungwise.core.usecase import UseCase
 from rungwise.data.datasets import Splits
 from rungwise.data.ledger import Ledger, Nomination, opening_level
 from rungwise.ladder.judge import Judge, Ruling
-from rungwise.ladder.limits import broken_limit
+from rungwise.ladder.limits import broken_limit, forbidden
 from rungwise.ladder.nominate import WORTH_OPENING, Tried, in_order_of_merit
 from rungwise.ladder.order import CLEARLY
 from rungwise.ladder.rung import Stair
@@ -122,7 +123,7 @@ async def climb(
                 rung=stair.name, step=result.state, done=place + 1, total=len(ladder), eta_s=_time_left(ladder[place + 1 :], so_far)
             )
         )
-    return _decision(plan, ladder, judge, so_far, spent_before)
+    return _decision(plan, ladder, judge, so_far, ledger, spent_before)
 
 
 def _time_left(ladder: Sequence[Stair], so_far: Rungs) -> float:
@@ -158,6 +159,8 @@ class _Ascent:
 
     async def step(self, stair: Stair) -> RungResult:
         """Climb one rung; a rung that cannot run ends in a state that says so, and the climb goes on."""
+        if (why := forbidden(self.plan.case, stair.ground.endpoint)) is not None:
+            return dataclasses.replace(_not_run(stair, why), state=OVER_LIMIT)
         try:
             tried = await self._search(stair)
         except MissingExtra as error:
@@ -331,7 +334,11 @@ class _Ascent:
         return dataclasses.replace(shown, state=state, why=why, candidate=nomination.candidate, test=opening, groups=ruling.groups)
 
 
-def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, spent_before: int) -> Decision:
+def _decision(
+    plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, ledger: Ledger, spent_before: int
+) -> Decision:
+    sealed = plan.splits.sealed.input_ids
+    promised = max(plan.case.alpha, ledger.promised(sealed, spent_before) or 0.0)
     verdict, reason = decide(so_far.results, so_far.winner, plan.case)
     run = [one for one in so_far.results if one.candidate is not None]
     skipped = [one for one in so_far.results if one.state == NOT_RUN]
@@ -346,7 +353,7 @@ def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, 
         ladder=tuple(stair.name for stair in ladder),
         rungs=tuple(so_far.results),
         alpha_total=plan.case.alpha,
-        alpha_spent_before=sum(opening_level(k, plan.case.alpha) for k in range(1, spent_before + 1)),
+        alpha_spent_before=ledger.spent(sealed, spent_before),
         alpha_spent=sum(so_far.openings.values()),
         chosen_rung=winner.rung if winner else None,
         chosen=winner.candidate if winner else None,
@@ -365,5 +372,5 @@ def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, 
         options={"exhaustive": plan.exhaustive, "order": list(plan.order), "until": plan.until},
         evaluations=tuple(so_far.evaluations),
         approved_by=plan.approved_by,
-        promise=judge.promise,
+        promise=PROMISE.format(alpha=round(promised, 9)),
     )

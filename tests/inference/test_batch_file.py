@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from conftest import StillClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rungwise.core.content import Chunk, Request, Text
 from rungwise.core.errors import BadData, EngineUnavailable, StoreError
 from rungwise.inference.batch_file import Counts, answer_file
+from tests.clocks import StillClock
 
 
 async def shout(request: Request) -> AsyncIterator[Chunk]:

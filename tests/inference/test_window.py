@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from conftest import StillClock
 
 from rungwise.core.content import Chunk, Request, Text
 from rungwise.inference.window import answer_stream, in_order
+from tests.clocks import StillClock
 
 
 class Slow:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from conftest import StillClock
 from sqlalchemy import delete
 from terminal import ticket_rows
 
@@ -16,6 +15,7 @@ from rungwise.data.store import Store
 from rungwise.engines.executors import InlineExecutor
 from rungwise.ladder.embedding import Embeddings
 from rungwise.ladder.making import Maker, Materials
+from tests.clocks import StillClock
 
 PARTS = [Fitted(technique="linear", recipe={"c": c}, inputs=("train",)) for c in (0.1, 0.3, 1.0, 3.0)]
 

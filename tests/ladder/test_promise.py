@@ -256,7 +256,6 @@ async def test_what_the_simulation_remembers_of_the_judge_is_what_the_judge_says
                 assert judge.more_examples([evaluation], 2) == real.more_examples([evaluation], 2)
 
 
-@pytest.mark.xfail(strict=True, reason="a later climb spends at its own alpha, however small the one promised before")
 async def test_raising_alpha_later_does_not_break_what_was_promised_before(store: Store) -> None:
     first = await site(store, doubtful("a")).climb()
     second = await site(store, doubtful("b"), alpha=0.5).climb()
@@ -264,7 +263,6 @@ async def test_raising_alpha_later_does_not_break_what_was_promised_before(store
     assert sum(spent) < 0.05
 
 
-@pytest.mark.xfail(strict=True, reason="the ledger does not say what was spent at another alpha")
 async def test_a_smaller_alpha_is_not_promised_on_rows_that_were_opened_at_a_larger_one(store: Store) -> None:
     await site(store, doubtful("a")).climb()
     second = await site(store, doubtful("b"), alpha=0.01).climb()
@@ -272,7 +270,6 @@ async def test_a_smaller_alpha_is_not_promised_on_rows_that_were_opened_at_a_lar
     assert second.alpha_spent_before == pytest.approx(opening_level(1, 0.05))
 
 
-@pytest.mark.xfail(strict=True, reason="the ledger looks only at the first opening of a candidate")
 async def test_an_unfinished_opening_of_another_climb_does_not_hide_the_stored_bound(store: Store) -> None:
     broken = site(store, doubtful("a"))
     broken.bench.faults["*!"] = Crash()
@@ -284,9 +281,6 @@ async def test_an_unfinished_opening_of_another_climb_does_not_hide_the_stored_b
     assert third.bench.opened == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the ledger reads the families before it holds the write lock; only the project lock prevents this"
-)
 def test_two_nominations_at_the_same_moment_do_not_both_come_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger, rows, other = Ledger(store), ["r1", "r2"], []
     real = ledger_module._families
