@@ -18,9 +18,10 @@ from rungwise.ladder.nominate import price_step
 
 FIRST_BATCH = 40
 GROWTH = 1.5
-# Racing saves 43 % of the calls of 3 to 12 candidates, and 1 nominee in 20 differs (`benchmarks/cost_to_decide.py`);
-# at 1 % both are smaller.
+# Racing saves 43 % of the calls of 3 to 12 candidates, and 1 nominee in 24 differs (`benchmarks/cost_to_decide.py`).
 NO_CHANCE = 0.02
+# Who cannot reach the target may still be the best to build the next rung on, so it must be likely to stay behind too.
+HARDLY = 0.1
 
 Ask = Callable[[Candidate, Sequence[Example]], Awaitable[Evaluation]]
 
@@ -28,9 +29,9 @@ Ask = Callable[[Candidate, Sequence[Example]], Awaitable[Evaluation]]
 async def race(candidates: Sequence[Candidate], dev: Sequence[Example], ask: Ask, *, judge: Judge) -> Sequence[Evaluation]:
     """Ask all candidates the same rows in the same random order, batch by batch; give each one's last evaluation.
 
-    The leader, best so far, is asked everything. Another leaves when, at the rows
-    seen, its upper bound is below the target, or when its chance of ending ahead of
-    the leader on all of dev is under 2 %; if it is a step of price cheaper, and so
+    The leader, best so far, is asked everything. Another leaves when its chance of
+    ending ahead of the leader on all of dev is under 2 %, or under 10 % once its
+    upper bound is below the target; if it is a step of price cheaper, and so
     may be nominated although it is worse, only when its chance of `met` is under
     2 % too. These chances are predictions for choosing on dev, not tests: a wrong
     one costs quality or money, never the
@@ -77,10 +78,11 @@ def _still_running(running: Sequence[int], candidates: Sequence[Candidate], last
     steps = {place: price_step(last[place].usd_per_1k, cheapest) for place in running}
 
     def is_out(place: int) -> bool:
-        if judge.dev_high(last[place]) < judge.target.value:
-            return True
         differences = scores[leader] - scores[place]
-        if chance_of_overtaking(differences[~np.isnan(differences)], len(judge.dev) - len(differences)) >= NO_CHANCE:
+        overtakes = chance_of_overtaking(differences[~np.isnan(differences)], len(judge.dev) - len(differences))
+        if judge.dev_high(last[place]) < judge.target.value:
+            return overtakes < HARDLY
+        if overtakes >= NO_CHANCE:
             return False
         if steps[place] >= steps[leader]:
             return True
