@@ -15,7 +15,7 @@ from rungwise.core.errors import UsageError
 from rungwise.core.progress import Progress
 from rungwise.core.types import Clock, collect
 from rungwise.core.usecase import Target, UseCase
-from rungwise.data.spec import FILE, checked, read_use_case, write_use_case
+from rungwise.data.spec import FILE, beside, checked, read_use_case, write_use_case
 
 if TYPE_CHECKING:
     from rungwise.data.store import Store
@@ -282,7 +282,7 @@ class Project:
         terrain = survey(case, self.directory, store, wishes or Wishes())
         if decision is not None and terrain.splits.dataset != decision.dataset:
             raise UsageError(
-                f"{self.directory / case.data} has changed since the last decision. "
+                f"{beside(self.directory, case.data)} has changed since the last decision. "
                 f"Type: rungwise climb {self.directory}, or put the old file back"
             )
         return terrain

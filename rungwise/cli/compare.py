@@ -29,8 +29,10 @@ def compare(first: str, second: str, directory: str, rows: int, as_json: bool) -
 
 
 def _show(found: Any, rows: int) -> None:
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     test = found.test
     say(f"{found.metric} on {test.n:,} dev rows: {found.first} {test.first:.4f}, {found.second} {test.second:.4f}")
@@ -39,13 +41,20 @@ def _show(found: Any, rows: int) -> None:
         f"p = {test.p_value:.4g} ({test.method})"
     )
     say(f"{found.second} is better on {test.wins} rows, {found.first} on {test.losses}; {test.ties} are alike")
-    table = Table(box=None, header_style="bold", expand=True)
-    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1, min_width=10)
-    for heading in ("should be", found.first, found.second):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
-    for pair in found.rows[:rows]:
-        table.add_row(" ".join(pair.text.split()), " | ".join(pair.references)[:40], pair.first[:40], pair.second[:40])
+    shown = [
+        (" ".join(pair.text.split()), " | ".join(pair.references), pair.first or "-", pair.second or "-")
+        for pair in found.rows[:rows]
+    ]
+    headings = ("text", "should be", found.first, found.second)
+    console = Console()
+    # Labels are what is compared: they get up to a fifth of the line each, and the text what is left.
+    widths = [min(console.width // 5, max(cell_len(row[k]) for row in (headings, *shown))) for k in (1, 2, 3)]
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
+    for heading, width in zip(headings, (console.width - sum(widths) - 6, *widths), strict=True):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
+    for row in shown:
+        table.add_row(*(Text(cell) for cell in row))
     if found.rows:
-        Console().print(table)
+        console.print(table)
     if len(found.rows) > rows:
         say(f"and {len(found.rows) - rows} more: --rows {len(found.rows)}")

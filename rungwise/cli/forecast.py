@@ -37,6 +37,7 @@ def forecast(source: str, target: str | None, project: str | None, **options: An
 def _show(found: Any, directory: str) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from rungwise.web import words
 
@@ -56,7 +57,7 @@ def _show(found: Any, directory: str) -> None:
     rungs = Table("rung", "time", "calls", "money", "per 1,000", "total at volume", box=None, header_style="bold")
     for rung in found.rungs:
         money = (words.usd(rung.usd), words.usd(rung.usd_per_1k), words.usd(rung.total_usd))
-        rungs.add_row(rung.rung, words.seconds(rung.seconds), f"{rung.calls:,}", *money)
+        rungs.add_row(Text(rung.rung), words.seconds(rung.seconds), f"{rung.calls:,}", *money)
     console.print(rungs)
     say()
     say(f"next: rungwise climb {directory}")

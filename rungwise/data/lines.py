@@ -38,7 +38,7 @@ def require_file(path: Path) -> None:
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        beside = [entry.name for entry in path.parent.iterdir() if entry.is_file()] if path.parent.is_dir() else []
         near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.5)
         raise BadData(
             "there is no such file.", where=str(path), hint=f"Did you mean '{near[0]}'?" if near else "Check the path"

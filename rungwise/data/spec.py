@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import types
 import typing
 from collections import Counter
@@ -19,6 +20,15 @@ from rungwise.core.usecase import Endpoint, Included, Limits, Target, UseCase
 from rungwise.data.blobs import write_durably
 
 FILE = "rungwise.yaml"
+
+
+def beside(directory: Path, path: str) -> Path:
+    """A path that rungwise.yaml gives, as people know it: `tickets.csv` and not `tickets/../tickets.csv`."""
+    joined = directory / path
+    plain = Path(os.path.normpath(joined))
+    # Over a symbolic link, going up leads elsewhere: then the long way stays.
+    same = plain.parent.exists() and joined.parent.exists() and plain.parent.samefile(joined.parent)
+    return plain if same else joined
 
 
 def read_use_case(path: Path) -> UseCase:

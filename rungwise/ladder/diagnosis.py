@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rungwise.core.errors import UsageError
 from rungwise.core.usecase import Endpoint, UseCase
+from rungwise.data.spec import beside
 from rungwise.engines.prices import Listed, project_prices
 
 LEAST_FREE_MB = 500
@@ -72,7 +73,7 @@ def _disk(directory: Path) -> Finding:
 
 
 def _data(directory: Path, case: UseCase) -> Finding:
-    path = directory / case.data
+    path = beside(directory, case.data)
     if case.data and path.is_file():
         return Finding(what="data", state="ok", detail=str(path))
     return Finding(what="data", state="problem", detail=f"there is no data file {path}: set data: in {directory / 'rungwise.yaml'}")

@@ -25,6 +25,7 @@ from rungwise.data.datasets import Splits, keep_dataset
 from rungwise.data.importing import Imported, file_salt, read_dataset
 from rungwise.data.ledger import Ledger
 from rungwise.data.nouns import Nouns
+from rungwise.data.spec import beside
 from rungwise.data.spend import SpendLedger, spent
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
@@ -101,8 +102,8 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terr
         metric = TASKS[case.task].metric
         raise UsageError(f"no target is set. Add --target {metric}=0.90, or target: {metric}=0.90 to rungwise.yaml")
     target_metric(case.target.metric)
-    data = directory / case.data
-    folder = directory / case.documents if case.documents else None
+    data = beside(directory, case.data)
+    folder = beside(directory, case.documents) if case.documents else None
     imported = read_dataset(data, case, salt=_salt(store, data), documents=folder, encoding=wishes.encoding)
     _, about, label = case.target.metric.partition("@")
     if about and label not in imported.report.labels:

@@ -12,6 +12,7 @@ from rungwise.core.errors import UsageError
 from rungwise.core.record import digest
 from rungwise.core.usecase import Columns, Included
 from rungwise.data.readers import cell_text, read_rows
+from rungwise.data.spec import beside
 from rungwise.inference.wrappers import recorded_key
 
 ANSWER_COLUMNS = ("prediction", "predicted", "predicted_label", "answer", "label", "output", "response")
@@ -34,8 +35,7 @@ def read_recording(
 
     With a `separator`, an answer holds several labels. Raises UsageError when nothing fits.
     """
-    path = Path(included.path)
-    path = path if path.is_absolute() else directory / path
+    path = beside(directory, included.path)
     rows = [row for _, row in read_rows(path).rows]
     if not rows:
         raise UsageError(f"{path} holds no predictions")

@@ -312,7 +312,7 @@ def _meaning_of_cannot_tell(decision: Decision) -> str:
     if decision.more_examples is not None:
         rows = count(decision.more_examples, "new sealed row")
         return f"{text} At the quality seen on dev, about {rows} would tell."
-    best = best_measured(decision)
+    best = best_measured(decision) if decision.target.coverage is None else None  # among the answered it may be better
     if best is not None and best.dev is not None and best.dev.mean < decision.target.value:
         return f"{text} The best quality seen on dev is below the target, so more test rows alone would not help."
     return text

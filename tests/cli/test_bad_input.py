@@ -413,7 +413,7 @@ def test_a_rungwise_yaml_that_is_no_mapping_is_refused(rungwise: Terminal, climb
 def test_data_that_was_moved_away_is_named(rungwise: Terminal, climbed: Path) -> None:
     source = climbed.with_suffix(".csv")
     source.rename(source.with_name("elsewhere.csv"))
-    refused(rungwise("climb", climbed), "there is no such file")
+    refused(rungwise("climb", climbed), f"rungwise: {source}: there is no such file")  # no detour through the project folder
     source.with_name("elsewhere.csv").rename(source)
     works(rungwise("climb", climbed, *GOOD))
 

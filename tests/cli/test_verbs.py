@@ -84,6 +84,12 @@ def test_climb_tells_its_progress_on_stderr_and_its_ladder_on_stdout(rungwise: T
     assert (tmp_path / "t" / "report.html").exists()
 
 
+def test_a_coverage_target_is_not_called_hopeless_for_the_quality_over_all_rows(rungwise: Terminal, climbed: Path) -> None:
+    said = rungwise("climb", climbed, "--target", "accuracy=0.93@coverage=0.6", *UNTIL)
+    assert said.code == 1
+    assert "would not help" not in " ".join(said.out.split())
+
+
 def test_quiet_leaves_out_the_progress_only(rungwise: Terminal, climbed: Path) -> None:
     said = rungwise("climb", climbed, *UNTIL, "--quiet")
     assert said.err == ""
