@@ -16,10 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from clinc150 import load_clinc150
+from benchmarks.clinc150 import load_clinc150
 
 SIZES = (20_000, 100_000)
-RESULT = Path(__file__).with_name("results") / "batch_ask.json"
 
 
 def measure(folder: Path, rows: int) -> dict[str, float]:
@@ -76,7 +75,6 @@ def main() -> None:
             print(f"{middle['rows']:>8} {middle['rows_per_s']:>8} {middle['wall_s']:>7} {middle['peak_mb']:>8}")
         line = json.dumps({"benchmark": "batch_ask", "goal_rows_per_s": 10_000, "results": results})
         print(line)
-        RESULT.write_text(line + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-from clinc150 import load_clinc150
+from benchmarks.clinc150 import load_clinc150
 
 CS = (0.1, 0.3, 1.0, 3.0)
 ROUNDS = 3
-RESULT = Path(__file__).with_name("results") / "classical.json"
 
 Predict = Callable[[Sequence[str]], Sequence[str]]
 
@@ -93,7 +91,6 @@ def main() -> None:
         {"benchmark": "classical", "ratio": round(ratio, 3), "goal": 1.3, "wall_s": walls, "cpu_s": cpus, "runs": runs}
     )
     print(line)
-    RESULT.write_text(line + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
