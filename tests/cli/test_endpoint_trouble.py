@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from served import served
 from terminal import Said, Terminal, ticket_rows, write_csv
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engines"))  # the scripted upstream lives beside its own tests
-from upstream import Asked, Reply, Script, Upstream, completion, fails, piece, says, sends, upstream
+from upstream import Asked, Reply, completion, fails, piece, says, sends
 
 RUNG = "zero-shot:tiny"
 # The endpoint first, then the rungs that need none: classical meets 0.70 on these rows, and nothing can show 0.97 on so few.
@@ -28,22 +23,6 @@ SECRET = "sk-never-to-be-seen-7431"
 @pytest.fixture
 def rungwise(capsys: pytest.CaptureFixture[str]) -> Terminal:
     return Terminal(capsys)
-
-
-@contextmanager
-def served(script: Script) -> Iterator[Upstream]:
-    """A scripted upstream on a loop of its own, since the command line keeps its loop to itself."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    running = upstream(script)
-    try:
-        yield asyncio.run_coroutine_threadsafe(running.__aenter__(), loop).result()
-    finally:
-        asyncio.run_coroutine_threadsafe(running.__aexit__(None, None, None), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def a_project(rungwise: Terminal, folder: Path, url: str, **endpoint: Any) -> Path:
