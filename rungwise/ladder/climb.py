@@ -334,9 +334,7 @@ class _Ascent:
         return dataclasses.replace(shown, state=state, why=why, candidate=nomination.candidate, test=opening, groups=ruling.groups)
 
 
-def _decision(
-    plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, ledger: Ledger, spent_before: int
-) -> Decision:
+def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, ledger: Ledger, spent_before: int) -> Decision:
     sealed = plan.splits.sealed.input_ids
     promised = max(plan.case.alpha, ledger.promised(sealed, spent_before) or 0.0)
     verdict, reason = decide(so_far.results, so_far.winner, plan.case)
