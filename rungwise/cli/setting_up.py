@@ -40,12 +40,13 @@ _LIMITS = {
 
 
 def describes_use_case(command: F) -> F:
-    """Add every option that describes a use case."""
-    for name, (_, kind, text) in reversed(_LIMITS.items()):
-        command = click.option(f"--{name.replace('_', '-')}", name, type=kind, default=None, help=text)(command)
-    for name, text in reversed(_COLUMNS.items()):
-        command = click.option(f"--{name}", default=None, metavar="COLUMN", help=text)(command)
-    for option in (
+    """Add every option that describes a use case, to be listed in this order."""
+    columns = [click.option(f"--{name}", default=None, metavar="COLUMN", help=text) for name, text in _COLUMNS.items()]
+    limits = [
+        click.option(f"--{name.replace('_', '-')}", name, type=kind, default=None, help=text)
+        for name, (_, kind, text) in _LIMITS.items()
+    ]
+    others = (
         click.option("--task", type=click.Choice(sorted(TASKS)), default=None, help="Default: classify."),
         click.option("--multi-label", is_flag=True, default=None, help="A row may carry several labels."),
         click.option("--out-of-scope", default=None, metavar="LABEL", help="The label that means 'none of ours'."),
@@ -60,7 +61,9 @@ def describes_use_case(command: F) -> F:
         click.option("--volume", type=int, default=None, help="Answers over which development cost is spread."),
         click.option("--alpha", type=float, default=None, help="Bound on wrong accepts over all climbs for ever (0.05)."),
         click.option("--seed", type=int, default=None, help="Seed of everything that draws."),
-    ):
+    )
+    # Each option stands above those that were added before it.
+    for option in reversed((*columns, *others, *limits)):
         command = option(command)
     return command
 
