@@ -114,8 +114,10 @@ class Project:
 
     def configure(self, **changes: Any) -> UseCase:
         """Change fields of the use case in rungwise.yaml."""
-        case = checked(dataclasses.replace(self.case, **changes), where=str(self.directory / FILE))
-        write_use_case(self.directory / FILE, case)
+        before = self.case
+        case = checked(dataclasses.replace(before, **changes), where=str(self.directory / FILE))
+        if case != before:  # else the file keeps its comments
+            write_use_case(self.directory / FILE, case)
         return case
 
     def climb(

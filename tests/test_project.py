@@ -117,6 +117,13 @@ def test_the_use_case_can_be_changed_from_a_program(project: rungwise.Project) -
     assert project.case.alpha == 0.05
 
 
+def test_a_file_that_says_it_already_keeps_its_comments(project: rungwise.Project) -> None:
+    path = project.directory / "rungwise.yaml"
+    path.write_text("# agreed with the help desk in May\n" + path.read_text())
+    project.climb("accuracy=0.7", wishes=UNTIL_CLASSICAL)
+    assert path.read_text().startswith("# agreed with the help desk in May\n")
+
+
 def test_a_target_that_cannot_be_one_leaves_the_use_case_as_it_was(project: rungwise.Project) -> None:
     for target in ("accurcy=0.9", "log_loss=0.3", "accuracy=1.0", "accuracy"):
         with pytest.raises(UsageError):
