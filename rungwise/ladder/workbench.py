@@ -122,8 +122,9 @@ class Workbench:
             told = Latency(p50_s=system.p95_s, p95_s=system.p95_s, p95_high_s=system.p95_s, n=0)
             changed = dataclasses.replace(changed, latency=told)
         if stair.kind.each == "local" and changed.latency is not None:
-            mean_s = sum(step.output) / len(step.output)
-            changed = dataclasses.replace(changed, usd_per_1k=1000 * mean_s * self.case.machine_usd_per_hour / 3600.0)
+            # The median: on a busy machine a few slow answers would make the mean dear, and with it the order of the rungs.
+            usd_per_1k = 1000 * changed.latency.p50_s * self.case.machine_usd_per_hour / 3600.0
+            changed = dataclasses.replace(changed, usd_per_1k=usd_per_1k)
         return changed
 
     async def _probe_seconds(self, candidate: Candidate) -> list[float]:
