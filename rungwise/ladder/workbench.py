@@ -100,9 +100,25 @@ class Workbench:
 
     def _asked_on_dev(self, stair: Stair) -> Ask:
         async def ask(candidate: Candidate, rows: Sequence[Example]) -> Evaluation:
-            return await self._evaluate(candidate, rows, split=DEV, rung=stair.name, complete=len(rows) == len(self.splits.dev))
+            whole = len(rows) == len(self.splits.dev)
+            price = self._price_per_1k(stair, candidate)
+            return await self._evaluate(candidate, rows, split=DEV, rung=stair.name, complete=whole, usd_per_1k=price)
 
         return ask
+
+    def _price_per_1k(self, stair: Stair, candidate: Candidate) -> float | None:
+        """What is known before anything is timed: a recorded system's price, the forecast of a rung of this machine.
+
+        The candidates of such a rung answer alike. Were each priced by the few milliseconds that
+        its dev answers took, chance would pick the nominee; the probe gives it its real price.
+        """
+        system = self.kit.included(candidate)
+        if system is not None:
+            return system.usd_per_1k
+        if stair.kind.each != "local":
+            return None
+        expected = stair.forecast
+        return 1000 * (expected.answer_usd + expected.answer_s * self.case.machine_usd_per_hour / 3600.0)
 
     async def probe(self, stair: Stair, candidate: Candidate, evaluation: Evaluation) -> Evaluation:
         """The evaluation with latency, price and memory. Answers that are paid for keep the seconds of their dev calls."""
@@ -153,7 +169,14 @@ class Workbench:
         return dataclasses.replace(ruling, evaluation=evaluation.id)
 
     async def _evaluate(
-        self, candidate: Candidate, rows: Sequence[Example], *, split: str, rung: str, complete: bool
+        self,
+        candidate: Candidate,
+        rows: Sequence[Example],
+        *,
+        split: str,
+        rung: str,
+        complete: bool,
+        usd_per_1k: float | None = None,
     ) -> Evaluation:
         """The stored evaluation, or a new one that is committed before it is used."""
         key = self._key(candidate, rows)
@@ -181,7 +204,7 @@ class Workbench:
             responses,
             wall_s=self._worked_s(candidate, responses, wall_s),
             price=self.kit.price(candidate),
-            usd_per_1k=system.usd_per_1k if (system := self.kit.included(candidate)) else None,
+            usd_per_1k=usd_per_1k,
             fit_s=fit_s,
             split=split,
             complete=complete,
