@@ -4,7 +4,8 @@
     ├── UsageError                2  the command, the spec or the data is not usable as given
     │   ├── UnknownName           2  a column, metric, rung or key that does not exist; names the nearest
     │   ├── BadData               2  a file or row that cannot be read; says where
-    │   └── LeaksFound            2  sealed rows also stand in another split
+    │   ├── LeaksFound            2  sealed rows also stand in another split
+    │   └── CannotScore           2  a metric needs what a candidate does not give
     ├── MissingExtra              3  a feature needs a package that is not installed
     ├── EngineError               3  a model endpoint did not answer as it should
     │   ├── EngineUnavailable     3  down, refused, rate-limited or too slow, after all retries
@@ -56,6 +57,10 @@ class BadData(UsageError):
 
 class LeaksFound(UsageError):
     """Too many sealed rows also stand in another split."""
+
+
+class CannotScore(UsageError):
+    """A metric needs what a candidate does not give, for instance probabilities."""
 
 
 class MissingExtra(RungwiseError):

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from rungwise.core.dataset import Example
-from rungwise.core.errors import UnknownName, UsageError
+from rungwise.core.errors import CannotScore, UnknownName, UsageError
 from rungwise.core.types import Score
 from rungwise.evaluate.answers import Answers, FloatArray, IntArray
 
@@ -176,7 +176,7 @@ def in_scope(
     if len(examples) != len(answers):
         raise ValueError(f"{len(examples)} rows but {len(answers)} answers")
     if not is_computable(metric, answers, out_of_scope or ""):
-        raise UsageError(f"{metric.name} needs {metric.needs}, which this candidate does not give. Choose accuracy instead")
+        raise CannotScore(f"{metric.name} needs {metric.needs}, which this candidate does not give. Choose accuracy instead")
     if metric.rows == "all":
         return examples, answers
     rows = counted_rows(metric, examples, out_of_scope)

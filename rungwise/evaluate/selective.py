@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rungwise.core.dataset import Example
-from rungwise.core.errors import UsageError
+from rungwise.core.errors import CannotScore, UsageError
 from rungwise.evaluate.answers import Answers, FloatArray, IntArray
 from rungwise.evaluate.bounds import Bounds, bound, bound_scores
 from rungwise.evaluate.chance import chance_of_met, chance_of_units
@@ -42,7 +42,7 @@ def answered(answers: Answers, threshold: float) -> IntArray:
     Raises UsageError when no answer has a confidence.
     """
     if not answers.confidences:
-        raise UsageError("a target with a coverage needs confidences, which this candidate does not give. Leave out @coverage")
+        raise CannotScore("a target with a coverage needs confidences, which this candidate does not give. Leave out @coverage")
     return np.asarray([row for row, one in enumerate(answers.confidences) if one is not None and one >= threshold], dtype=np.int64)
 
 
@@ -144,7 +144,7 @@ def choose_threshold(
         raise UsageError(f"a coverage needs a metric of rows, and {metric.name} is one of the whole set. Choose accuracy instead")
     sure = sorted((one for one in answers.confidences if one is not None), reverse=True)
     if not sure:
-        raise UsageError("a target with a coverage needs confidences, which this candidate does not give. Leave out @coverage")
+        raise CannotScore("a target with a coverage needs confidences, which this candidate does not give. Leave out @coverage")
     fewest = max(1, min(len(sure), math.floor(0.95 * coverage * len(examples))))
     places = np.unique(np.linspace(fewest - 1, len(sure) - 1, THRESHOLDS).astype(np.int64))
     best, chosen = -1.0, sure[-1]

@@ -211,3 +211,15 @@ def test_several_labels_are_read_with_the_separator(tmp_path: Path) -> None:
     decision = made.climb(wishes=UNTIL_INCLUDED).decision
     assert decision.chosen_rung == "included:theirs"
     assert sorted(made.ask(rows[1]["text"]).response.labels) == ["a", "b"]
+
+
+def test_a_metric_that_a_system_gives_nothing_for_fails_its_rung_and_not_the_climb(
+    tmp_path: Path, rows: list[dict[str, str]]
+) -> None:
+    opened = project(tmp_path, rows, predictions(rows, right=0.93))
+    decision = opened.climb("auc=0.9", wishes=UNTIL_INCLUDED, report=False).decision
+    theirs = next(one for one in decision.rungs if one.rung == "included:theirs")
+    assert theirs.state == "failed"
+    assert "probabilities" in theirs.why
+    assert decision.verdict == "cannot_tell"
+    assert {one.rung for one in decision.rungs} > {"floor", "classical"}
