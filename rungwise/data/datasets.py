@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,14 +39,6 @@ class Sealed:
         """How many independent units there are: groups where rows share one, else rows."""
         named = [row.group for row in self._rows if row.group is not None]
         return len(set(named)) + len(self._rows) - len(named)
-
-    def label_counts(self) -> Mapping[str, int]:
-        """How many rows carry each label."""
-        return Counter(label for row in self._rows for label in row.references)
-
-    def field_counts(self, field: str) -> Mapping[str, int]:
-        """How many rows have each value of a field."""
-        return Counter(row.fields.get(field, "") for row in self._rows)
 
     def open(self, nomination: Nomination) -> tuple[Example, ...]:
         """The rows, for a nomination that was committed and has no result yet. Raises StoreError for any other."""

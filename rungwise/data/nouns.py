@@ -67,17 +67,6 @@ class Nouns:
             raise UnknownName(kind.lower(), prefix, [id[:12] for id in ids], where=str(self.store.directory))
         return found[0]
 
-    def latest(self, shape: type[T]) -> T | None:
-        """The newest noun of a kind, or None."""
-        from sqlalchemy import select
-
-        from rungwise.data.schema import nouns
-
-        query = select(nouns.c.body).where(nouns.c.kind == shape.__name__).order_by(nouns.c.at.desc()).limit(1)
-        with self.store.read() as connection:
-            body = connection.execute(query).scalar()
-        return from_plain(shape, json.loads(body)) if body else None
-
 
 class Lineage:
     """What was made from what, in both directions."""
