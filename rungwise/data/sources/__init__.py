@@ -1,0 +1,45 @@
+"""Where rows come from: tables, folders of documents, dataset folders, web pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rungwise.data.readers import Quarantined, Read
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a source that is read, and remembered, by itself: a table, one file of a folder, one page.
+
+    `name` is what places in it begin with ("tickets.csv", "guides/refund.pdf", a URL); `path` is where its bytes lie;
+    `fingerprint` is their SHA-256, so that an unchanged piece is not read again.
+    """
+
+    name: str
+    path: Path
+    fingerprint: str
+
+
+class Source(Protocol):
+    """A place that rows come from. The kinds stand in the entry-point group `rungwise.sources`."""
+
+    @property
+    def kind(self) -> str:
+        """table, folder, hub or web."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """How it is recorded: an absolute path or a URL, without passwords."""
+        ...
+
+    def pieces(self) -> Iterator[Piece | Quarantined]:
+        """Its pieces in the order of their names; what cannot be opened at all comes as Quarantined."""
+        ...
+
+    def read(self, piece: Piece) -> Read:
+        """The rows of a piece. Damage in the middle ends it with an entry in the quarantine; the rows before it stand."""
+        ...
