@@ -1,0 +1,54 @@
+"""Where personal data stands in a text, and how the findings of several detectors become one list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+
+class Proof(IntEnum):
+    """How sure the kind of detector is that found a span; the higher one stays where spans overlap."""
+
+    TAGGER = 0
+    """A model or a dictionary said so from words and context."""
+    PATTERN = 1
+    """Its form, or its form and a word beside it, said so."""
+    CHECKSUM = 2
+    """Its form and its check digits, or a parser, said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters `start` to `end` (half open, as Python slices a string) are personal data of one type.
+
+    Types are named as Amazon Bedrock's sensitive-information filters name them (EMAIL, PHONE, NAME, ADDRESS ...), with more
+    in the same form where it has none (ORGANIZATION, DATE_TIME, BR_CPF ...). The text itself is not kept here.
+    """
+
+    start: int
+    end: int
+    type: str
+    proof: Proof = Proof.TAGGER
+
+
+Detector: TypeAlias = "Callable[[Sequence[str]], list[list[Span]]]"
+"""Gives the spans of each text, in the order of the texts. What it gives for a text depends on that text alone.
+
+Detectors that are kept as settings of a step are frozen dataclasses with `__call__`, so that they can be recorded and sent.
+"""
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans without overlap, in the order of the text.
+
+    Where two overlap the one with the stronger proof stays; of equal ones the longer; then the earlier; then the first type
+    in the alphabet, so that the result does not depend on the order of the detectors.
+    """
+    ranked = sorted(spans, key=lambda span: (-span.proof, span.start - span.end, span.start, span.type))
+    kept: list[Span] = []
+    for span in ranked:
+        if span.start < span.end and all(span.end <= other.start or other.end <= span.start for other in kept):
+            kept.append(span)
+    return sorted(kept, key=lambda span: span.start)
