@@ -5,8 +5,10 @@ from __future__ import annotations
 import codecs
 import difflib
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -19,14 +21,65 @@ CELL_CAP = 16 * 2**20
 ROW_CAP = 4 * CELL_CAP
 """The longest row that is ever held in memory, in characters."""
 
+RAW_CAP = 4096
+"""How much of what could not be read is kept with the reason, in characters."""
+
 _BLOCK_BYTES = 1 << 18
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_NOT_FOR_FILES = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined", "utf-7"})
+"""Python codecs that no data file is written in, some of which can give lone surrogates."""
+
 _FOREIGN = {
     b"PK\x03\x04": "an Excel or zip file",
     b"PAR1": "a Parquet file",
     b"%PDF": "a PDF",
     b"\xd0\xcf\x11\xe0": "an old Excel file",
 }
+
+
+class Damaged(BadData):
+    """A file that breaks at some place: what was read before it stands, for those who want it.
+
+    `code` is the stable reason code, `reason` the sentence without the place, `raw` the beginning of what was found there,
+    `line` the line that was being read where it is known better than by counting.
+    """
+
+    def __init__(self, code: str, what: str, *, where: str = "", hint: str = "", raw: str = "", line: int | None = None) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.code, self.raw, self.line = code, raw, line
+        self.reason = f"{what} {hint}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacking:
+    """How far a packed file may swell before it is taken for a bomb.
+
+    gzip packs text 3 to 30 times, repeated rows up to 100 times and zeros 1,032 times, so that `ratio` tells; it counts
+    from `after_bytes` on, so that no small file meets it. `total_bytes` bounds the time that one file can take.
+    """
+
+    ratio: int = 200
+    after_bytes: int = 256 * 2**20
+    total_bytes: int = 64 * 2**30
+
+    def check(self, packed: int, unpacked: int, where: str) -> None:
+        """Raise Damaged when so many bytes out of so many are too many."""
+        if unpacked > self.total_bytes:
+            what = f"it unpacks to more than {self.total_bytes:,} bytes."
+        elif unpacked > self.after_bytes and unpacked > self.ratio * max(packed, 1):
+            what = f"it unpacks to more than {self.ratio} times its size, as a bomb does."
+        else:
+            return
+        raise Damaged("malformed:bomb", what, where=where, hint="If you trust it, unpack it yourself or raise the limit")
+
+
+UNPACKING = Unpacking()
 
 
 def require_file(path: Path) -> None:
@@ -49,25 +102,25 @@ def require_file(path: Path) -> None:
         raise BadData("the file is empty.", where=str(path), hint="Export it again with a header line and at least one row")
 
 
-def blocks(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, unpacked if it is gzip (told by its first bytes, not its name)."""
-    with path.open("rb") as raw:
-        first = raw.read(4)
-        raw.seek(0)
-        if first in _FOREIGN:
-            raise BadData(f"this is {_FOREIGN[first]}, whatever its name says.", where=str(path), hint="Save it as .csv or .jsonl")
-        if first[:2] != b"\x1f\x8b":
-            yield from _pieces(raw)
-            return
-        try:
-            with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield from _pieces(unpacked)
-        except EOFError as error:
-            raise BadData(
-                "the gzip file ends in the middle.", where=str(path), hint="It was cut short: copy or download it again"
-            ) from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise BadData(f"the gzip file is damaged ({error}).", where=str(path), hint="Copy or download it again") from error
+def blocks(path: Path, unpacking: Unpacking = UNPACKING) -> Iterator[bytes]:
+    """The bytes of a file, unpacked if it is gzip (told by its first bytes, not its name). Raises Damaged where it breaks."""
+    try:
+        with path.open("rb") as raw:
+            first = raw.read(4)
+            raw.seek(0)
+            if first in _FOREIGN:
+                what = f"this is {_FOREIGN[first]}, whatever its name says."
+                raise Damaged("malformed:format", what, where=str(path), hint="Save it as .csv or .jsonl")
+            yield from _unpacked(raw, unpacking, str(path)) if first[:2] == b"\x1f\x8b" else _pieces(raw)
+    except EOFError as error:
+        what, hint = "the gzip file ends in the middle.", "It was cut short: copy or download it again"
+        raise Damaged("malformed:truncated", what, where=str(path), hint=hint) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        what = f"the gzip file is damaged ({error})."
+        raise Damaged("malformed:gzip", what, where=str(path), hint="Copy or download it again") from error
+    except OSError as error:
+        what = f"it cannot be read: {error.strerror or error}."
+        raise Damaged("malformed:unreadable", what, where=str(path), hint="Check its permissions and the disk") from error
 
 
 def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
@@ -75,11 +128,23 @@ def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
         yield block
 
 
+def _unpacked(raw: BinaryIO, unpacking: Unpacking, where: str) -> Iterator[bytes]:
+    size = 0
+    with gzip.GzipFile(fileobj=raw) as unpacked:
+        for block in _pieces(unpacked):
+            size += len(block)
+            unpacking.check(raw.tell(), size, where)
+            yield block
+
+
 class Lines:
-    """The lines of a file, without their newline; None stands for one beyond ROW_CAP. `number` counts those given so far."""
+    """The lines of a file, without their newline; None stands for one beyond ROW_CAP, and `cut` holds its beginning.
+
+    `number` counts the lines given so far. Raises Damaged after the last whole line before the place where the file breaks.
+    """
 
     def __init__(self, blocks: Iterator[bytes], name: str, encoding: str | None) -> None:
-        self.name, self.number = name, 0
+        self.name, self.number, self.cut = name, 0, ""
         self._texts = _decoded(blocks, name, encoding)
         self._back: list[str | None] = []
         self._stream = self._split()
@@ -108,36 +173,48 @@ class Lines:
     def _split(self) -> Iterator[str | None]:
         held: list[str] = []
         size, too_long, newline = 0, False, ""
-        for text in self._texts:
-            # A file without any \n but with \r comes from an old Mac; \r\n keeps its \r, which the parsers drop.
-            newline = newline or ("\r" if "\n" not in text and "\r" in text[:-1] else "\n" if "\n" in text else "")
-            first, *rest = text.split(newline or "\n")
-            size += len(first)
-            too_long = too_long or size > ROW_CAP
-            held = [] if too_long else [*held, first]
-            if not rest:
-                continue
-            yield None if too_long else "".join(held)
-            yield from rest[:-1]
-            held, size, too_long = [rest[-1]], len(rest[-1]), False
+        try:
+            for text in self._texts:
+                newline = newline or _newline(text)
+                # An old Mac file that goes on with \n was glued together from two: both end a line.
+                first, *rest = (text.replace("\n", "\r") if newline == "\r" else text).split(newline or "\n")
+                size += len(first)
+                if size > ROW_CAP and not too_long:
+                    too_long, self.cut = True, "".join([*held, first])[:RAW_CAP]
+                held = [] if too_long else [*held, first]
+                if not rest:
+                    continue
+                yield None if too_long else "".join(held)
+                yield from rest[:-1]
+                held, size, too_long = [rest[-1]], len(rest[-1]), False
+        except Damaged as error:
+            error.raw = ((self.cut if too_long else "".join(held)) + error.raw)[:RAW_CAP]
+            raise
         if too_long or any(held):
             yield None if too_long else "".join(held)
+
+
+def _newline(text: str) -> str:
+    r"""How lines end, by a block that tells: \r in a file of an old Mac, else \n; the \r of \r\n stays, and the parsers drop it."""
+    plain = text.replace("\r\n", "\n")
+    if "\r" in plain[:-1] and "\n" not in plain.rstrip("\n"):
+        return "\r"
+    return "\n" if "\n" in text else ""
 
 
 def _decoded(blocks: Iterator[bytes], name: str, encoding: str | None) -> Iterator[str]:
     """Blocks of text. Raises BadData naming line and byte where the bytes are not in the encoding."""
     first = next(blocks, b"")
     if not first:
-        raise BadData("the file is empty.", where=name, hint="Export it again with a header line and at least one row")
+        hint = "Export it again with a header line and at least one row"
+        raise Damaged("malformed:empty", "the file is empty.", where=name, hint=hint)
     skip, chosen = next(((len(bom), coding) for bom, coding in _BOMS if first.startswith(bom)), (0, encoding or "utf-8"))
     if not skip and encoding is None and len(first) >= 4 and (first[0] == 0) != (first[1] == 0):
         order = "BE" if first[0] == 0 else "LE"
-        hint = f"Convert it: iconv -f UTF-16{order} -t UTF-8 {name} > utf8-{name}"
-        raise BadData("this looks like UTF-16 without a byte-order mark.", where=f"{name}:1", hint=hint)
-    try:
-        decoder = codecs.getincrementaldecoder(chosen)("strict")
-    except LookupError as error:
-        raise UsageError(f"there is no encoding '{chosen}'. Known ones are utf-8, utf-16, latin-1, cp1252") from error
+        hint = f"Convert it: iconv -f UTF-16{order} -t UTF-8 {name} > utf8-{name} (or say that it is utf-16-{order.lower()})"
+        what = "this looks like UTF-16 without a byte-order mark."
+        raise Damaged("malformed:encoding", what, where=f"{name}:1", hint=hint, raw=_shown(first[:RAW_CAP], chosen))
+    decoder = _decoder(chosen)
     done, lines = skip, 1
     for block, last in chain(((block, False) for block in chain([first[skip:]], blocks)), [(b"", True)]):
         try:
@@ -145,6 +222,8 @@ def _decoded(blocks: Iterator[bytes], name: str, encoding: str | None) -> Iterat
         except UnicodeDecodeError as error:
             pending = len(error.object) - len(block)
             good = error.object[: error.start].decode(chosen, "ignore")
+            if good:
+                yield good
             raise _wrong_encoding(name, lines + good.count("\n"), done - pending + error.start, error, chosen) from error
         done += len(block)
         lines += text.count("\n")
@@ -152,10 +231,31 @@ def _decoded(blocks: Iterator[bytes], name: str, encoding: str | None) -> Iterat
             yield text
 
 
-def _wrong_encoding(name: str, line: int, offset: int, error: UnicodeDecodeError, encoding: str) -> BadData:
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    """Raises UsageError for what is no encoding of text files."""
+    try:
+        found = codecs.lookup(encoding)
+        known = found.name.replace("_", "-") not in _NOT_FOR_FILES and isinstance(found.decode(b"")[0], str)
+    except (LookupError, ValueError, EOFError):
+        known = False
+    if not known:
+        raise UsageError(f"there is no encoding '{encoding}'. Known ones are utf-8, utf-16, latin-1, cp1252")
+    return codecs.getincrementaldecoder(encoding)("strict")
+
+
+def _shown(found: bytes, encoding: str) -> str:
+    """Bytes that are no text, for people."""
+    wide = encoding.startswith(("utf-16", "utf-32", "utf_16", "utf_32"))
+    return found.decode("latin-1") if wide else found.decode("utf-8", "backslashreplace")
+
+
+def _wrong_encoding(name: str, line: int, offset: int, error: UnicodeDecodeError, encoding: str) -> Damaged:
     byte = error.object[error.start : error.start + 1].hex()
-    return BadData(
+    rest = re.split(rb"[\r\n]", error.object[error.start : error.start + RAW_CAP], maxsplit=1)[0]
+    return Damaged(
+        "malformed:encoding",
         f"byte {offset} (0x{byte}) is not {encoding.upper()}: the file is in another encoding, or in several.",
         where=f"{name}:{line}",
         hint=f"Convert it: iconv -f WINDOWS-1252 -t UTF-8 {name} > utf8-{name} (or say which encoding it has, such as latin-1)",
+        raw=_shown(rest, encoding),
     )

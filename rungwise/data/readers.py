@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rungwise.core.errors import BadData, MissingExtra
-from rungwise.data.lines import CELL_CAP, ROW_CAP, Lines, blocks, require_file
+from rungwise.core.errors import BadData
+from rungwise.data.columnar import Cells, parquet_rows
+from rungwise.data.lines import CELL_CAP, RAW_CAP, ROW_CAP, UNPACKING, Damaged, Lines, Unpacking, blocks, require_file
 
 Row: TypeAlias = tuple[str, dict[str, Any]]
 """Where a row stands ("tickets.csv:17", the line it begins on) and its cells: str and None from tables, JSON values from JSONL."""
@@ -22,14 +23,20 @@ BLANK = frozenset({"", "nan", "NaN", "NAN", "null", "NULL", "<NA>"})
 _TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _OBJECTS = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
+TABLE_ENDINGS = (*_TABLES, *_OBJECTS, *_PARQUET)
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A row that was set aside: where it stands and why."""
+    """A row that was set aside: where it stands and why.
+
+    `reason` is the sentence and `code` its stable reason code; `raw` is the first 4,096 characters as they were found.
+    """
 
     place: str
     reason: str
+    code: str = "malformed"
+    raw: str = ""
 
 
 @dataclass(slots=True)
@@ -41,27 +48,60 @@ class Read:
     columns: list[str] = field(default_factory=list)
 
 
-def read_rows(path: Path, *, encoding: str | None = None) -> Read:
+Problem: TypeAlias = tuple[str, str]
+"""Why a row cannot be used: the sentence and its reason code."""
+
+
+def read_rows(
+    path: Path,
+    *,
+    encoding: str | None = None,
+    tolerant: bool = False,
+    name: str | None = None,
+    unpacking: Unpacking = UNPACKING,
+) -> Read:
     """Open a data file by its ending (.csv .tsv .jsonl, each also .gz, and .parquet) and stream its rows.
 
-    Text is UTF-8, or UTF-16 where a byte-order mark says so; `encoding` ('latin-1', ...) is used only when asked for.
-    Rows that cannot be read go to `quarantine`. Raises BadData for a file that is
-    missing, empty, of another format, cut short, or in another encoding; MissingExtra for Parquet without pyarrow.
+    Text is UTF-8, or UTF-16 or UTF-32 where a byte-order mark says so; `encoding` ('latin-1', ...) is used only when asked for.
+    `name` begins the places of its rows; the file's own, without one. Rows that cannot be read go to `quarantine`.
+    Raises BadData for a file that is missing, empty, of another format, cut short, damaged, a bomb, or in another encoding.
+    When `tolerant`, a file that breaks at some place ends there with one entry in the quarantine, and the rows before it
+    stand. MissingExtra for Parquet without pyarrow.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
-    if kind not in _TABLES and kind not in _OBJECTS and kind not in _PARQUET:
+    kind = table_kind(path)
+    if kind not in TABLE_ENDINGS:
         array = "Write an array as one object a line: jq -c '.[]' in.json > out.jsonl"
         hint = array if kind == ".json" else "Save it as .csv or .jsonl"
         known = "known: .csv .tsv .jsonl, also .gz, and .parquet"
         raise BadData(f"files that end in '{kind}' are not read ({known}).", where=str(path), hint=hint)
     require_file(path)
-    read = Read(iter(()))
+    read, name = Read(iter(())), name or path.name
     if kind in _PARQUET:
-        read.rows = _parquet(path, read)
-        return read
-    lines = Lines(blocks(path), path.name, encoding)
+        rows = parquet_rows(path, read.columns, unpacking)
+        read.rows = checked_rows(rows, name, read)
+        return read if not tolerant else tolerated(read, name, None)
+    lines = Lines(blocks(path, unpacking), name, encoding)
     read.rows = _objects(lines, read) if kind in _OBJECTS else _table(lines, read, _TABLES[kind])
+    return read if not tolerant else tolerated(read, name, lines)
+
+
+def table_kind(path: Path) -> str:
+    """The ending that tells the format of a data file, in lower case: '.csv' for both a.csv and a.csv.gz."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+
+
+def tolerated(read: Read, name: str, lines: Lines | None = None) -> Read:
+    """The same rows up to the place where the file breaks, which goes to the quarantine."""
+
+    def rows(strict: Iterator[Row]) -> Iterator[Row]:
+        try:
+            yield from strict
+        except Damaged as error:
+            line = error.line or (1 if lines is None else lines.number + 1)
+            read.quarantine.append(Quarantined(f"{name}:{line}", error.reason, error.code, error.raw))
+
+    read.rows = rows(read.rows)
     return read
 
 
@@ -83,22 +123,25 @@ def cell_text(value: Any) -> str | None:
     return str(value)
 
 
+_TOO_LONG: Problem = (f"the row is longer than {ROW_CAP:,} characters", "malformed:too_long")
+
+
 def _table(lines: Lines, read: Read, delimiter: str) -> Iterator[Row]:
     """Rows of a delimited file whose first non-blank line names the columns."""
     csv.field_size_limit(2**31 - 1)  # ours is CELL_CAP, and it quarantines one row where csv's own limit would end the file
     heading = next((line for line in lines if line is None or line.strip()), None)
     if heading is None:
-        raise BadData(
-            "the file holds no header line.", where=lines.place(1), hint="Begin it with the column names, such as text,label"
-        )
+        hint = "Begin it with the column names, such as text,label"
+        raise Damaged("malformed:header", "the file holds no header line.", where=lines.place(1), hint=hint, line=1)
     delimiter = _delimiter(heading, delimiter)
-    read.columns.extend(_columns(heading, delimiter, lines.place(lines.number)))
+    read.columns.extend(_columns(heading, delimiter, lines.place(lines.number), lines.number))
     columns, width, quarantine, name = read.columns, len(read.columns), read.quarantine, lines.name
     for line in lines:
         number = lines.number
         if line is None:
-            quarantine.append(Quarantined(lines.place(number), f"the row is longer than {ROW_CAP:,} characters"))
+            quarantine.append(Quarantined(lines.place(number), *_TOO_LONG, lines.cut))
             continue
+        line = line.removeprefix("\ufeff")  # from a file that was appended to another
         if '"' in line:
             cells = _quoted(line, lines, delimiter, width, quarantine)
             if cells is None:
@@ -107,24 +150,29 @@ def _table(lines: Lines, read: Read, delimiter: str) -> Iterator[Row]:
             cells = (line[:-1] if line[-1] == "\r" else line).split(delimiter)
         else:
             continue
-        reason = f"{_cells(len(cells))} where the header has {width}" if len(cells) != width else _unfit(cells, columns)
-        if reason is not None:
-            quarantine.append(Quarantined(f"{name}:{number}", reason))
+        problem = _ragged(len(cells), width) if len(cells) != width else _unfit(cells, columns)
+        if problem is not None:
+            quarantine.append(Quarantined(f"{name}:{number}", *problem, line[:RAW_CAP]))
         else:
             yield f"{name}:{number}", dict(zip(columns, cells, strict=True))
 
 
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"
+_LINE_BYTES = 64
+"""What Python takes to hold a line, beside its characters: so a cell of very many short lines is bounded as well."""
 
 
-def _unfit(cells: list[str], columns: list[str]) -> str | None:
+def _ragged(count: int, width: int) -> Problem:
+    return f"{'1 cell' if count == 1 else f'{count} cells'} where the header has {width}", "malformed:ragged"
+
+
+def _unfit(cells: list[str], columns: list[str]) -> Problem | None:
     """Why a row of text cells cannot be used, if it cannot."""
     for position, cell in enumerate(cells):
         if "\0" in cell:
-            return f"a NUL byte in column '{columns[position]}'"
+            return f"a NUL byte in column '{columns[position]}'", "malformed:nul"
         if len(cell) > CELL_CAP:
-            return f"the cell in column '{columns[position]}' has {len(cell):,} characters; the limit is {CELL_CAP:,}"
+            what = f"the cell in column '{columns[position]}' has {len(cell):,} characters; the limit is {CELL_CAP:,}"
+            return what, "malformed:too_long"
     return None
 
 
@@ -137,15 +185,19 @@ def _quoted(line: str, lines: Lines, delimiter: str, width: int, quarantine: lis
     """
     begin, taken = lines.number, [line]
     odd, size = line.count('"') % 2 == 1, len(line)
-    for following in lines if odd else ():
-        if following is None or size > ROW_CAP:
-            lines.give_back([following])
-            break
-        taken.append(following)
-        size += len(following) + 1
-        odd = following.count('"') % 2 == 0
-        if not odd:
-            break
+    try:
+        for following in lines if odd else ():
+            if following is None or size > ROW_CAP:
+                lines.give_back([following])
+                break
+            taken.append(following)
+            size += len(following) + _LINE_BYTES
+            odd = following.count('"') % 2 == 0
+            if not odd:
+                break
+    except Damaged as error:
+        error.raw, error.line = "\n".join([*taken, error.raw])[:RAW_CAP], begin
+        raise
     cells = None if odd else _parse("\n".join(taken), delimiter)
     if cells is not None and (len(taken) == 1 or len(cells) == width):
         return cells
@@ -156,7 +208,9 @@ def _quoted(line: str, lines: Lines, delimiter: str, width: int, quarantine: lis
         place = lines.place(begin)
     else:
         place = f"{lines.place(begin)}-{begin + len(taken) - 1}"
-    quarantine.append(Quarantined(place, 'the quotes do not match: close the cell, and write " inside it as ""'))
+    reason = 'the quotes do not match: close the cell, and write " inside it as ""'
+    raw = line[:RAW_CAP] if place == lines.place(begin) else "\n".join(taken)[:RAW_CAP]
+    quarantine.append(Quarantined(place, reason, "malformed:quotes", raw))
     return None
 
 
@@ -175,25 +229,31 @@ def _delimiter(heading: str, usual: str) -> str:
     return max(counts, key=lambda sign: (counts[sign], sign == usual))
 
 
-def _columns(heading: str, delimiter: str, place: str) -> list[str]:
-    """The column names of a header line; a nameless one is called by its number. Raises BadData when two are the same."""
+def _columns(heading: str, delimiter: str, place: str, line: int) -> list[str]:
+    """The column names of a header line; a nameless one is called by its number. Raises Damaged when two are the same."""
+
+    def refusal(what: str, hint: str) -> Damaged:
+        return Damaged("malformed:header", what, where=place, hint=hint, raw=heading[:RAW_CAP], line=line)
+
     cells = _parse(heading.rstrip("\r"), delimiter)
     if cells is None:
-        raise BadData(
-            "the quotes of the header line do not match.", where=place, hint="Write it as plain column names, such as text,label"
-        )
+        raise refusal("the quotes of the header line do not match.", "Write it as plain column names, such as text,label")
     if "\0" in heading:
-        raise BadData("the header line holds a NUL byte.", where=place, hint="Export the file again as UTF-8 text")
+        raise refusal("the header line holds a NUL byte.", "Export the file again as UTF-8 text")
     names = [cell.strip() or f"column {position}" for position, cell in enumerate(cells, start=1)]
-    _refuse_twins(names, place)
+    if (twins := _twins(names)) is not None:
+        raise refusal(twins, "Rename one of them")
     return names
 
 
-def _refuse_twins(names: list[str], place: str) -> None:
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            both = f"columns {names.index(name) + 1} and {position + 1}"
-            raise BadData(f"two columns are named '{name}' ({both}).", where=place, hint="Rename one of them")
+def _twins(names: list[str]) -> str | None:
+    """Says which two columns have one name, if two have."""
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names, start=1):
+        if name in seen:
+            return f"two columns are named '{name}' (columns {seen[name]} and {position})."
+        seen[name] = position
+    return None
 
 
 def _objects(lines: Lines, read: Read) -> Iterator[Row]:
@@ -203,9 +263,9 @@ def _objects(lines: Lines, read: Read) -> Iterator[Row]:
         if line is not None and not line.strip():
             continue
         place = lines.place(lines.number)
-        row = f"the row is longer than {ROW_CAP:,} characters" if line is None else _object(line)
-        if isinstance(row, str):
-            read.quarantine.append(Quarantined(place, row))
+        row = _TOO_LONG if line is None else _object(line.removeprefix("\ufeff"))
+        if isinstance(row, tuple):
+            read.quarantine.append(Quarantined(place, *row, lines.cut if line is None else line[:RAW_CAP]))
             continue
         if not row.keys() <= known.keys():
             known.update(dict.fromkeys(row))
@@ -213,30 +273,33 @@ def _objects(lines: Lines, read: Read) -> Iterator[Row]:
         yield place, row
 
 
-def _object(line: str) -> dict[str, Any] | str:
+def _object(line: str) -> dict[str, Any] | Problem:
     """The object on a line, or why there is none."""
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        return f"not JSON: {error.msg} at character {error.colno}"
+        return f"not JSON: {error.msg} at character {error.colno}", "malformed:json"
     except (RecursionError, ValueError) as error:
-        return f"not usable JSON: {error}"
+        return f"not usable JSON: {error}", "malformed:json"
     if not isinstance(row, dict):
-        return f"not a JSON object but {'null' if row is None else type(row).__name__}"
-    return _broken_character(row, line) or _unfit_values(row) or row
+        return f"not a JSON object but {'null' if row is None else type(row).__name__}", "malformed:json"
+    return _broken_character(row, line) or unfit_values(row) or row
 
 
-def _broken_character(row: dict[str, Any], line: str) -> str | None:
-    r"""Why a row that was cut in the middle of a character (half an emoji: \\ud83d alone) cannot be used: UTF-8 cannot hold it."""
+def _broken_character(row: dict[str, Any], line: str) -> Problem | None:
+    r"""Why a row that was cut in the middle of a character (half an emoji: \ud83d alone) cannot be used: UTF-8 cannot hold it."""
     for name, value in row.items() if "\\u" in line else ():
         try:
             json.dumps([name, value], ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            return f"half a character (a lone surrogate) in field '{name.encode('utf-8', 'replace').decode()}'"
+            what = f"half a character (a lone surrogate) in field '{name.encode('utf-8', 'replace').decode()}'"
+            return what, "malformed:surrogate"
+        except RecursionError as error:
+            return f"not usable JSON: {error}", "malformed:json"
     return None
 
 
-def _unfit_values(row: dict[str, Any]) -> str | None:
+def unfit_values(row: dict[str, Any]) -> Problem | None:
     """Why a row of JSON values cannot be used, if it cannot."""
     for name, value in row.items():
         texts = (
@@ -246,41 +309,29 @@ def _unfit_values(row: dict[str, Any]) -> str | None:
             if isinstance(value, list)
             else []
         )
-        reason = _unfit(texts, [name] * len(texts))
-        if reason is not None:
-            return reason
+        problem = _unfit(texts, [name] * len(texts))
+        if problem is not None:
+            return problem
     return None
 
 
-def _parquet(path: Path, read: Read) -> Iterator[Row]:
-    """Rows of a Parquet file; the number in the place counts rows from 1."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtra("reading Parquet", "curation") from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = list(file.schema_arrow.names)
-            _refuse_twins(names, path.name)
-            read.columns.extend(names)
-            number = 0
-            for batch in file.iter_batches(batch_size=4096):
-                for row in batch.to_pylist():
-                    number += 1
-                    place = f"{path.name}:{number}"
-                    reason = _unfit_values(row) or next(
-                        (_bytes(name) for name, cell in row.items() if isinstance(cell, bytes)), None
-                    )
-                    if reason is None:
-                        yield place, row
-                    else:
-                        read.quarantine.append(Quarantined(place, reason))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise BadData(
-            f"not a readable Parquet file ({error}).", where=str(path), hint="Write it again, or save it as .csv"
-        ) from error
+def checked_rows(rows: Iterator[Cells], name: str, read: Read) -> Iterator[Row]:
+    """Rows of a columnar file; the number in the place counts them from 1."""
+    twins_seen = False
+    for number, row in enumerate(rows, start=1):
+        if not twins_seen and (twins := _twins(read.columns)) is not None:
+            raise Damaged("malformed:header", twins, where=name, hint="Rename one of them", line=1)
+        twins_seen = True
+        place = f"{name}:{number}"
+        if isinstance(row, Damaged):
+            read.quarantine.append(Quarantined(place, row.reason, row.code, row.raw))
+            continue
+        problem = unfit_values(row) or next((_bytes(column) for column, cell in row.items() if isinstance(cell, bytes)), None)
+        if problem is None:
+            yield place, row
+        else:
+            read.quarantine.append(Quarantined(place, *problem, json.dumps(row, default=repr, ensure_ascii=False)[:RAW_CAP]))
 
 
-def _bytes(name: str) -> str:
-    return f"column '{name}' holds bytes, not text"
+def _bytes(column: str) -> Problem:
+    return f"column '{column}' holds bytes, not text", "malformed:bytes"
