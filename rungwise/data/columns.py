@@ -24,7 +24,7 @@ _PASSAGE = "passage context paragraph article evidence source_text document"
 _GROUP = "group group_id conversation_id conversation thread_id session_id dialogue_id customer_id user_id author_id account_id"
 _SPLIT = "split subset partition fold set"
 _KEY = "id key uid uuid row_id example_id"
-_ROLES = ("text", "label", "passage", "group", "split", "key")
+ROLES = ("text", "label", "passage", "group", "split", "key")
 Found: TypeAlias = tuple[str, str] | None
 """A column and why it plays the role."""
 
@@ -87,24 +87,29 @@ class _Profile:
         return not self.lists and 2 <= len(self.distinct) <= most and self.mean_length <= _LABEL_LENGTH
 
 
-def infer_roles(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], use: UseCase, *, source: str = "") -> Roles:
+def infer_roles(
+    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], use: UseCase, *, source: str = "", labelled: bool = True
+) -> Roles:
     """The role of each column: as the use case gives it, else by its name, else by its content.
 
+    Data that need not be `labelled` has a label only where a column is given or called so.
     Raises UnknownName for a given column that is not there, UsageError where text or label cannot be told.
     """
     table = _Table(columns, rows)
-    given = {role: name for role in _ROLES if (name := getattr(use.columns, role)) is not None}
+    given = {role: name for role in ROLES if (name := getattr(use.columns, role)) is not None}
     for name in [*given.values(), *([use.groups.field] if use.groups else [])]:
         if name not in columns:
             raise UnknownName("column", name, columns, where=source)
     chosen, reasons = dict(given), {role: f"{role}: '{name}', as given" for role, name in given.items()}
     for role, find in _FINDERS.items():
         free = [column for column in columns if column not in chosen.values()]
+        if role == "label" and not labelled:
+            free = _named(_LABEL, free)[:1]
         if role not in chosen and (found := find(free, table, use)) is not None:
             chosen[role], reasons[role] = found[0], f"{role}: '{found[0]}', {found[1]}"
-    _require(chosen, table, source, use, reasons)
+    _require(chosen, table, source, use, reasons, labelled)
     fields = _fields([column for column in columns if column not in chosen.values()], table, use)
-    lines = [reasons[role] for role in _ROLES if role in reasons]
+    lines = [reasons[role] for role in ROLES if role in reasons]
     lines += [f"field: '{name}', {len(table.profile(name).distinct)} distinct values" for name in fields]
     return Roles(columns=replace(Columns(), **chosen), fields=fields, reasons=tuple(lines))
 
@@ -183,10 +188,13 @@ def _named(names: str, columns: Iterable[str]) -> list[str]:
     return [by_name[name] for name in names.split() if name in by_name]
 
 
-def _require(chosen: Mapping[str, str], table: _Table, source: str, use: UseCase, reasons: Mapping[str, str]) -> None:
+def _require(
+    chosen: Mapping[str, str], table: _Table, source: str, use: UseCase, reasons: Mapping[str, str], labelled: bool
+) -> None:
     """Raise where text or label is missing, or the first line was a row and not a header."""
     columns = ", ".join(f"'{name}'" for name in table.columns)
-    for role, what in (("text", "the text"), ("label", "the answers" if use.task == "answer" else "the label")):
+    needed = [("text", "the text"), ("label", "the answers" if use.task == "answer" else "the label")]
+    for role, what in needed if labelled else needed[:1]:
         if role not in chosen:
             raise UsageError(
                 f"cannot tell which column of {source or 'the data'} holds {what}: {columns}. Name it: --{role} COLUMN"
@@ -194,6 +202,8 @@ def _require(chosen: Mapping[str, str], table: _Table, source: str, use: UseCase
     if len(set(chosen.values())) < len(chosen):
         twice = next(name for name in chosen.values() if list(chosen.values()).count(name) > 1)
         raise UsageError(f"the column '{twice}' is given two roles. Give each role a column of its own")
+    if "label" not in chosen:
+        return
     guessed = "longest text" in reasons["text"] and "as given" not in reasons["label"]
     if guessed and chosen["label"] in table.profile(chosen["label"]).distinct and len(chosen["text"].split()) > 2:
         raise BadData(

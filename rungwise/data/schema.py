@@ -45,8 +45,35 @@ members = Table(
     Column("position", Integer, primary_key=True),
     Column("row", Text, nullable=False),
     Column("split", Text, nullable=False),
+    # The record of a version that the row was read from; NULL where it came straight from a file.
+    Column("record", Text),
     Index("members_row", "row"),
 )
+
+# Packs of an import that was not committed yet: after a kill, the next one goes on from them.
+pending_packs = Table(
+    "pending_packs",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("pack", Text, nullable=False),
+)
+
+# Where the head of the data stood: one row for each time that it moved, and what moved it.
+moves = Table(
+    "moves",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("version", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# Names that people gave to versions.
+tags = Table("tags", metadata, Column("name", Text, primary_key=True), Column("version", Text, nullable=False))
+
+# Records that were erased: what is kept of them is the digest, so that the same row is not taken in again.
+erased = Table("erased", metadata, Column("id", Text, primary_key=True), Column("at", Float, nullable=False))
 
 # Work done once: key -> output. An artefact's output is its manifest.
 steps = Table(

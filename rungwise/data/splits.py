@@ -12,6 +12,9 @@ from rungwise.curate.shingles import normalise
 SHARES = {TRAIN: 0.60, DEV: 0.15, SEALED: 0.25}
 """The default proportions."""
 
+SALT_SETTING = "salt"
+"""The project's setting that holds the salt of its first import, so that rows which come later never move earlier ones."""
+
 NAMES = {
     **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("dev", "valid", "validation", "val", "development"), DEV),

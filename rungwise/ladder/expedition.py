@@ -26,6 +26,7 @@ from rungwise.data.importing import Imported, file_salt, read_dataset
 from rungwise.data.ledger import Ledger
 from rungwise.data.nouns import Nouns
 from rungwise.data.spec import beside
+from rungwise.data.splits import SALT_SETTING
 from rungwise.data.spend import SpendLedger, spent
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
@@ -45,7 +46,6 @@ from rungwise.ladder.rung import Ground, Stair
 from rungwise.ladder.scoring import Scorer
 from rungwise.ladder.workbench import Workbench
 
-SALT = "salt"
 # Bumped whenever the same rows would be found to leak differently.
 LEAKS_VERSION = 1
 
@@ -140,12 +140,12 @@ def _leaks(store: Store, imported: Imported) -> LeakReport:
 
 def _salt(store: Store, data: Path) -> str:
     """The salt of the splits: from the first import's bytes, then kept, so that rows which come later never move earlier ones."""
-    salt = store.setting(SALT)
+    salt = store.setting(SALT_SETTING)
     if salt is None:
         if not data.is_file():
             raise UsageError(f"there is no data file {data}. Check data: in rungwise.yaml, or name the file: rungwise climb FILE")
         salt = file_salt(data)
-        store.set_setting(SALT, salt)
+        store.set_setting(SALT_SETTING, salt)
     return salt
 
 
