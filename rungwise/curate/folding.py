@@ -1,0 +1,132 @@
+"""Texts as the compiled loops read them: UTF-8 bytes, offsets, and a table that folds every character as `normalise` does."""
+
+from __future__ import annotations
+
+import importlib
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from rungwise.core.errors import MissingExtra
+from rungwise.curate.shingles import normalise
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FOLDED = 0x20000
+"""Code points below this are folded by the table; texts with others (rare Han characters, tags) are normalised in Python."""
+RUN = 0x110000
+"""A fold from here on is a run of several characters: its number in `Folds.starts`."""
+UNSTABLE = 0xFFFFFFFF
+"""The fold of a character that may change with its neighbours, such as a combining accent."""
+
+_SEPARATOR = " qzq "  # a word that no single character folds to
+_SLICE = 4_000_000  # characters; texts are encoded in slices of this size, so that a pack of long texts stays small
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """What `normalise` makes of a character inside a text: `table[code point]`, a space where words are parted.
+
+    A fold >= RUN stands for the characters `runs[starts[fold - RUN]:starts[fold - RUN + 1]]`.
+    """
+
+    table: NDArray[np.uint32]
+    runs: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Texts one after another: text i is `data[offsets[i]:offsets[i + 1]]`; `folded[i]` where it is already normalised."""
+
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    folded: NDArray[np.bool_]
+
+
+@cache
+def folds() -> Folds:
+    """The table, made from `normalise` itself; about 0.1 s, once in a process."""
+    import numpy as np
+
+    framed = _SEPARATOR.join(f"x{chr(code)}x" for code in range(FOLDED))
+    parts = [part[1:-1] for part in normalise(framed).split(_SEPARATOR)]
+    table = np.full(FOLDED, UNSTABLE, np.uint32)
+    runs, starts = [0], [0, 1]
+    for code, part in enumerate(parts):
+        if len(part) == 1:
+            table[code] = ord(part)
+        else:
+            table[code] = RUN + len(starts) - 1
+            runs.extend(map(ord, part))
+            starts.append(len(runs))
+    table[_unstable()] = UNSTABLE
+    return Folds(table, np.asarray(runs, np.uint32), np.asarray(starts, np.int64))
+
+
+def _unstable() -> list[int]:
+    """Characters that NFKC may reorder or compose with the one before: Unicode Standard Annex 15, sections 1.3 and 9.
+
+    These are the characters whose compatibility decomposition begins with a mark, or with the second part of a composition.
+    """
+    pairs = [unicodedata.decomposition(chr(code)).split() for code in range(FOLDED)]
+    seconds = {int(pair[1], 16) for pair in pairs if len(pair) == 2 and not pair[0].startswith("<")}
+    seconds.update(range(0x1160, 0x1200))  # the vowels and last consonants of Hangul compose by rule
+    return [code for code, first in enumerate(_first(code) for code in range(FOLDED)) if first in seconds or _is_mark(first)]
+
+
+def _first(code: int) -> int:
+    return ord(unicodedata.normalize("NFKD", chr(code))[0])
+
+
+def _is_mark(code: int) -> bool:
+    return unicodedata.combining(chr(code)) != 0
+
+
+def packed(texts: Sequence[str]) -> Packed:
+    """Encode texts; those that the table cannot fold are normalised here. Lone surrogates are kept as three bytes each.
+
+    Raises MissingExtra without numba.
+    """
+    import numpy as np
+
+    words = compiled("words")
+    parts = [text.encode("utf-8", "surrogatepass") for text in texts]
+    data, offsets = _joined(parts)
+    ascii = np.fromiter(map(len, texts), np.int64, len(texts)) == np.diff(offsets)
+    hard = words.unfoldable(data, offsets, ascii, folds().table)
+    if hard.any():
+        for i in np.flatnonzero(hard).tolist():
+            parts[i] = normalise(texts[i]).encode("utf-8", "surrogatepass")
+        data, offsets = _joined(parts)
+    return Packed(data, offsets, hard)
+
+
+def _joined(parts: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    import numpy as np
+
+    offsets = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)), out=offsets[1:])
+    return np.frombuffer(b"".join(parts), np.uint8), offsets
+
+
+def compiled(name: str) -> Any:
+    """A file of curate/kernels. Raises MissingExtra without numba."""
+    try:
+        return importlib.import_module(f"rungwise.curate.kernels.{name}")
+    except ImportError as error:
+        raise MissingExtra("finding duplicates and leaks", "curation") from error
+
+
+def slices(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Begin and end of neighbouring texts of about 4 million characters together, at least one at a time."""
+    begin = size = 0
+    for end, text in enumerate(texts, start=1):
+        size += len(text)
+        if size >= _SLICE or end == len(texts):
+            yield begin, end
+            begin, size = end, 0
