@@ -15,7 +15,8 @@ class Piece:
     """A part of a source that is read, and remembered, by itself: a table, one file of a folder, one page.
 
     `name` is what places in it begin with ("tickets.csv", "guides/refund.pdf", a URL); `path` is where its bytes lie;
-    `fingerprint` is their SHA-256, so that an unchanged piece is not read again.
+    `fingerprint` is the SHA-256 of them and of whatever else its rows depend on (the encoding, the split that its folder
+    says, the edition of the reader), so that an unchanged piece is not read again.
     """
 
     name: str
@@ -36,10 +37,24 @@ class Source(Protocol):
         """How it is recorded: an absolute path or a URL, without passwords."""
         ...
 
+    @property
+    def licence(self) -> str | None:
+        """The licence that the source says it has, as it names it ("cc-by-4.0"); None where it says nothing."""
+        ...
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that the source says it is in ("en", "pt"); empty where it says nothing."""
+        ...
+
     def pieces(self) -> Iterator[Piece | Quarantined]:
         """Its pieces in the order of their names; what cannot be opened at all comes as Quarantined."""
         ...
 
     def read(self, piece: Piece) -> Read:
-        """The rows of a piece. Damage in the middle ends it with an entry in the quarantine; the rows before it stand."""
+        """The rows of a piece, their cells plain JSON values. Never raises for what the bytes are.
+
+        Damage in the middle ends it with an entry in the quarantine; the rows before it stand. MissingExtra where a package
+        is needed to read it.
+        """
         ...
