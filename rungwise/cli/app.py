@@ -15,6 +15,7 @@ from rungwise.core.errors import RungwiseError
 # In the order in which people need them; each is a module of this folder with a command of the same name.
 VERBS = {
     "init": "Make a project: a folder with rungwise.yaml and its state.",
+    "data": "Import, curate, version and export data.",
     "forecast": "Before spending: what this data can show, and what each rung will cost.",
     "climb": "Find the cheapest technique that is shown to meet the target.",
     "ask": "Ask the chosen candidate, one question or a whole file.",

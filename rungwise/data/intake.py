@@ -14,8 +14,9 @@ from rungwise.core.progress import Progress
 from rungwise.core.record import digest
 from rungwise.core.usecase import Columns, UseCase
 from rungwise.data.columns import ROLES, infer_roles
+from rungwise.data.lines import RAW_CAP
 from rungwise.data.memory import KnownPiece, erased_ids, note_pack, pending, recall, remembered
-from rungwise.data.packs import NO_DIGEST, Packs
+from rungwise.data.packs import NO_DIGEST, NO_PARENT, Packed, Packs
 from rungwise.data.quarantine import Entry, count_reasons, keep_entries
 from rungwise.data.readers import Quarantined, Row, cell_text
 from rungwise.data.records import key_hash, record_bytes, record_id
@@ -79,7 +80,7 @@ class _Intake:
         self, store: Store, source: Source, columns: Columns, licence: str | None, say: Callable[[Progress], None]
     ) -> None:
         self.store, self.source, self.say = store, source, say
-        self.versions, self.packs = Versions(store), Packs(store)
+        self.versions, self.packs = Versions(store), Packs(store.blobs)
         self.head = self.versions.head()
         self.base = self.versions.get(self.head.base) if self.head is not None and self.head.base is not None else self.head
         self.before = recall(self.versions, self.base, source.location)
@@ -231,25 +232,28 @@ class _Intake:
         self.read += 1
         columns = self.columns
         assert columns is not None
-        place = f"{piece.name}:{at}" if at else piece.name
         try:
             body = record_bytes(cells)
         except ValueError as error:
-            self._set_aside(Quarantined(place, f"cannot be kept as UTF-8 JSON: {error}", code="malformed:value"), piece.name)
+            self._refuse(piece, at, "malformed:value", f"cannot be kept as UTF-8 JSON: {error}")
             return
-        id = record_id(body)
-        text = cells.get(columns.text or "")
-        if cell_text(text) is None or id in self.erased:
-            code, why = ("import:erased", "it was erased") if id in self.erased else ("import:no_text", "the text is empty")
-            self._set_aside(Quarantined(place, why, code=code), piece.name, id=id.hex())
-            return
-        line = lines.digests[at - 1].tobytes() if lines is not None and 0 < at <= len(lines.digests) else NO_DIGEST
-        key = key_hash(cell_text(cells.get(columns.key))) if columns.key else 0
-        self.writer.add(id, body, piece=piece.name, at=at, key=key, line=line)
+        id, text = record_id(body), cells.get(columns.text or "")
+        if id in self.erased:
+            self._refuse(piece, at, "import:erased", "it was erased")
+        elif not text or cell_text(text) is None:
+            self._refuse(piece, at, "import:no_text", "the text is empty", raw=body[:RAW_CAP].decode("utf-8", "ignore"))
+        else:
+            line = lines.raw[16 * (at - 1) : 16 * at] if lines is not None and 0 < at <= len(lines.digests) else NO_DIGEST
+            key = key_hash(cell_text(cells.get(columns.key))) if columns.key else 0
+            self.writer.add(Packed(id, line, key, piece.name, at, NO_PARENT, body))
 
-    def _set_aside(self, bad: Quarantined, piece: str, *, id: str | None = None) -> None:
+    def _refuse(self, piece: Piece, at: int, code: str, why: str, *, raw: str = "") -> None:
+        place = f"{piece.name}:{at}" if at else piece.name
+        self._set_aside(Quarantined(place, why, code=code, raw=raw), piece.name)
+
+    def _set_aside(self, bad: Quarantined, piece: str) -> None:
         entry = Entry(
-            id=id or digest([piece, bad.place, bad.raw]),
+            id=digest([piece, bad.place, bad.raw]),
             place=bad.place,
             source=self.source.location,
             piece=piece,
@@ -325,7 +329,9 @@ class _Intake:
         if changed:
             version = self.versions.commit(version, verb="import", made_from=[(self.head.id, "version")] if self.head else [])
         assert changed or self.head is not None
-        return Taken(version=version if changed or self.base is None else self.base, read=self.read, changed=changed, reasons=self.why)
+        return Taken(
+            version=version if changed or self.base is None else self.base, read=self.read, changed=changed, reasons=self.why
+        )
 
     def _with_others(self, note: SourceNote, kept: Selection) -> tuple[tuple[SourceNote, ...], dict[str, Any], list[Selection]]:
         """All sources of the new version in order, what is remembered of the others, and the records of each."""

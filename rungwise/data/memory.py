@@ -39,8 +39,8 @@ class Memory:
 
 def recall(versions: Versions, base: Version | None, location: str) -> Memory:
     """What an imported version remembers of a source; empty where it does not know it."""
-    known = versions.load_json(base.pieces) if base is not None else None
-    if base is None or location not in (known or {}):
+    known = versions.load_json(base.pieces) or {} if base is not None else {}
+    if base is None or location not in known:
         return Memory()
     note = next(one for one in base.sources if one.location == location)
     part = known[location]
@@ -81,7 +81,7 @@ def pending(store: Store, location: str) -> Selection:
 
     from rungwise.data.schema import pending_packs as table
 
-    packs = Packs(store)
+    packs = Packs(store.blobs)
     query = select(table.c.pack).where(table.c.source == location).order_by(table.c.position)
     with store.read() as connection:
         found = [row.pack for row in connection.execute(query)]

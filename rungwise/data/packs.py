@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rungwise.core.errors import Corrupt, MissingExtra
-from rungwise.data.store import Store
+from rungwise.data.blobs import Blobs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,70 +18,48 @@ PACK_ROWS = 65_536
 PACK_BYTES = 64 * 2**20
 """A pack is closed when it holds this many rows or this many bytes of cells, whichever comes first."""
 
+_COLUMNS: tuple[Any, ...] = (
+    ("id", "binary", 32),
+    ("line", "binary", 16),
+    ("key", "uint64"),
+    ("piece", "string"),
+    ("at", "int64"),
+    ("parent", "binary", 32),
+    ("cells", "large_binary"),
+)
+
 NO_DIGEST = bytes(16)
 NO_PARENT = bytes(32)
 
 
-@dataclass(slots=True)
-class Draft:
-    """A pack that is being filled; one entry per record in each list.
+class Packed(NamedTuple):
+    """A record on its way into a pack.
 
-    `lines` are digests of the source lines (zeros where a record is not one whole line), `keys` hashes of the user's ids
-    (0 for none), `pieces` and `ats` the place, `parents` the record that this one was rewritten from (zeros for none).
+    `line` is the digest of its source line (zeros where it is not one whole line), `key` the hash of the user's id
+    (0 for none), `piece` and `at` its place, `parent` the record that it was rewritten from (zeros for none).
     """
 
-    ids: list[bytes] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
-    ats: list[int] = field(default_factory=list)
-    parents: list[bytes] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    size_bytes: int = 0
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def full(self) -> bool:
-        """Whether it should be closed now."""
-        return len(self.ids) >= PACK_ROWS or self.size_bytes >= PACK_BYTES
-
-    def add(
-        self, id: bytes, body: bytes, *, piece: str, at: int, key: int = 0, line: bytes = NO_DIGEST, parent: bytes = NO_PARENT
-    ) -> None:
-        """One more record."""
-        self.ids.append(id)
-        self.lines.append(line)
-        self.keys.append(key)
-        self.pieces.append(piece)
-        self.ats.append(at)
-        self.parents.append(parent)
-        self.bodies.append(body)
-        self.size_bytes += len(body)
+    id: bytes
+    line: bytes
+    key: int
+    piece: str
+    at: int
+    parent: bytes
+    body: bytes
 
 
 class Packs:
-    """The packs of a store."""
+    """The packs among the blobs of a store."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._last = lru_cache(maxsize=2)(self._table)
+    def __init__(self, blobs: Blobs) -> None:
+        self.blobs = blobs
+        self._last = lru_cache(maxsize=1)(self._table)
 
-    def write(self, draft: Draft) -> str:
-        """Keep a draft durably and give its digest. Same records, same bytes."""
+    def write(self, entries: Sequence[Packed]) -> str:
+        """Keep records durably as a pack and give its digest. Same records, same bytes."""
         pa, parquet = _arrow()
-        table = pa.table(
-            {
-                "id": pa.array(draft.ids, pa.binary(32)),
-                "line": pa.array(draft.lines, pa.binary(16)),
-                "key": pa.array(draft.keys, pa.uint64()),
-                "piece": pa.array(draft.pieces, pa.string()),
-                "at": pa.array(draft.ats, pa.int64()),
-                "parent": pa.array(draft.parents, pa.binary(32)),
-                "cells": pa.array(draft.bodies, pa.large_binary()),
-            }
-        )
+        columns = zip(_COLUMNS, zip(*entries, strict=True), strict=True)
+        table = pa.table({name: pa.array(values, getattr(pa, kind)(*size)) for (name, kind, *size), values in columns})
         out = io.BytesIO()
         parquet.write_table(
             table,
@@ -92,12 +69,12 @@ class Packs:
             column_encoding={"at": "DELTA_BINARY_PACKED"},
             write_statistics=False,
         )
-        return self.store.blobs.put(out.getvalue())
+        return self.blobs.put(out.getvalue())
 
     def count(self, pack: str) -> int:
         """How many records a pack holds."""
         _, parquet = _arrow()
-        return int(parquet.read_metadata(_buffer(self.store.blobs.get(pack))).num_rows)
+        return int(parquet.read_metadata(_buffer(self.blobs.get(pack))).num_rows)
 
     def ids(self, pack: str) -> NDArray[np.uint8]:
         """(n, 32): the names of the records of a pack."""
@@ -131,6 +108,12 @@ class Packs:
         """The piece and the line of these records."""
         return list(zip(self._take(pack, "piece", rows), self._take(pack, "at", rows), strict=True))
 
+    def row_bytes(self, pack: str) -> float:
+        """How many bytes a record of a pack takes on average."""
+        _, parquet = _arrow()
+        about = parquet.read_metadata(_buffer(self.blobs.get(pack)))
+        return float(sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups)) / max(1, about.num_rows))
+
     def _take(self, pack: str, column: str, rows: Sequence[int] | NDArray[Any]) -> Any:
         pa, _ = _arrow()
         whole = self._last(pack).column(column)
@@ -138,15 +121,15 @@ class Packs:
 
     def _column(self, pack: str, name: str) -> Any:
         _, parquet = _arrow()
-        table = parquet.read_table(_buffer(self.store.blobs.get(pack)), columns=[name])
+        table = parquet.read_table(_buffer(self.blobs.get(pack)), columns=[name])
         return table.column(name).combine_chunks()
 
     def _table(self, pack: str) -> Any:
         pa, parquet = _arrow()
         try:
-            return parquet.read_table(_buffer(self.store.blobs.get(pack)), columns=["piece", "at", "cells"]).combine_chunks()
+            return parquet.read_table(_buffer(self.blobs.get(pack)), columns=["piece", "at", "cells"]).combine_chunks()
         except pa.ArrowException as error:
-            raise Corrupt(f"the pack {pack[:12]} of {self.store.directory} cannot be read ({error})") from error
+            raise Corrupt(f"the pack {pack[:12]} of {self.blobs.directory} cannot be read ({error})") from error
 
 
 def _buffer(data: bytes) -> Any:

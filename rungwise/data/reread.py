@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,11 @@ class LineDigests:
 
     digests: NDArray[np.uint64]
     broken: int
+
+    @cached_property
+    def raw(self) -> bytes:
+        """The digests as bytes, 16 for each line."""
+        return self.digests.tobytes()
 
 
 def digest_lines(path: Path, *, quotes: bool) -> LineDigests | None:

@@ -95,7 +95,7 @@ class Versions:
     """The versions of a store."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.packs = store, Packs(store)
+        self.store, self.packs = store, Packs(store.blobs)
 
     def head(self) -> Version | None:
         """The version that is worked with now; None before the first import."""
@@ -299,4 +299,8 @@ def _naming(version: Version) -> Any:
                 renames[own] = wanted
     if not renames:
         return lambda cells: cells
-    return lambda cells: {renames.get(name, name) if renames.get(name) not in cells else name: value for name, value in cells.items()}
+
+    def renamed(cells: dict[str, Any]) -> dict[str, Any]:
+        return {name if renames.get(name, name) in cells else renames[name]: value for name, value in cells.items()}
+
+    return renamed

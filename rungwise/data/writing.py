@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rungwise.data.packs import NO_DIGEST, NO_PARENT, Draft, Packs
+from rungwise.data.packs import PACK_BYTES, PACK_ROWS, Packed, Packs
 from rungwise.data.reread import DigestIndex
 from rungwise.data.selection import Selection
 
@@ -18,21 +17,8 @@ _AT_ONCE = 16_384
 _OPEN = ""
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A record whose place in a pack is not decided yet."""
-
-    id: bytes
-    body: bytes
-    piece: str
-    at: int
-    key: int
-    line: bytes
-    parent: bytes
-
-
 class PackWriter:
-    """Collects the records of a version in order. `known` is what is kept already; `on_pack` hears of each pack once it is on disk."""
+    """Collects the records of a version in order. `known` is what is kept already; `on_pack` hears of each pack that is on disk."""
 
     def __init__(
         self, packs: Packs, known: Selection, known_ids: NDArray[np.uint8], on_pack: Callable[[str], None] = lambda _: None
@@ -40,20 +26,18 @@ class PackWriter:
         self.packs, self.known, self.on_pack = packs, known, on_pack
         self._index = DigestIndex(first_half(known_ids))
         self._names = list(known.packs)
-        self._draft, self._open = Draft(), -1
-        self._waiting: list[_Waiting] = []
-        # What came since the records were last given their places: selections, and how many records wait between them.
-        self._since: list[Selection | int] = []
+        self._draft: list[Packed] = []
+        self._draft_bytes, self._open = 0, -1
+        self._waiting: list[Packed] = []
+        # The selections that came since records were last given their places, each with how many records wait before it.
+        self._pointed: list[tuple[int, Selection]] = []
         self._numbers: list[NDArray[np.int32]] = []
         self._rows: list[NDArray[np.int32]] = []
         self.count = 0
 
-    def add(
-        self, id: bytes, body: bytes, *, piece: str, at: int, key: int = 0, line: bytes = NO_DIGEST, parent: bytes = NO_PARENT
-    ) -> None:
+    def add(self, record: Packed) -> None:
         """The next record."""
-        self._waiting.append(_Waiting(id, body, piece, at, key, line, parent))
-        self._since.append(1)
+        self._waiting.append(record)
         self.count += 1
         if len(self._waiting) >= _AT_ONCE:
             self._settle()
@@ -61,7 +45,7 @@ class PackWriter:
     def point(self, selection: Selection) -> None:
         """The next records are these, taken from `known`."""
         if len(selection):
-            self._since.append(selection)
+            self._pointed.append((len(self._waiting), selection))
             self.count += len(selection)
 
     def finish(self) -> Selection:
@@ -78,15 +62,13 @@ class PackWriter:
         """Give every record that waits its place in a pack."""
         numbers, rows = self._places()
         done = 0
-        for part in self._since:
-            if isinstance(part, Selection):
-                self._numbers.append(part.pack)
-                self._rows.append(part.row)
-            else:
-                self._numbers.append(numbers[done : done + part])
-                self._rows.append(rows[done : done + part])
-                done += part
-        self._waiting, self._since = [], []
+        for before, selection in self._pointed:
+            self._numbers += [numbers[done:before], selection.pack]
+            self._rows += [rows[done:before], selection.row]
+            done = before
+        self._numbers.append(numbers[done:])
+        self._rows.append(rows[done:])
+        self._waiting, self._pointed = [], []
 
     def _places(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The pack and the row of each waiting record: where it is kept already, or where it is written now."""
@@ -94,26 +76,29 @@ class PackWriter:
 
         numbers, rows = np.full(len(self._waiting), -1, np.int32), np.zeros(len(self._waiting), np.int32)
         if len(self.known) and self._waiting:
-            found = self._index.find(first_half(np.frombuffer(b"".join(one.id for one in self._waiting), np.uint8).reshape(-1, 32)))
+            ids = np.frombuffer(b"".join(one.id for one in self._waiting), np.uint8).reshape(-1, 32)
+            found = self._index.find(first_half(ids))
             have = found >= 0
             numbers[have], rows[have] = self.known.pack[found[have]], self.known.row[found[have]]
-        for place in np.flatnonzero(numbers < 0).tolist():
-            numbers[place], rows[place] = self._write(self._waiting[place])
+        new = np.flatnonzero(numbers < 0)
+        placed = [self._write(self._waiting[place]) for place in new.tolist()]
+        numbers[new], rows[new] = [pack for pack, _ in placed], [row for _, row in placed]
         return numbers, rows
 
-    def _write(self, one: _Waiting) -> tuple[int, int]:
-        if self._draft.full:
+    def _write(self, record: Packed) -> tuple[int, int]:
+        if len(self._draft) >= PACK_ROWS or self._draft_bytes >= PACK_BYTES:
             self._close()
-        if self._open < 0:
+        if not self._draft:
             self._open = len(self._names)
             self._names.append(_OPEN)
-        self._draft.add(one.id, one.body, piece=one.piece, at=one.at, key=one.key, line=one.line, parent=one.parent)
+        self._draft.append(record)
+        self._draft_bytes += len(record.body)
         return self._open, len(self._draft) - 1
 
     def _close(self) -> None:
-        if len(self._draft):
+        if self._draft:
             self._names[self._open] = pack = self.packs.write(self._draft)
-            self._draft, self._open = Draft(), -1
+            self._draft, self._draft_bytes = [], 0
             self.on_pack(pack)
 
 

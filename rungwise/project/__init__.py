@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rungwise.ladder.forecast import ForecastDocument
     from rungwise.ladder.replay import Replay
     from rungwise.ladder.serving import Serving
+    from rungwise.project.data import ProjectData
 
 T = TypeVar("T")
 
@@ -119,6 +120,13 @@ class Project:
         if case != before:  # else the file keeps its comments
             write_use_case(self.directory / FILE, case)
         return case
+
+    @property
+    def data(self) -> ProjectData:
+        """The versions of this folder's data, and the verbs of `rungwise data`."""
+        from rungwise.project.data import ProjectData
+
+        return ProjectData(self.directory, self.clock, self.directory / STATE)
 
     def climb(
         self,

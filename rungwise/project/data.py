@@ -1,0 +1,163 @@
+"""`ProjectData`: one method per verb of `rungwise data`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rungwise.core.errors import UnknownName, UsageError
+from rungwise.core.progress import Progress
+from rungwise.core.types import Clock
+from rungwise.core.usecase import Columns
+from rungwise.data.store import Store
+from rungwise.data.versions import HEAD, Move, Version, Versions
+
+if TYPE_CHECKING:
+    from rungwise.curate.step import Step
+    from rungwise.data.curation import Curated
+    from rungwise.data.intake import Taken
+    from rungwise.data.quarantine import Entry
+
+Say = Callable[[Progress], None]
+
+STEPS = ("quality", "language", "dedup", "pii", "labels", "leaks")
+"""The steps of a curation, as people name them."""
+
+_MANY_BYTES = 64 * 2**20
+# From so many bytes of records on, the seconds that worker processes take to start are won back.
+
+
+class ProjectData:
+    """The data of a project folder: its versions, and what makes new ones of them. The folder needs no rungwise.yaml."""
+
+    def __init__(self, directory: Path, clock: Clock, state: Path) -> None:
+        self.directory, self.clock, self.state = directory, clock, state
+
+    def take_in(
+        self,
+        source: str | Path,
+        *,
+        columns: Columns | None = None,
+        licence: str | None = None,
+        encoding: str | None = None,
+        allow_hosts: Sequence[str] = (),
+        say: Say = lambda _: None,
+    ) -> Taken:
+        """Import a table, a folder, a dataset folder or a page as a new version of the data.
+
+        Raises BadData or UsageError for what cannot be used at all; single rows are quarantined.
+        """
+        from rungwise.data.intake import take_in
+        from rungwise.data.sources.door import open_source
+
+        found = open_source(str(source), encoding=encoding, allow_hosts=tuple(allow_hosts))
+        with self._locked(), self.store(create=True) as store:
+            return take_in(store, found, columns=columns, licence=licence, say=say)
+
+    def curate(self, steps: Sequence[str | Step] = STEPS, *, parts: int = 1, say: Say = lambda _: None) -> Curated:
+        """Set aside what the steps find. Steps are named, or given with their settings. Raises UnknownName for a step."""
+        from rungwise.data.curation import curate
+        from rungwise.project import run
+
+        with self._locked(), self.store() as store:
+            version = Versions(store).get()
+            chosen = self._steps(steps, store, version)
+            with _executor(store, version) as executor:
+                return run(curate(store, version, chosen, executor=executor, parts=parts, say=say))
+
+    def log(self) -> list[Move]:
+        """The moves of the head, newest first."""
+        with self.store() as store:
+            versions = Versions(store)
+            versions.get()
+            return versions.log()
+
+    def version(self, name: str = HEAD) -> Version:
+        """A version by tag, id or HEAD."""
+        with self.store() as store:
+            return Versions(store).get(name)
+
+    def rows(self, name: str = HEAD) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """(place, cells) of each row of a version."""
+        with self.store() as store:
+            versions = Versions(store)
+            yield from versions.rows(versions.get(name))
+
+    def quarantine(self, name: str = HEAD) -> list[Entry]:
+        """The rows that were set aside from a version."""
+        with self.store() as store:
+            versions = Versions(store)
+            return versions.quarantine(versions.get(name))
+
+    def tag(self, tag: str, name: str = HEAD) -> Version:
+        """Name a version."""
+        with self._locked(), self.store() as store:
+            versions = Versions(store)
+            version = versions.get(name)
+            versions.tag(tag, version)
+            return version
+
+    def checkout(self, name: str) -> Version:
+        """Work with another version from now on."""
+        with self._locked(), self.store() as store:
+            versions = Versions(store)
+            version = versions.get(name)
+            versions.checkout(version)
+            return version
+
+    @contextlib.contextmanager
+    def store(self, *, create: bool = False) -> Iterator[Store]:
+        """The open store. Raises UsageError where the folder holds no data and none is to be made."""
+        if not create and not self.state.is_dir():
+            raise UsageError(f"{self.directory} holds no data. Type: rungwise data import FILE --into {self.directory}")
+        store = Store.open(self.state, clock=self.clock)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        from rungwise.data.lock import project_lock
+
+        return project_lock(self.state)
+
+    def _steps(self, steps: Sequence[str | Step], store: Store, version: Version) -> list[Step]:
+        """The steps with their usual settings where only a name is given."""
+        from rungwise.curate.duplicates import Duplicates
+        from rungwise.curate.language import Language
+        from rungwise.curate.overlap import Leaks
+        from rungwise.curate.pii.step import Pii
+        from rungwise.curate.quality import Quality
+
+        usual: Mapping[str, Callable[[], Step]] = {
+            "quality": Quality,
+            "language": Language,
+            "dedup": Duplicates,
+            "pii": Pii,
+            "leaks": Leaks,
+        }
+        for step in steps:
+            if isinstance(step, str) and step not in STEPS:
+                raise UnknownName("step", step, STEPS)
+        return [usual[step]() if isinstance(step, str) else step for step in steps if not isinstance(step, str) or step in usual]
+
+
+@contextlib.contextmanager
+def _executor(store: Store, version: Version) -> Iterator[Any]:
+    """Worker processes on every core where there is much to do, else this process."""
+    import os
+
+    from rungwise.engines.executors import InlineExecutor, ProcessExecutor
+
+    versions = Versions(store)
+    size = sum(versions.packs.row_bytes(pack) * len(own) for pack, own in versions.selection(version).slices())
+    if size < _MANY_BYTES:
+        yield InlineExecutor()
+        return
+    executor = ProcessExecutor(os.cpu_count() or 1)
+    try:
+        yield executor
+    finally:
+        executor.close()
