@@ -18,9 +18,9 @@ class Duplicates:
 
     The same: equal but for case, punctuation, spacing and Unicode variants. Nearly the same: a Jaccard similarity of at
     least `short` of character 5-grams (texts of up to 64 words) or `long` of word 5-grams (56 words or more); their
-    sources are with the defaults in curate/near.py. Candidate pairs come from MinHash-LSH (20 bands of 6), the similarity that decides is exact.
-    A sealed row is kept before a dev row before a train row, then the first. Every row set aside names a *kept* row that it
-    is nearly the same as: from A ~ B ~ C with A unlike C, B goes and A and C stay.
+    sources are with the defaults in curate/near.py. Candidate pairs come from MinHash-LSH (20 bands of 6); the similarity
+    that decides is exact. A sealed row is kept before a dev row before a train row, then the first. Every row set aside
+    names a *kept* row that it is nearly the same as: from A ~ B ~ C with A unlike C, B goes and A and C stay.
     """
 
     short: float = SHORT

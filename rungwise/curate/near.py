@@ -140,8 +140,15 @@ class _Entries:
 
     def only(self, chosen: NDArray[np.int64]) -> _Entries:
         """Some of them."""
-        columns = (self.owners, self.kinds, self.places, self.marks, self.sizes, self.thresholds, self.floors)
-        return _Entries(*(column[chosen] for column in columns))
+        return _Entries(
+            self.owners[chosen],
+            self.kinds[chosen],
+            self.places[chosen],
+            self.marks[chosen],
+            self.sizes[chosen],
+            self.thresholds[chosen],
+            self.floors[chosen],
+        )
 
 
 def _floor(threshold: float, bins: int) -> int:

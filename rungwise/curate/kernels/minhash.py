@@ -47,7 +47,7 @@ def look(data: Any, offsets: Any, folded: Any, table: Any, runs: Any, starts: An
     bands (m, BANDS) uint32, marks (m, 2) uint64 (one bit a bin), sizes (m,) uint32 (shingles, repeated ones counted).
     """
     n = len(offsets) - 1
-    characters, words, elements = _room(offsets)
+    characters, words, elements = room(offsets)
     exact, kinds = np.empty((n, 2), np.uint64), np.zeros(n, np.uint8)
     bands, marks = np.empty((2 * n, BANDS), np.uint32), np.zeros((2 * n, 2), np.uint64)
     sizes = np.empty(2 * n, np.uint32)
@@ -67,7 +67,7 @@ def look(data: Any, offsets: Any, folded: Any, table: Any, runs: Any, starts: An
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _room(offsets: Any) -> tuple[Any, Any, Any]:
+def room(offsets: Any) -> tuple[Any, Any, Any]:
     """Space for the characters, words and shingles of the longest text; what is not written to takes no memory."""
     longest = 0
     for i in range(len(offsets) - 1):
@@ -139,7 +139,7 @@ def _fold_bins(bins: Any, kind: int, bands: Any, marks: Any) -> None:
 def sets(data: Any, offsets: Any, folded: Any, table: Any, runs: Any, starts: Any, kinds: Any) -> tuple[Any, Any]:
     """The distinct shingles of n texts, text i by way `kinds[i]`: values (uint64) and bounds (n + 1,)."""
     n = len(offsets) - 1
-    characters, words, elements = _room(offsets)
+    characters, words, elements = room(offsets)
     bounds = np.zeros(n + 1, np.int64)
     values, slots = np.empty(offsets[n] + GRAM * n, np.uint64), np.zeros(64, np.uint64)
     used = 0
@@ -159,7 +159,7 @@ def sets(data: Any, offsets: Any, folded: Any, table: Any, runs: Any, starts: An
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _width(n: int) -> int:
+def width(n: int) -> int:
     """A power of two: slots that keep a hash table of n values at most half full."""
     size = 64
     while size < 2 * n:
@@ -170,14 +170,23 @@ def _width(n: int) -> int:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def roomy(slots: Any, n: int) -> Any:
     """These slots, or more where they are too few for n values."""
-    return slots if len(slots) >= _width(n) else np.empty(_width(n), np.uint64)
+    return slots if len(slots) >= width(n) else np.empty(width(n), np.uint64)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def emptied(slots: Any, n: int) -> Any:
     """An empty hash table for n values, on roomy slots."""
-    table = slots[: _width(n)]
+    table = slots[: width(n)]
     table[:] = 0
+    return table
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def table_of(values: Any) -> Any:
+    """A hash table of these values."""
+    table = np.zeros(width(len(values)), np.uint64)
+    for value in values:
+        put(table, value)
     return table
 
 
