@@ -214,7 +214,7 @@ def _decoded(blocks: Iterator[bytes], name: str, encoding: str | None) -> Iterat
         hint = f"Convert it: iconv -f UTF-16{order} -t UTF-8 {name} > utf8-{name} (or say that it is utf-16-{order.lower()})"
         what = "this looks like UTF-16 without a byte-order mark."
         raise Damaged("malformed:encoding", what, where=f"{name}:1", hint=hint, raw=_shown(first[:RAW_CAP], chosen))
-    decoder = decoder(chosen)
+    decoder = text_decoder(chosen)
     done, lines = skip, 1
     for block, last in chain(((block, False) for block in chain([first[skip:]], blocks)), [(b"", True)]):
         try:
@@ -231,7 +231,7 @@ def _decoded(blocks: Iterator[bytes], name: str, encoding: str | None) -> Iterat
             yield text
 
 
-def decoder(encoding: str) -> codecs.IncrementalDecoder:
+def text_decoder(encoding: str) -> codecs.IncrementalDecoder:
     """Raises UsageError for what is no encoding of text files."""
     try:
         found = codecs.lookup(encoding)

@@ -28,7 +28,7 @@ def open_source(
     kind: str | None = None,
     encoding: str | None = None,
     subset: str | None = None,
-    allow: Sequence[str] = (),
+    allow_hosts: Sequence[str] = (),
     cache: Path | None = None,
     limits: Limits | None = None,
 ) -> Source:
@@ -37,7 +37,7 @@ def open_source(
     The others are explained at `Options`. Raises UnknownName for a kind that nothing provides, BadData when there is
     nothing there, UsageError for a URL that is never fetched.
     """
-    options = Options(encoding=encoding, subset=subset, allow=tuple(allow), cache=cache, limits=limits or Limits())
+    options = Options(encoding=encoding, subset=subset, allow_hosts=tuple(allow_hosts), cache=cache, limits=limits or Limits())
     return _opening(kind or kind_of(str(location)))(str(location), options)
 
 

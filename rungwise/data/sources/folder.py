@@ -26,7 +26,7 @@ TYPES = {
 
 COLUMNS = ("id", "text", "title", "type")
 
-_EDITION = {"html": 1, "pdf": 1}
+EDITION = {"html": 1, "pdf": 1}
 """Raised whenever the same bytes give another text, so that they are read again."""
 
 _HEADING = re.compile(r"^#[ \t]+(.+?)[ \t]*#*[ \t\r]*$", re.MULTILINE)
@@ -72,7 +72,7 @@ class Folder:
             size = path.stat().st_size
             if size > limit:
                 return Quarantined(name, f"the file has {size:,} bytes; the limit is {limit:,}", "refused:size")
-            return Piece(name, path, fingerprint(path, self.options.encoding, _EDITION.get(kind)))
+            return Piece(name, path, fingerprint(path, self.options.encoding, EDITION.get(kind)))
         except OSError as error:
             return Quarantined(name, f"it cannot be read: {error.strerror}.", "malformed:unreadable")
 
@@ -84,7 +84,7 @@ class Folder:
 def document_rows(piece: Piece, type: str, encoding: str | None, extractor: Extractor) -> Read:
     """One document as one row."""
     try:
-        if type in _EDITION:
+        if type in EDITION:
             text, title = extractor.text(piece.path, type, encoding)
         else:
             text = _plain_text(piece, encoding)

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from rungwise.core.errors import UsageError
-from rungwise.data.lines import decoder
+from rungwise.data.lines import text_decoder
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -50,7 +50,7 @@ def decode_html(data: bytes, encoding: str | None = None) -> str:
             continue
         label = "cp1252" if label in ("iso-8859-1", "latin-1", "latin1", "ascii", "us-ascii") else label
         try:
-            return str(decoder(label).decode(data, True))
+            return str(text_decoder(label).decode(data, True))
         except (UsageError, UnicodeError):
             continue
     return data.decode("cp1252", "replace")

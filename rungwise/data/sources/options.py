@@ -30,12 +30,12 @@ class Options:
     """Every kind takes all of them and heeds those that concern it.
 
     `encoding` is that of tables and text files ("latin-1"); `subset` names one of several configurations of a dataset folder;
-    `allow` names hosts ("wiki.local" or "wiki.local:8080") that may have a private address; `cache` is the folder where web
+    `allow_hosts` names hosts ("wiki.local" or "wiki.local:8080") that may have a private address; `cache` is the folder where web
     pages are kept between runs, so that the next asks only for what changed.
     """
 
     encoding: str | None = None
     subset: str | None = None
-    allow: tuple[str, ...] = ()
+    allow_hosts: tuple[str, ...] = ()
     cache: Path | None = None
     limits: Limits = field(default_factory=Limits)
