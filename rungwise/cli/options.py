@@ -12,6 +12,7 @@ import click
 
 from rungwise.core.errors import UsageError
 from rungwise.data.spec import FILE
+from rungwise.project import Project
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,7 +59,7 @@ def project_directory(source: str, project: str | None) -> tuple[Path, Path | No
 def _existing_project(path: Path, project: str | None) -> Path:
     if project is not None and Path(project).resolve() != path.resolve():
         raise UsageError(f"{path} is a project already, so --project {project} cannot be another. Leave one of them out")
-    if (path / FILE).exists():
+    if (path / FILE).exists() or Project(path).data.exists():
         return path
     beside = sorted(one.parent.name for one in path.glob(f"*/{FILE}"))
     data = sorted(one.name for one in path.iterdir() if one.name.lower().endswith(DATA_ENDINGS))

@@ -17,6 +17,7 @@ from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import Endpoint, Groups, Included, UseCase
 from rungwise.data.blobs import write_durably
 from rungwise.data.spec import FILE
+from rungwise.data.versions import HEAD, PREFIX
 from rungwise.project import Project
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -103,9 +104,9 @@ def _remove_begun(directory: Path) -> None:
 def open_project(directory: Path, source: Path | None, options: dict[str, Any]) -> Project:
     """The project, made if a data file is given and there is none yet, with the options written to its rungwise.yaml."""
     if not (directory / FILE).exists():
-        if source is None:
+        if source is None and not Project(directory).data.exists():
             raise UsageError(f"{directory} holds no project. Type: rungwise init {directory} --task classify --from DATA.csv")
-        project = Project.create(directory, task=options["task"] or "classify", source=source)
+        project = Project.create(directory, task=options["task"] or "classify", source=source or f"{PREFIX}{HEAD}")
     else:
         project = Project(directory)
         if source is not None and (directory / project.case.data).resolve() != source.resolve():

@@ -84,7 +84,10 @@ class Spend:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The verdict of a climb with everything needed to recompute it from the stored scores."""
+    """The verdict of a climb with everything needed to recompute it from the stored scores.
+
+    `version` is the digest of the version of the data that `dataset` was read from; None where it was read from a file.
+    """
 
     use_case: str
     dataset: str
@@ -107,6 +110,7 @@ class Decision:
     evaluations: tuple[str, ...] = ()
     approved_by: str | None = None
     promise: str = ""
+    version: str | None = None
 
     @property
     def id(self) -> str:

@@ -56,13 +56,17 @@ class Splits:
     dev: tuple[Example, ...]
     sealed: Sealed
     labels: tuple[str, ...]
+    version: str | None = None
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Splits:
-        """The three parts. `labels` are those of train and dev: a label that only sealed rows carry is not given away."""
+    def of(cls, dataset: Dataset, *, version: str | None = None) -> Splits:
+        """The three parts, and the version of the data that they were read from.
+
+        `labels` are those of train and dev: a label that only sealed rows carry is not given away.
+        """
         train, dev = dataset.part(TRAIN), dataset.part(DEV)
         labels = tuple(sorted({label for row in (*train, *dev) for label in row.references}))
-        return cls(dataset.id, train, dev, Sealed(dataset.part(SEALED)), labels)
+        return cls(dataset.id, train, dev, Sealed(dataset.part(SEALED)), labels, version)
 
     @cached_property
     def train_id(self) -> str:
@@ -70,27 +74,37 @@ class Splits:
         return digest([row.id for row in self.train])
 
 
-def keep_dataset(store: Store, dataset: Dataset) -> str:
-    """Keep the rows (each once) and their place in this version, in one transaction; give the dataset's id."""
+def keep_dataset(store: Store, dataset: Dataset, *, version: str | None = None, records: Sequence[str] = ()) -> str:
+    """Keep the rows (each once) and their place in the dataset, in one transaction; give its id.
+
+    `version` is the version of the data that it was read from, and `records[i]` the record behind row i.
+    """
     from sqlalchemy import select
     from sqlalchemy.dialects.sqlite import insert
 
-    from rungwise.data.schema import members, nouns, rows
+    from rungwise.data.schema import edges, members, nouns, rows
 
+    made_from = [{"child": dataset.id, "parent": version, "role": "version"}] if version else []
     with store.read() as connection:
-        if connection.execute(select(nouns.c.id).where(nouns.c.id == dataset.id)).first():
-            return dataset.id
+        known = connection.execute(select(nouns.c.id).where(nouns.c.id == dataset.id)).first()
+    if known:
+        if made_from:  # the same rows may come from several versions
+            with store.write() as connection:
+                connection.execute(insert(edges).on_conflict_do_nothing(), made_from)
+        return dataset.id
     head = {"salt": dataset.salt, "source": dataset.source, "rows": len(dataset.rows), "splits": dict(Counter(dataset.splits))}
     bodies = [{"id": row.id, "input_id": row.input_id, "body": canonical_json(to_plain(row))} for row in dataset.rows]
     places = [
-        {"dataset": dataset.id, "position": position, "row": row.id, "split": split}
-        for position, (row, split) in enumerate(zip(dataset.rows, dataset.splits, strict=True))
+        {"dataset": dataset.id, "position": i, "row": row.id, "split": split, "record": records[i] if records else None}
+        for i, (row, split) in enumerate(zip(dataset.rows, dataset.splits, strict=True))
     ]
     with store.write() as connection:
         connection.execute(insert(rows).on_conflict_do_nothing(), bodies)
         connection.execute(insert(members).on_conflict_do_nothing(), places)  # another command may have kept it by now
         values = {"id": dataset.id, "kind": "Dataset", "body": canonical_json(head), "at": store.clock.now()}
         connection.execute(insert(nouns).values(**values).on_conflict_do_nothing())
+        if made_from:
+            connection.execute(insert(edges).on_conflict_do_nothing(), made_from)
     return dataset.id
 
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rungwise.core.usecase import UseCase
 from rungwise.curate.shingles import normalise
 from rungwise.data.columns import Roles, infer_roles
 from rungwise.data.documents import Documents, read_documents
-from rungwise.data.readers import Quarantined, cell_text, read_rows
+from rungwise.data.readers import Quarantined, Read, cell_text, read_rows
 from rungwise.data.splits import complete_splits, draw_splits, split_named
 
 LEAST_ROWS = 20
@@ -40,7 +40,10 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """A dataset with how it came about. `places[i]` is where `dataset.rows[i]` stands ("tickets.csv:17")."""
+    """A dataset with how it came about. `places[i]` is where `dataset.rows[i]` stands ("tickets.csv:17").
+
+    Where it was read from a version, that is named, and `records[i]` is the record that row i was read from.
+    """
 
     dataset: Dataset
     roles: Roles
@@ -48,6 +51,8 @@ class Imported:
     report: Report
     places: tuple[str, ...] = ()
     documents: Documents = field(default_factory=Documents)
+    version: str | None = None
+    records: tuple[str, ...] = ()
 
 
 class _Unusable(Exception):
@@ -70,18 +75,27 @@ def read_dataset(
     used are quarantined, and whatever else is odd is a warning in the report.
     """
     read = read_rows(path, encoding=encoding)
+    rows = list(read.rows)
+    salt = file_salt(path) if salt is None else salt
+    return dataset_of(replace(read, rows=iter(rows)), use, salt=salt, source=path.name, where=str(path), documents=documents)
+
+
+def dataset_of(
+    read: Read, use: UseCase, *, salt: str, source: str, where: str, documents: Path | None = None, records: Sequence[str] = ()
+) -> Imported:
+    """The same from rows that are read already: `source` is what the dataset is called after, `where` what errors name.
+
+    `records` names the record behind each row, where there is one.
+    """
     table = list(read.rows)
     if not table:
         first = f" The first: {read.quarantine[0].place}: {read.quarantine[0].reason}" if read.quarantine else ""
-        raise BadData(
-            f"no usable row ({len(read.quarantine)} set aside).{first}", where=str(path), hint="Add rows below the header"
-        )
-    roles = infer_roles(read.columns, [row for _, row in table], use, source=path.name)
-    rows, places, given = _examples(table, roles, use, read.quarantine)
-    salt = file_salt(path) if salt is None else salt
-    _require_rows(rows, read.quarantine, use, path)
+        raise BadData(f"no usable row ({len(read.quarantine)} set aside).{first}", where=where, hint="Add rows below the header")
+    roles = infer_roles(read.columns, [row for _, row in table], use, source=source)
+    kept, rows, places, given = _examples(table, roles, use, read.quarantine)
+    _require_rows(rows, read.quarantine, use, source)
     splits = complete_splits(rows, given, salt) if roles.columns.split is not None else draw_splits(rows, salt)
-    dataset = Dataset(rows=tuple(rows), splits=splits, salt=salt, source=path.name)
+    dataset = Dataset(rows=tuple(rows), splits=splits, salt=salt, source=source)
     _require_splits(dataset)
     found = read_documents(documents) if documents is not None else Documents()
     report = Report(
@@ -93,18 +107,26 @@ def read_dataset(
         warnings=(*_set_aside(read.quarantine), *_warnings(dataset, places, given, use)),
     )
     quarantine = (*read.quarantine, *found.quarantine)
-    return Imported(dataset=dataset, roles=roles, quarantine=quarantine, report=report, places=tuple(places), documents=found)
+    return Imported(
+        dataset=dataset,
+        roles=roles,
+        quarantine=quarantine,
+        report=report,
+        places=tuple(places),
+        documents=found,
+        records=tuple(records[i] for i in kept) if records else (),
+    )
 
 
 def _examples(
     table: Sequence[tuple[str, dict[str, Any]]], roles: Roles, use: UseCase, quarantine: list[Quarantined]
-) -> tuple[list[Example], list[str], list[str]]:
-    """The rows as examples, their places, and the splits they are given (none without a split column)."""
+) -> tuple[list[int], list[Example], list[str], list[str]]:
+    """The usable rows: their numbers, the examples, their places, and the splits they are given (none without a split column)."""
     columns = roles.columns
     assert columns.text is not None
     assert columns.label is not None
-    rows, places, given = [], [], []
-    for place, cells in table:
+    kept, rows, places, given = [], [], [], []
+    for number, (place, cells) in enumerate(table):
         try:
             text = _needed(cells, columns.text, "text")
             references = _references(cells.get(columns.label), columns.label, use)
@@ -118,8 +140,9 @@ def _examples(
         fields = {name: value for name in roles.fields if (value := cell_text(cells.get(name))) is not None}
         key = cell_text(cells.get(columns.key)) if columns.key is not None else None
         rows.append(Example(text=text, references=references, passage=passage, group=group, fields=fields, key=key))
+        kept.append(number)
         places.append(place)
-    return rows, places, given
+    return kept, rows, places, given
 
 
 def _needed(cells: Mapping[str, Any], column: str, role: str) -> str:
@@ -163,17 +186,17 @@ def _json_list(text: str) -> Any:
     return found if isinstance(found, list) else text
 
 
-def _require_rows(rows: Sequence[Example], quarantine: Sequence[Quarantined], use: UseCase, path: Path) -> None:
+def _require_rows(rows: Sequence[Example], quarantine: Sequence[Quarantined], use: UseCase, source: str) -> None:
     """Raise UsageError where there is too little to learn from or only one class."""
     if len(rows) < LEAST_ROWS:
         aside = "".join(f"; {sentence}" for sentence in _set_aside(quarantine))
         raise UsageError(
-            f"{path.name} has {len(rows)} usable rows{aside}. At least {LEAST_ROWS} are needed: add {LEAST_ROWS - len(rows)} more"
+            f"{source} has {len(rows)} usable rows{aside}. At least {LEAST_ROWS} are needed: add {LEAST_ROWS - len(rows)} more"
         )
     labels = {label for row in rows for label in row.references}
     if use.task == "classify" and len(labels) < 2:
         only = f"'{next(iter(labels))}'" if labels else "none"
-        raise UsageError(f"{path.name} has only one class ({only}) in {len(rows)} rows. Add rows of another, or check --label")
+        raise UsageError(f"{source} has only one class ({only}) in {len(rows)} rows. Add rows of another, or check --label")
 
 
 def _set_aside(quarantine: Sequence[Quarantined]) -> list[str]:

@@ -344,6 +344,7 @@ def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, 
     return Decision(
         use_case=plan.case.id,
         dataset=plan.splits.dataset,
+        version=plan.splits.version,
         target=judge.target,
         verdict=verdict,
         control=judge.control,

@@ -26,10 +26,11 @@ from rungwise.data.importing import Imported, file_salt, read_dataset
 from rungwise.data.ledger import Ledger
 from rungwise.data.nouns import Nouns
 from rungwise.data.spec import beside
-from rungwise.data.splits import SALT_SETTING
 from rungwise.data.spend import SpendLedger, spent
+from rungwise.data.splits import SALT_SETTING
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
+from rungwise.data.versioned import is_version, read_version
 from rungwise.engines.budget import Budget
 from rungwise.engines.executors import InlineExecutor
 from rungwise.engines.prices import project_prices
@@ -93,8 +94,10 @@ class Terrain:
         return self.case.target
 
 
-def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terrain:
+def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, version: str | None = None) -> Terrain:
     """Read and check the data, find leaks, and put up the ladder; nothing is spent yet.
+
+    `version` is the version to read where the use case names a moving one (HEAD, a tag).
 
     Raises UsageError when the data cannot carry a climb, LeaksFound when more than 1 % of the sealed rows leaked.
     """
@@ -102,12 +105,15 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terr
         metric = TASKS[case.task].metric
         raise UsageError(f"no target is set. Add --target {metric}=0.90, or target: {metric}=0.90 to rungwise.yaml")
     target_metric(case.target.metric)
-    data = beside(directory, case.data)
     folder = beside(directory, case.documents) if case.documents else None
-    imported = read_dataset(data, case, salt=_salt(store, data), documents=folder, encoding=wishes.encoding)
+    if is_version(case.data):
+        imported = read_version(store, case, version=version, documents=folder)
+    else:
+        data = beside(directory, case.data)
+        imported = read_dataset(data, case, salt=_salt(store, data), documents=folder, encoding=wishes.encoding)
     _, about, label = case.target.metric.partition("@")
     if about and label not in imported.report.labels:
-        raise UnknownName("label", label, imported.report.labels, where=str(data))
+        raise UnknownName("label", label, imported.report.labels, where=imported.dataset.source)
     if case.groups is not None and case.groups.field not in imported.roles.fields:
         raise UsageError(
             f"groups: there is no field '{case.groups.field}' with few values. Fields: {', '.join(imported.roles.fields)}"
@@ -115,8 +121,8 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes) -> Terr
     leaks = _leaks(store, imported)
     if not wishes.allow_leaks:
         leaks.check()
-    keep_dataset(store, imported.dataset)
-    splits = Splits.of(imported.dataset)
+    keep_dataset(store, imported.dataset, version=imported.version, records=imported.records)
+    splits = Splits.of(imported.dataset, version=imported.version)
     separator = case.label_separator if case.multi_label else None
     recordings = {
         one.name: read_recording(one, directory, imported.dataset, imported.roles.columns, separator=separator)

@@ -50,6 +50,11 @@ def chosen_responder(store: Store, case: UseCase, directory: Path, decision: Dec
             "Lower the target or add examples, then climb again"
         )
     candidate = Nouns(store).get(Candidate, decision.chosen)
+    return ready(store, case, directory, decision, candidate, clock=clock)
+
+
+def ready(store: Store, case: UseCase, directory: Path, decision: Decision, candidate: Candidate, *, clock: Clock) -> Serving:
+    """A candidate of a decision, ready to answer new questions by the parts that the climb made."""
     kit = Kit(
         case=case,
         store=store,
@@ -63,6 +68,22 @@ def chosen_responder(store: Store, case: UseCase, directory: Path, decision: Dec
     responder = build_responder(candidate, kit, encode=kit.encoder)
     system = kit.included(candidate)
     return Serving(candidate, with_known(responder, system.name) if system is not None else responder, kit)
+
+
+def answering(store: Store, decision: Decision, case: UseCase) -> dict[str, Candidate]:
+    """The rungs' candidates that answer new questions on this machine, by rung and without their thresholds.
+
+    Not among them are those that ask an endpoint, which costs, recorded systems, which know recorded
+    questions only, and the floor, which says the same to everything.
+    """
+    nouns = Nouns(store)
+    endpoints = {f"{one.name}/{one.model}" for one in case.endpoints}
+    found = {one.rung: nouns.get(Candidate, one.candidate) for one in decision.rungs if one.candidate is not None}
+    return {
+        rung: candidate.but(threshold=None)
+        for rung, candidate in found.items()
+        if candidate.model not in ("recorded", "majority") and candidate.model not in endpoints
+    }
 
 
 def _needs_rows(candidate: Candidate) -> bool:

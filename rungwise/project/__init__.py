@@ -16,6 +16,7 @@ from rungwise.core.progress import Progress
 from rungwise.core.types import Clock, collect
 from rungwise.core.usecase import Target, UseCase
 from rungwise.data.spec import FILE, beside, checked, read_use_case, write_use_case
+from rungwise.data.versioned import is_version
 
 if TYPE_CHECKING:
     from rungwise.data.store import Store
@@ -85,7 +86,7 @@ class Project:
         clock: Clock | None = None,
         **more: Any,
     ) -> Project:
-        """Make a project for a task, with the data file it climbs on; `more` are further fields of the use case.
+        """Make a project for a task, with the data (a file, or version:HEAD) that it climbs on; `more` are further fields.
 
         Raises UsageError when the folder already holds a project.
         """
@@ -94,7 +95,10 @@ class Project:
         folder = Path(directory)
         if (folder / FILE).exists():
             raise UsageError(f"{folder} already is a project. Edit {folder / FILE}, or choose another folder")
-        data = os.path.relpath(Path(source).resolve(), folder.resolve()) if source is not None else ""
+        if isinstance(source, str) and is_version(source):
+            data = source
+        else:
+            data = os.path.relpath(Path(source).resolve(), folder.resolve()) if source is not None else ""
         case = checked(UseCase(name=folder.resolve().name, task=task, data=data, **more), where=str(folder))
         write_use_case(folder / FILE, case)
         return cls(folder, clock=clock)
@@ -289,7 +293,8 @@ class Project:
         from rungwise.ladder.expedition import Wishes, survey
 
         case = self.case if decision is None else _case_of(store, decision)
-        terrain = survey(case, self.directory, store, wishes or Wishes())
+        version = decision.version if decision is not None else None
+        terrain = survey(case, self.directory, store, wishes or Wishes(), version=version)
         if decision is not None and terrain.splits.dataset != decision.dataset:
             raise UsageError(
                 f"{beside(self.directory, case.data)} has changed since the last decision. "

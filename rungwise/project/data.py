@@ -11,6 +11,7 @@ from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.progress import Progress
 from rungwise.core.types import Clock
 from rungwise.core.usecase import Columns
+from rungwise.data.store import FILE as STORE_FILE
 from rungwise.data.store import Store
 from rungwise.data.versions import HEAD, Move, Version, Versions
 
@@ -52,7 +53,7 @@ class ProjectData:
         from rungwise.data.intake import take_in
         from rungwise.data.sources.door import open_source
 
-        found = open_source(str(source), encoding=encoding, allow_hosts=tuple(allow_hosts))
+        found = open_source(source, encoding=encoding, allow=tuple(allow_hosts), cache=self.state / "web")
         with self._locked(), self.store(create=True) as store:
             return take_in(store, found, columns=columns, licence=licence, say=say)
 
@@ -66,6 +67,13 @@ class ProjectData:
             chosen = self._steps(steps, store, version)
             with _executor(store, version) as executor:
                 return run(curate(store, version, chosen, executor=executor, parts=parts, say=say))
+
+    def exists(self) -> bool:
+        """Whether the folder holds data that was imported."""
+        if not (self.state / STORE_FILE).is_file():
+            return False
+        with self.store() as store:
+            return Versions(store).head() is not None
 
     def log(self) -> list[Move]:
         """The moves of the head, newest first."""
