@@ -1,0 +1,260 @@
+"""Personal data and secrets that have a form: one RE2 pass says where to look, then each candidate is checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+
+from rungwise.core.errors import UnknownName
+from rungwise.curate.pii.checksums import IBAN_LENGTHS, iban
+from rungwise.curate.pii.dates import numeric_dates, written_dates, years
+from rungwise.curate.pii.phones import phones
+from rungwise.curate.pii.secrets import keys, opens, private_keys, random_strings
+from rungwise.curate.pii.span import Proof, Span, merged
+from rungwise.curate.pii.table import Pattern, table
+
+_GROUP = re.compile(r"[0-9]+")
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w+][\w.%+'-]{0,63}@(?:[\w](?:[\w-]{0,61}[\w])?\.)+[^\W\d_]{2,24}(?![\w-]|\.\w)")
+_IPV4 = re.compile(r"(?<![\w.])(?<!\d[-/])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w-])(?!\.\d)")
+_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:(?:\d{1,3}\.){3}\d{1,3})?(?:%[0-9A-Za-z]{1,15})?(?![\w:])")
+_MAC = re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])")
+_VERSION = re.compile(r"(?:\bv|version|release|section|chapter|clause|§)[ .:]{0,2}$", re.IGNORECASE)
+_AGE = re.compile(
+    r"(?<![\w.$])(?:(?P<a>1?\d{1,2})[ -](?:years?|yrs?)[ -]olds?\b|(?P<b>1?\d{1,2}) ?(?:y/o|yo)\b"
+    r"|(?i:aged?|ages|turn(?:ed|s|ing)?|at age|age of|is now)(?: just| about)?[ :,]{1,2}(?P<c>1?\d{1,2})(?![\d.:%/-]|,\d))"
+)
+_TRAILING = ".,;:!?'\"*_>…"
+_MOST_DIGITS = 19
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
+_TO_ZERO = dict.fromkeys(map(ord, "123456789"), "0") | {0xA0: " "} | dict.fromkeys(range(0x2010, 0x2014), "-")
+_REMEMBERED = 40  # characters of the longest shape that is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """The detector of personal data and secrets that have a form. `types` are those asked for; none means all.
+
+    Raises UnknownName for a type it does not know, MissingExtra when google-re2 is not installed.
+    """
+
+    types: tuple[str, ...] = ()
+
+    def __call__(self, texts: Sequence[str]) -> list[list[Span]]:
+        """The spans of each text, without overlap."""
+        for name in self.types:
+            if name not in table().types:
+                raise UnknownName("type of personal data", name, table().types)
+        found = [set[Span]() for _ in texts]
+        for row, family, start, end in cues(texts):
+            found[row].update(_FAMILIES[family](texts[row], start, end))
+        wanted = frozenset(self.types or table().types)
+        return [[span for span in merged(spans) if span.type in wanted] if spans else [] for spans in found]
+
+
+def cues(texts: Sequence[str]) -> Iterator[tuple[int, str, int, int]]:
+    """Where to look closer: the text, what for, and the characters. One pass over all texts, joined by NUL, which no cue crosses."""
+    raw = [text.encode("utf-8", "surrogatepass") for text in texts]
+    ends = list(accumulate(len(piece) + 1 for piece in raw))
+    cue, families = table().cue, table().families
+    row, begin = 0, 0
+    byte = char = 0  # the same place of the current text, in both counts
+    for found in cue.finditer(b"\0".join(raw)):
+        start, end = found.span()
+        while start >= ends[row]:
+            begin, byte, char = ends[row], 0, 0
+            row += 1
+        if len(raw[row]) == len(texts[row]):
+            yield row, families[found.lastindex - 1], start - begin, end - begin
+            continue
+        char += _characters(raw[row][byte : start - begin])
+        byte = start - begin
+        yield row, families[found.lastindex - 1], char, char + _characters(raw[row][byte : end - begin])
+
+
+def _characters(raw: bytes) -> int:
+    """How many characters begin in these bytes of UTF-8: all bytes but those of the form 10xxxxxx."""
+    return len(raw.translate(None, _CONTINUATIONS))
+
+
+def _number(text: str, start: int, end: int) -> Iterator[Span]:
+    """Everything that a run of digits can be. What cannot apply is ruled out by counting before any expression is tried."""
+    run = text[start:end]
+    count = end - start if run.isdigit() else sum(map(str.isdigit, run))
+    if count == 4 or count > 4 and not run.isdigit():
+        yield from years(text, start, end)
+    if count < 5:
+        return
+    if count < end - start - 1:  # at least two separators
+        yield from numeric_dates(text, start, end)
+        if run.count(".") >= 3:
+            yield from _ipv4(text, start, end)
+    if count >= 6:
+        yield from _identifiers(text, start, run)
+        yield from phones(text, start, end, count)
+        if text[end : end + 1].isalpha() or text[end : end + 1] == "-" or text[max(0, start - 2) : start].strip(" -").isalpha():
+            yield from _tokens(text, start, end)
+
+
+def _ipv4(text: str, start: int, end: int) -> Iterator[Span]:
+    for found in _IPV4.finditer(text, start, min(len(text), end + 1)):
+        if not _VERSION.search(text, max(0, found.start() - 12), found.start()):
+            yield Span(found.start(), found.end(), "IP_ADDRESS", Proof.CHECKSUM)
+
+
+def _identifiers(text: str, start: int, run: str) -> Iterator[Span]:
+    """Numbers with check digits: each sequence of groups that stands by itself and has the form of one of them."""
+    shape = run.translate(_TO_ZERO)
+    for left, right, patterns in _forms(shape) if len(shape) <= _REMEMBERED else _forms.__wrapped__(shape):
+        if _stands_alone(text, start + left - 1, -1) and _stands_alone(text, start + right, 1):
+            for pattern in patterns:
+                if span := pattern.holds(text, start + left, start + right):
+                    yield span
+
+
+@lru_cache(maxsize=8192)
+def _forms(shape: str) -> tuple[tuple[int, int, tuple[Pattern, ...]], ...]:
+    """Which parts of a run have the form of which numbers, by its shape alone: all digits read as 0, since no form asks which."""
+    groups = [found.span() for found in _GROUP.finditer(shape)]
+    by_count, forms = table().digits, []
+    for first, (start, _) in enumerate(groups):
+        count = 0
+        for left, end in groups[first:]:
+            count += end - left
+            if count > _MOST_DIGITS:
+                break
+            fitting = tuple(one for one in by_count.get(count, ()) if one.form.fullmatch(shape, start, end))
+            if fitting:
+                forms.append((start, end, fitting))
+    return tuple(forms)
+
+
+def _stands_alone(text: str, place: int, step: int) -> bool:
+    """Whether a number may end here: no letter, digit or currency beside it, and no stroke that leads on to another digit."""
+    if not 0 <= place < len(text):
+        return True
+    char = text[place]
+    if char.isalnum() or char in "_$€£¥":
+        return False
+    beyond = place + step
+    return char not in ".-/" or not (0 <= beyond < len(text) and text[beyond].isdigit())
+
+
+def _tokens(text: str, start: int, end: int) -> Iterator[Span]:
+    """Identifiers of letters and digits that begin at the start of the token around a cue, or of the short word before it."""
+    left = start
+    while left > 0 and start - left < 80 and text[left - 1].isascii() and text[left - 1].isalnum():
+        left -= 1
+    starts = [left]
+    if left > 2 and text[left - 1] in " -" and text[left - 3 : left - 1].isalpha() and not text[left - 4 : left - 3].isalnum():
+        starts.append(left - 3)
+    for place in starts:
+        if place and (text[place - 1].isalnum() or text[place - 1] == "_"):
+            continue
+        yield from _iban(text, place)
+        for pattern in table().tokens:
+            found = pattern.form.match(text, place)
+            if found and not text[found.end() : found.end() + 1].isalnum() and (span := pattern.holds(text, place, found.end())):
+                yield span
+
+
+def _iban(text: str, start: int) -> Iterator[Span]:
+    """An IBAN that begins here: as many letters and digits as its country has, single spaces or hyphens between them left out."""
+    length = IBAN_LENGTHS.get(text[start : start + 2].upper())
+    if length is None or not text[start + 2 : start + 4].isdigit():
+        return
+    end, seen = start, 0
+    while seen < length and end < len(text):
+        if text[end].isascii() and text[end].isalnum():
+            seen += 1
+        elif text[end] not in " -" or text[end - 1] in " -":
+            return
+        end += 1
+    if seen == length and not text[end : end + 1].isalnum() and iban(text[start:end]):
+        yield Span(start, end, "INTERNATIONAL_BANK_ACCOUNT_NUMBER", Proof.CHECKSUM)
+
+
+def _email(text: str, start: int, end: int) -> Iterator[Span]:
+    for found in _EMAIL.finditer(text, max(start, end - 80), min(len(text), end + 260)):
+        if found.start() < end:
+            yield Span(found.start(), found.end(), "EMAIL", Proof.CHECKSUM)
+
+
+def _url(text: str, start: int, end: int) -> Iterator[Span]:
+    """A URL without the punctuation of the sentence around it; one that lets somebody in is a secret."""
+    stop = end
+    while stop > start and (text[stop - 1] in _TRAILING or text[stop - 1] in ")]}" and _is_unopened(text[start:stop])):
+        stop -= 1
+    url = text[start:stop]
+    if not url.endswith("://") and "." in url or "localhost" in url:
+        yield Span(start, stop, "SECRET" if opens(url) else "URL", Proof.CHECKSUM)
+
+
+def _is_unopened(url: str) -> bool:
+    return url.count({")": "(", "]": "[", "}": "{"}[url[-1]]) < url.count(url[-1])
+
+
+def _domain(text: str, start: int, end: int) -> Iterator[Span]:
+    """A domain without http:// before it, and the path that follows."""
+    if text[end : end + 1] == "@" or start and text[start - 1] in "@_":
+        return
+    path = re.compile(r"(?::\d{2,5})?(?:/[^\s<>\"]*)?").match(text, end)
+    yield from _url(text, start, path.end() if path else end)
+
+
+def _hex(text: str, start: int, end: int) -> Iterator[Span]:
+    """IPv6 and MAC addresses; else whatever the digits in it are."""
+    import ipaddress
+
+    for found in _MAC.finditer(text, start, min(len(text), end + 1)):
+        yield Span(found.start(), found.end(), "MAC_ADDRESS", Proof.CHECKSUM)
+        return
+    for found in _IPV6.finditer(text, max(0, start - 1), min(len(text), end + 40)):
+        try:
+            ipaddress.IPv6Address(found.group())
+        except ValueError:
+            continue
+        if len(found.group()) > 2:
+            yield Span(found.start(), found.end(), "IP_ADDRESS", Proof.CHECKSUM)
+            return
+    yield from _number(text, start, end)
+
+
+def _label(text: str, start: int, end: int) -> Iterator[Span]:
+    """The value right after a label such as `cvv` or `password:`."""
+    for pattern in table().labels:
+        found = pattern.form.match(text, start)
+        if found:
+            yield Span(found.start("value"), found.end("value"), pattern.type, Proof.PATTERN)
+
+
+def _long(text: str, start: int, end: int) -> Iterator[Span]:
+    """What a long token can be: a key, a random string, an address on a chain, a bank account, the first part of an e-mail."""
+    yield from keys(text, start, end)
+    yield from random_strings(text, start, end)
+    yield from _tokens(text, start, end)
+    if text[end : end + 1] in ("@", "."):
+        yield from _email(text, start, end + 1)
+
+
+def _age(text: str, start: int, end: int) -> Iterator[Span]:
+    for found in _AGE.finditer(text, max(0, start - 8), min(len(text), end + 16)):
+        name = found.lastgroup or "a"
+        yield Span(found.start(name), found.end(name), "AGE", Proof.PATTERN)
+
+
+_FAMILIES: dict[str, Callable[[str, int, int], Iterator[Span]]] = {
+    "url": _url,
+    "email": _email,
+    "block": lambda text, start, end: private_keys(text, start),
+    "hex": _hex,
+    "age": _age,
+    "date": written_dates,
+    "label": _label,
+    "domain": _domain,
+    "number": _number,
+    "long": _long,
+    "mixed": _tokens,
+}

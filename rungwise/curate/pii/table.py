@@ -1,0 +1,133 @@
+"""The table of patterns, read once from patterns.toml, and the one RE2 expression that finds where to look closer."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from rungwise.core.errors import MissingExtra
+from rungwise.curate.pii import checksums, national
+from rungwise.curate.pii.dates import DATE_CUE
+from rungwise.curate.pii.span import Proof, Span
+
+BEFORE, AFTER = 60, 24  # characters beside a candidate in which a word may stand that says what it is
+_SEPARATOR = r"""(?:\s{0,2}(?:\(?(?:number|no\.?|num\.?|nr\.?|code|id|\#)\)?))?\s{0,2}(?:is|was|:|=|\#|-|–)?:?[ \t]{0,3}\n?["'(\#]?"""
+_ASSIGNED = r"""["']?\s{0,2}(?:=>|:=|:|=|\bis:)\s{0,2}["']?"""
+_LONG_AFFIX = 64  # how far a key with dots or colons may begin before, in characters
+
+# Generic top-level domains and second-level ones under which people write addresses without http:// in front.
+_DOMAINS = r"com|org|net|edu|gov|info|biz|io|co\.uk|ac\.uk|gov\.uk|org\.uk|com\.br|com\.au|co\.nz|co\.in|co\.jp|com\.mx|com\.ar|eu"
+_NUMBER = r"[+(]{0,2}\d(?:(?:[ .\-/():]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,3}\d){3,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One entry of the table: what a value of `type` looks like, and what else must hold for it to be believed."""
+
+    type: str
+    form: re.Pattern[str]
+    check: Callable[[str], bool] | None = None
+    words: re.Pattern[str] | None = None
+
+    def holds(self, text: str, start: int, end: int) -> Span | None:
+        """The span, when the check digits hold and a word that is asked for stands near."""
+        if self.check is not None and not self.check(text[start:end]):
+            return None
+        if self.words is not None and not near(self.words, text, start, end):
+            return None
+        return Span(start, end, self.type, Proof.PATTERN if self.check is None else Proof.CHECKSUM)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All patterns, by how they are looked for."""
+
+    cue: Any
+    """The RE2 expression over UTF-8 bytes; the number of its group says which part of the table to try."""
+    families: tuple[str, ...]
+    digits: Mapping[int, tuple[Pattern, ...]]
+    """By number of digits."""
+    tokens: tuple[Pattern, ...]
+    labels: tuple[Pattern, ...]
+    """Forms with a group `value`, matched where the label begins."""
+    keys: tuple[tuple[str, re.Pattern[str]], ...]
+    types: tuple[str, ...]
+
+
+def near(words: re.Pattern[str], text: str, start: int, end: int) -> bool:
+    """Whether one of the words stands shortly before, or just after."""
+    return words.search(text, max(0, start - BEFORE), start) is not None or words.search(text, end, end + AFTER) is not None
+
+
+def words_of(alternatives: str) -> re.Pattern[str]:
+    """Any of these words, whole, in any case."""
+    return re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE)
+
+
+@cache
+def table() -> Table:
+    """The table of the package. Raises MissingExtra when google-re2 is not installed."""
+    raw = tomllib.loads(resources.files("rungwise.curate.pii").joinpath("patterns.toml").read_text(encoding="utf-8"))
+    digits: dict[int, list[Pattern]] = {}
+    for entry in raw["digits"]:
+        for count in entry["digits"]:
+            digits.setdefault(count, []).append(_pattern(entry))
+    cue, families = _cue(raw)
+    entries = [entry for part in raw.values() for entry in part]
+    return Table(
+        cue=cue,
+        families=families,
+        digits={count: tuple(patterns) for count, patterns in digits.items()},
+        tokens=tuple(_pattern(entry) for entry in raw["tokens"]),
+        labels=tuple(_label(entry, _SEPARATOR) for entry in raw["labels"])
+        + tuple(_label(entry, _ASSIGNED) for entry in raw["settings"]),
+        keys=tuple((entry["type"], re.compile(rf"(?<![A-Za-z0-9_])(?:{'|'.join(entry['forms'])})")) for entry in raw["keys"]),
+        types=tuple(
+            sorted({entry["type"] for entry in entries} | {"EMAIL", "URL", "PHONE", "IP_ADDRESS", "MAC_ADDRESS", "DATE_TIME"})
+            + ["INTERNATIONAL_BANK_ACCOUNT_NUMBER"]
+        ),
+    )
+
+
+def _pattern(entry: Mapping[str, Any]) -> Pattern:
+    name = entry.get("check")
+    check = None if name is None else getattr(checksums, name, None) or getattr(national, name)
+    words = words_of(entry["words"]) if "words" in entry else None
+    return Pattern(type=entry["type"], form=re.compile(entry["form"]), check=check, words=words)
+
+
+def _label(entry: Mapping[str, Any], separator: str) -> Pattern:
+    form = rf"(?i:{entry['label']}){separator}(?P<value>{entry['form']})(?![A-Za-z0-9])"
+    return Pattern(type=entry["type"], form=re.compile(form))
+
+
+def _cue(raw: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """One alternation in which, at equal starts, the earlier part wins: what is longer or says more comes first."""
+    try:
+        import re2
+    except ImportError as error:
+        raise MissingExtra("finding personal data", "curation") from error
+    labels = "|".join(dict.fromkeys(entry["label"] for part in ("labels", "settings") for entry in raw[part]))
+    parts = {
+        "url": r"""(?i:\b[a-z][a-z0-9+.\-]{1,20}://|\bwww\d?\.)[^\s\x00<>"`]+""",
+        "email": r"[\w.%+'\-\x80-\xff]+@[A-Za-z0-9\x80-\xff]",
+        "block": r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY",
+        "hex": r"(?:[0-9A-Fa-f]{2}[:\-]){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{1,4}:){3,7}[0-9A-Fa-f]|[0-9A-Fa-f:]{0,30}::[0-9A-Fa-f]{0,4}",
+        "age": r"(?i:\b1?\d{1,2}[ -](?:years?|yrs?)[ -]old|\b1?\d{1,2} ?(?:y/o|yo)\b|\b(?:aged?|ages|turn(?:ed|s|ing)?|age of|is now)(?: just| about)?[ :,]{1,2}\d)",
+        "date": DATE_CUE,
+        "label": rf"(?i:\b(?:{labels})(?:\b|_))",
+        "domain": rf"(?i:\b[a-z0-9][a-z0-9\-]*(?:\.[a-z0-9\-]+)*\.(?:{_DOMAINS})\b)",
+        "number": _NUMBER,
+        "long": r"[A-Za-z0-9_+/=\-]{20,}",
+        "mixed": r"[A-Za-z]\d",
+    }
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # texts come as UTF-8, and a byte is a byte: lone surrogates do no harm
+    options.max_mem = 64 << 20
+    options.log_errors = False
+    return re2.compile("|".join(f"({part})" for part in parts.values()).encode(), options), tuple(parts)
