@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from rungwise.fit.svm import one_vs_rest
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Learner: TypeAlias = Callable[[Rows, Rows], Floats]
+"""From rows to learn from and rows to answer to the margins (rows to answer, labels)."""
 
 FOLDS = 5
 ROUNDS = 3
@@ -74,9 +77,9 @@ def cross_fit(
     plan = Plan(
         fold_of(units, labels, k=k, seed=seed), np.isin(np.arange(len(texts)), list(without), invert=True), given, len(names)
     )
-    margins = {"linear": linear_margins(texts, plan, seed=seed)}
+    margins = {"linear": held_out(linear_learner(texts, given, len(names), seed=seed), plan)}
     if vectors is not None:
-        margins["head"] = head_margins(vectors, plan)
+        margins["head"] = held_out(head_learner(vectors, given, len(names)), plan)
     members = {name: scaled(own, plan) for name, own in margins.items()}
     return CrossFit(
         labels=names, given=given, folds=plan.folds, members=members, probabilities=together(list(members.values()), plan)
@@ -116,31 +119,41 @@ def fold_of(units: Sequence[str], labels: Sequence[str], *, k: int = FOLDS, seed
     return np.array([dealt[unit] for unit in units], dtype=np.int64)
 
 
-def linear_margins(texts: Sequence[str], plan: Plan, *, seed: int, c: float = LINEAR_C) -> Floats:
-    """Margins (n, labels) of a linear support vector machine on TF-IDF, each row's by the fit without its fold."""
+def linear_learner(texts: Sequence[str], given: Rows, count: int, *, c: float = LINEAR_C, seed: int = 0) -> Learner:
+    """A linear support vector machine on TF-IDF; n-grams are counted over all texts, without their labels."""
     x = fit_tfidf(texts, TfidfSettings()).transform(texts)
-    margins = np.zeros((len(texts), plan.count), dtype=np.float32)
-    for kept, held in plan.parts():
-        positives = [np.flatnonzero(plan.given[kept] == label) for label in range(plan.count)]
+
+    def learn(kept: Rows, held: Rows) -> Floats:
+        positives = [np.flatnonzero(given[kept] == label) for label in range(count)]
         ((_, planes, _),) = one_vs_rest(x[kept], positives, cs=[c], seed=seed)
-        margins[held] = planes.margins(x[held])
-    return margins
+        return planes.margins(x[held])
+
+    return learn
 
 
-def head_margins(vectors: Floats, plan: Plan, *, c: float = HEAD_C) -> Floats:
-    """Margins (n, labels) of a logistic head on `vectors` (n, d), each row's by the fit without its fold."""
+def head_learner(vectors: Floats, given: Rows, count: int, *, c: float = HEAD_C) -> Learner:
+    """A logistic head on `vectors` (n, d)."""
+    truth = np.zeros((len(vectors), count), dtype=np.float32)
+    truth[np.arange(len(vectors)), given] = 1.0
+    start = np.zeros((vectors.shape[1] + 1, count))
+
+    def learn(kept: Rows, held: Rows) -> Floats:
+        plane = minimise(vectors[kept], truth[kept], c=c, loss=softmax_loss, start=start, stop=ROUGH).astype(np.float32)
+        return np.asarray(vectors[held] @ plane[:-1] + plane[-1], dtype=np.float32)
+
+    return learn
+
+
+def held_out(learn: Learner, plan: Plan) -> Floats:
+    """Margins (n, labels) of every row by the fit without its fold; folds side by side, each with one thread for its matrices."""
     import scipy.optimize  # noqa: F401 - brings its own BLAS, which only then can be limited
     from threadpoolctl import threadpool_limits
 
-    truth = np.zeros((len(vectors), plan.count), dtype=np.float32)
-    truth[np.arange(len(vectors)), plan.given] = 1.0
-    margins = np.zeros_like(truth)
-    start = np.zeros((vectors.shape[1] + 1, plan.count))
+    margins = np.zeros((len(plan.given), plan.count), dtype=np.float32)
 
     def fit(part: tuple[Rows, Rows]) -> None:
         kept, held = part
-        plane = minimise(vectors[kept], truth[kept], c=c, loss=softmax_loss, start=start, stop=ROUGH).astype(np.float32)
-        margins[held] = vectors[held] @ plane[:-1] + plane[-1]
+        margins[held] = learn(kept, held)
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(fit, plan.parts()))
