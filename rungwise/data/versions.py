@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,8 @@ class Version:
     `kind` is imported, curated, restored, split or erased; `base` is the imported version that a curated one was made from.
     `records`, `aside`, `gone` and `pieces` are digests of blobs: the records kept, the quarantine, the records that vanished
     from their source, and the fingerprints of the sources' pieces. `pinned` are records that a person brought back.
+    `erased` counts the rows that were erased from it since. It keeps its id: `moved` leads from the digests that enter the
+    id to those of the blobs without these rows.
     """
 
     kind: str
@@ -68,6 +70,8 @@ class Version:
     base: str | None = None
     parent: str | None = None
     note: str = ""
+    erased: int = 0
+    moved: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -188,6 +192,15 @@ class Versions:
             found[positions] = self.packs.keys(pack)[selection.row[positions]]
         return found
 
+    def parents(self, selection: Selection) -> NDArray[np.uint8]:
+        """(n, 32): the names of the records that these were rewritten from; zeros for none."""
+        import numpy as np
+
+        found = np.zeros((len(selection), 32), np.uint8)
+        for pack, positions in selection.slices():
+            found[positions] = self.packs.parents(pack)[selection.row[positions]]
+        return found
+
     def part(self, version: Version, number: int) -> Selection:
         """The records that an imported version holds of one of its sources."""
         start = sum(source.rows for source in version.sources[:number])
@@ -197,11 +210,11 @@ class Versions:
 
     def quarantine(self, version: Version) -> list[Entry]:
         """The rows that were set aside from it."""
-        return load_entries(self.store, version.aside)
+        return load_entries(self.store, version.moved.get(version.aside, version.aside))
 
     def splits(self, version: Version) -> tuple[str, ...]:
         """The splits that were drawn into the version; empty where it leaves them to its split column or to the climb."""
-        return tuple(json.loads(zlib.decompress(self.store.blobs.get(version.splits)))) if version.splits else ()
+        return tuple(self.load_json(version.moved.get(version.splits, version.splits)) or ())
 
     def keep_json(self, value: Any) -> str:
         """Keep plain data as a compressed blob and give its digest."""
@@ -243,7 +256,7 @@ class Versions:
     def rows(self, version: Version) -> Iterator[tuple[str, dict[str, Any]]]:
         """(place, cells) of each record in order; columns are called as in the first source, drawn splits stand in 'split'."""
         selection, splits = self.selection(version), self.splits(version)
-        naming = _naming(version)
+        naming = column_naming(version)
         split_column = version.columns.split or "split"
         for start in range(0, len(selection), _ROWS_AT_ONCE):
             part = Selection(
@@ -288,7 +301,7 @@ def content_digest(ids: NDArray[np.uint8]) -> str:
     return hashlib.sha256(ids.tobytes()).hexdigest()
 
 
-def _naming(version: Version) -> Any:
+def column_naming(version: Version) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """A function that gives cells the column names of the first source."""
     first = version.columns
     renames: dict[str, str] = {}
