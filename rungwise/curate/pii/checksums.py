@@ -99,7 +99,9 @@ def routing(text: str) -> bool:
 def vehicle(text: str) -> bool:
     """A vehicle identification number with its check digit in place 9: 49 CFR 565.15, as used in North America and China."""
     plain = text.upper()
-    letters = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
+    letters = dict(
+        zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True)
+    )
     weights = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
     if len(plain) != 17 or plain.isalpha() or any(not char.isdigit() and char not in letters for char in plain):
         return False
@@ -108,7 +110,7 @@ def vehicle(text: str) -> bool:
 
 
 def base58check(text: str) -> bool:
-    """A Bitcoin address of the old kinds: 25 bytes in base 58, version 0 or 5, four bytes of double SHA-256 (Bitcoin Core, base58.cpp)."""
+    """A Bitcoin address of the old kinds: 25 bytes in base 58, version 0 or 5, 4 bytes of double SHA-256 (Bitcoin Core, base58)."""
     number = 0
     for char in text:
         if char not in _BASE58:

@@ -13,43 +13,51 @@ MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_CLEAR_MONTHS = tuple(month for month in MONTHS if month != "may")  # which is a verb too
 
-_MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)"
+)
+_PREPOSITION = r"\b(?:in|of|since|until|till|by|during|from|last|next|this|early|late|mid|every|each)"
 _WEEKDAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
-_CLOCK = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,6})?)?(?: ?[ap]\.?m\b\.?)?(?: ?(?:Z\b|UTC\b|GMT\b|[+-]\d{2}:?\d{2}\b))?|(?:1[0-2]|0?[1-9]) ?[ap]\.?m\b\.?"
+_CLOCK = (
+    r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,6})?)?(?: ?[ap]\.?m\b\.?)?(?: ?(?:Z\b|UTC\b|GMT\b|[+-]\d{2}:?\d{2}\b))?"
+    r"|(?:1[0-2]|0?[1-9]) ?[ap]\.?m\b\.?"
+)
 _YEAR = r"(?:1\d|20|21)\d{2}"
 
 # Where the RE2 pass looks closer: a month beside a number, a whole weekday, a time of day, a month after a preposition.
 DATE_CUE = (
     rf"(?i:\b{_WEEKDAY}s?\b|\b{_MONTH}\.?,?[ \n](?:the )?\d|\b\d{{1,2}}(?:st|nd|rd|th)?(?: of)?[ \-]{_MONTH}\b"
-    rf"|\b(?:in|of|since|until|till|by|during|from|last|next|this|early|late|mid|every|each) (?:january|february|march|april|june|july|"
-    r"august|september|october|november|december)\b|\b\d{1,2} ?[ap]\.?m\b|\b\d{1,2}:\d{2}(?::\d{2})? ?[ap]\.?m\b"
+    rf"|{_PREPOSITION} (?:{'|'.join(_CLEAR_MONTHS)})\b|\b\d{{1,2}} ?[ap]\.?m\b|\b\d{{1,2}}:\d{{2}}(?::\d{{2}})? ?[ap]\.?m\b"
     r"|\b(?:at|by|from|until|before|after|around|@) \d{1,2}:\d{2}\b)"
 )
 
 _TAIL = rf"(?:,? (?:at |around |by )?(?:{_CLOCK}))?"
 _WRITTEN = re.compile(
     rf"(?<![^\W_])(?:(?:{_WEEKDAY}|mon|tues?|wed|thur?s?|fri|sat|sun)\.?,? (?:the )?)?"
-    rf"(?:{_MONTH}\.?,?\s(?:the )?{_DAY}(?!\d)(?:,? (?:of )?{_YEAR})?|{_DAY}(?: of)?[ -]{_MONTH}\b\.?(?:[ -]|, ?)?(?:{_YEAR})?|{_MONTH}\.?,? {_YEAR})"
-    rf"{_TAIL}(?![^\W_])",
+    rf"(?:{_MONTH}\.?,?\s(?:the )?{_DAY}(?!\d)(?:,? (?:of )?{_YEAR})?"
+    rf"|{_DAY}(?: of)?[ -]{_MONTH}\b\.?(?:[ -]|, ?)?(?:{_YEAR})?|{_MONTH}\.?,? {_YEAR}){_TAIL}(?![^\W_])",
     re.IGNORECASE,
 )
 _DAY_OR_CLOCK = re.compile(rf"(?<![^\W_])(?:{_WEEKDAY}s?{_TAIL}|(?<![\d:.]){_CLOCK})(?![\w:])", re.IGNORECASE)
-_MONTH_AFTER = re.compile(
-    r"\b(?:in|of|since|until|till|by|during|from|last|next|this|early|late|mid|every|each) (?P<value>january|february|march|april|june|july|"
-    r"august|september|october|november|december)\b",
-    re.IGNORECASE,
-)
+_MONTH_AFTER = re.compile(rf"{_PREPOSITION} (?P<value>{'|'.join(_CLEAR_MONTHS)})\b", re.IGNORECASE)
 _NUMERIC = re.compile(
-    rf"(?<![\w.,/-])(?:(?P<y>{_YEAR})(?P<a>[-/.])(?P<m>\d{{1,2}})(?P=a)(?P<d>\d{{1,2}})|(?P<p>\d{{1,2}})(?P<b>[-/.])(?P<q>\d{{1,2}})(?P=b)(?P<z>{_YEAR}|\d{{2}}))"
+    rf"(?<![\w.,/-])(?:(?P<y>{_YEAR})(?P<a>[-/.])(?P<m>\d{{1,2}})(?P=a)(?P<d>\d{{1,2}})"
+    rf"|(?P<p>\d{{1,2}})(?P<b>[-/.])(?P<q>\d{{1,2}})(?P=b)(?P<z>{_YEAR}|\d{{2}}))"
     rf"(?:(?:[T ]|, | at )(?:{_CLOCK}))?(?![\w/])(?!-\d)(?!\.\d)"
 )
 _CLOCK_WITH_SECONDS = re.compile(r"(?<![\w:.])(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?![\w:])")
-_YEARS = re.compile(rf"(?<![\w.,/$€£#-])(?P<value>{_YEAR})(?:(?:-|–|/)(?:{_YEAR}|\d{{2}}))?(?![\w/-])(?![.,:]\d)(?! \d)(?! ?(?:%|°|km|kg|metres|meters|feet|miles|people|years))")
+_YEARS = re.compile(
+    rf"(?<![\w.,/$€£#-])(?P<value>{_YEAR})(?:(?:-|–|/)(?:{_YEAR}|\d{{2}}))?(?![\w/-])(?![.,:]\d)(?! \d)"
+    r"(?! ?(?:%|°|km|kg|metres|meters|feet|miles|people|years))"
+)
 _BEFORE_YEAR = re.compile(
-    r"(?:\b(?:in|during|since|by|from|until|till|of|before|after|circa|ca\.|around|between|early|late|mid|year|years|born|class|through|to|and|"
-    r"spring|summer|autumn|fall|winter|copyright|dated|est\.|established|founded|for|fy)[ ,]+(?:the (?:year )?)?|[(©]\s?|\bc\. ?|\d{4} ?(?:-|–|to) ?)$",
+    r"(?:\b(?:in|during|since|by|from|until|till|of|before|after|circa|ca\.|around|between|early|late|mid|year|years|born|class|through|to"
+    r"|and|spring|summer|autumn|fall|winter|copyright|dated|est\.|established|founded|for|fy)[ ,]+(?:the (?:year )?)?"
+    r"|[(©]\s?|\bc\. ?|\d{4} ?(?:-|–|to) ?)$",
     re.IGNORECASE,
 )
 _WEAK = re.compile(r"\b(?:by|from|of|to|and|for|after|before|through|around|between)[ ,]+(?:the )?$", re.IGNORECASE)

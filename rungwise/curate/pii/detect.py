@@ -15,6 +15,7 @@ from rungwise.curate.pii.phones import phones
 from rungwise.curate.pii.secrets import keys, opens, private_keys, random_strings
 from rungwise.curate.pii.span import Proof, Span, merged
 from rungwise.curate.pii.table import Pattern, table
+from rungwise.curate.pii.types import TYPES
 
 _GROUP = re.compile(r"[0-9]+")
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w+][\w.%+'-]{0,63}@(?:[\w](?:[\w-]{0,61}[\w])?\.)+[^\W\d_]{2,24}(?![\w-]|\.\w)")
@@ -45,17 +46,17 @@ class Structured:
     def __call__(self, texts: Sequence[str]) -> list[list[Span]]:
         """The spans of each text, without overlap."""
         for name in self.types:
-            if name not in table().types:
-                raise UnknownName("type of personal data", name, table().types)
+            if name not in TYPES:
+                raise UnknownName("type of personal data", name, TYPES)
         found = [set[Span]() for _ in texts]
         for row, family, start, end in cues(texts):
             found[row].update(_FAMILIES[family](texts[row], start, end))
-        wanted = frozenset(self.types or table().types)
+        wanted = self.types or TYPES
         return [[span for span in merged(spans) if span.type in wanted] if spans else [] for spans in found]
 
 
 def cues(texts: Sequence[str]) -> Iterator[tuple[int, str, int, int]]:
-    """Where to look closer: the text, what for, and the characters. One pass over all texts, joined by NUL, which no cue crosses."""
+    """Where to look closer: the text, what for, and the characters. One pass over all texts, joined by NUL that no cue crosses."""
     raw = [text.encode("utf-8", "surrogatepass") for text in texts]
     ends = list(accumulate(len(piece) + 1 for piece in raw))
     cue, families = table().cue, table().families
@@ -83,7 +84,7 @@ def _number(text: str, start: int, end: int) -> Iterator[Span]:
     """Everything that a run of digits can be. What cannot apply is ruled out by counting before any expression is tried."""
     run = text[start:end]
     count = end - start if run.isdigit() else sum(map(str.isdigit, run))
-    if count == 4 or count > 4 and not run.isdigit():
+    if count == 4 or (count > 4 and not run.isdigit()):
         yield from years(text, start, end)
     if count < 5:
         return
@@ -185,10 +186,10 @@ def _email(text: str, start: int, end: int) -> Iterator[Span]:
 def _url(text: str, start: int, end: int) -> Iterator[Span]:
     """A URL without the punctuation of the sentence around it; one that lets somebody in is a secret."""
     stop = end
-    while stop > start and (text[stop - 1] in _TRAILING or text[stop - 1] in ")]}" and _is_unopened(text[start:stop])):
+    while stop > start and (text[stop - 1] in _TRAILING or (text[stop - 1] in ")]}" and _is_unopened(text[start:stop]))):
         stop -= 1
     url = text[start:stop]
-    if not url.endswith("://") and "." in url or "localhost" in url:
+    if (not url.endswith("://") and "." in url) or "localhost" in url:
         yield Span(start, stop, "SECRET" if opens(url) else "URL", Proof.CHECKSUM)
 
 
@@ -198,7 +199,7 @@ def _is_unopened(url: str) -> bool:
 
 def _domain(text: str, start: int, end: int) -> Iterator[Span]:
     """A domain without http:// before it, and the path that follows."""
-    if text[end : end + 1] == "@" or start and text[start - 1] in "@_":
+    if text[end : end + 1] == "@" or (start and text[start - 1] in "@_"):
         return
     path = re.compile(r"(?::\d{2,5})?(?:/[^\s<>\"]*)?").match(text, end)
     yield from _url(text, start, path.end() if path else end)
@@ -225,7 +226,7 @@ def _hex(text: str, start: int, end: int) -> Iterator[Span]:
 def _label(text: str, start: int, end: int) -> Iterator[Span]:
     """The value right after a label such as `cvv` or `password:`."""
     for pattern in table().labels:
-        found = pattern.form.match(text, start)
+        found = pattern.form.match(text, start + (text[start] == "_"))
         if found:
             yield Span(found.start("value"), found.end("value"), pattern.type, Proof.PATTERN)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 from rungwise.curate.pii.span import Span
+from rungwise.curate.pii.surrogates import Surrogates
+from rungwise.curate.pii.types import SECRETS
 
 Replacement: TypeAlias = "Callable[[str, str], str]"
 """What stands in the text for a value: (type, value) -> replacement."""
@@ -33,6 +36,29 @@ def placeholder(type: str, value: str) -> str:
     return f"[{type}]"
 
 
+def pseudonyms(surrogates: Surrogates) -> Replacement:
+    """Surrogates for everything but secrets, which are only masked: a made-up key would be taken for a real one again."""
+
+    @lru_cache(maxsize=100_000)
+    def replacement(type: str, value: str) -> str:
+        return placeholder(type, value) if type in SECRETS else surrogates(type, value)
+
+    return replacement
+
+
+def reversible(surrogates: Surrogates, vault: Sealed, *, pseudonymous: bool = False) -> Replacement:
+    """Numbered placeholders, or surrogates, that the vault brings back. Equal values get equal ones."""
+
+    @lru_cache(maxsize=100_000)
+    def replacement(type: str, value: str) -> str:
+        plain = not pseudonymous or type in SECRETS or type == KEPT
+        token = f"[{type}:{surrogates.token(type, value)}]" if plain else surrogates(type, value)
+        vault.keep(token, type, value)
+        return token
+
+    return replacement
+
+
 def rewritten(text: str, spans: Iterable[Span], replacement: Replacement) -> str:
     """The text with each span replaced; spans are in order and do not overlap, and nothing outside them changes."""
     pieces, place = [], 0
@@ -49,11 +75,6 @@ def with_lookalikes(text: str, spans: Sequence[Span]) -> list[Span]:
     found = [Span(one.start(), one.end(), KEPT) for one in _NUMBERED.finditer(text)]
     free = [one for one in found if all(one.end <= span.start or span.end <= one.start for span in spans)]
     return sorted([*spans, *free], key=lambda span: span.start)
-
-
-def numbered(type: str, token: str) -> str:
-    """`[EMAIL:K7Q2...]`: a placeholder that a vault can bring back; equal values get equal ones."""
-    return f"[{type}:{token}]"
 
 
 def unmasked(text: str, vault: Sealed) -> str:

@@ -15,15 +15,50 @@ _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _CODICE_ODD = dict(
     zip(
         "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23),
+        (
+            1,
+            0,
+            5,
+            7,
+            9,
+            13,
+            15,
+            17,
+            19,
+            21,
+            1,
+            0,
+            5,
+            7,
+            9,
+            13,
+            15,
+            17,
+            19,
+            21,
+            2,
+            4,
+            18,
+            20,
+            11,
+            3,
+            6,
+            8,
+            12,
+            14,
+            16,
+            10,
+            22,
+            25,
+            24,
+            23,
+        ),
         strict=True,
     )
 )
 # The tables of the Verhoeff scheme (J. Verhoeff, Error Detecting Decimal Codes, 1969): products in the dihedral group D5, and
 # the permutation applied once per place.
-_DIHEDRAL = tuple(
-    tuple((a + b) % 5 + 5 * (b > 4) if a < 5 else (a - b) % 5 + 5 * (b < 5) for b in range(10)) for a in range(10)
-)
+_DIHEDRAL = tuple(tuple((a + b) % 5 + 5 * (b > 4) if a < 5 else (a - b) % 5 + 5 * (b < 5) for b in range(10)) for a in range(10))
 _VERHOEFF_STEP = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
 
 
@@ -37,17 +72,23 @@ def _varied(number: str) -> bool:
 
 
 def us_ssn(text: str) -> bool:
-    """A US social security number that can have been given: no area 000, 666, 900+, no group 00, no serial 0000 (SSA POMS RM 10201.035)."""
+    """A US social security number that may be given: not area 000, 666, 900+, group 00, serial 0000 (SSA POMS RM 10201)."""
     number = digits_of(text)
     area, group, serial = number[:3], number[3:5], number[5:]
-    return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000" and number not in ("123456789", "078051120")
+    return (
+        area not in ("000", "666")
+        and area < "900"
+        and group != "00"
+        and serial != "0000"
+        and number not in ("123456789", "078051120")
+    )
 
 
 def us_itin(text: str) -> bool:
     """A US individual taxpayer number: 9xx and a group 50-65, 70-88, 90-92, 94-99 (IRS Publication 1915)."""
     number = digits_of(text)
     group = int(number[3:5])
-    return number[0] == "9" and (50 <= group <= 65 or 70 <= group <= 88 or 90 <= group <= 99 and group != 93)
+    return number[0] == "9" and (50 <= group <= 65 or 70 <= group <= 88 or (90 <= group <= 99 and group != 93))
 
 
 def br_cpf(text: str) -> bool:
@@ -71,9 +112,14 @@ def uk_nino(text: str) -> bool:
     """A UK national insurance number: the prefixes that are given out and a suffix A-D (HMRC NIM39110)."""
     plain = re.sub(r"[ -]", "", text.upper())
     prefix = plain[:2]
-    return (
-        re.fullmatch(r"[A-CEGHJ-PRSTW-Z][A-CEGHJ-NPRSTW-Z]\d{6}[A-D]", plain) is not None
-        and prefix not in ("BG", "GB", "KN", "NK", "NT", "TN", "ZZ")
+    return re.fullmatch(r"[A-CEGHJ-PRSTW-Z][A-CEGHJ-NPRSTW-Z]\d{6}[A-D]", plain) is not None and prefix not in (
+        "BG",
+        "GB",
+        "KN",
+        "NK",
+        "NT",
+        "TN",
+        "ZZ",
     )
 
 

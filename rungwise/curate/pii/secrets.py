@@ -1,4 +1,4 @@
-"""Secrets in text: keys that say by their form who gave them, private keys, URLs with a password, and strings that look drawn at random."""
+"""Secrets in text: keys whose form says who gave them, private keys, URLs with a password, strings that look drawn at random."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from collections.abc import Iterator
 
 from rungwise.curate.pii.span import Proof, Span
 from rungwise.curate.pii.table import table
-
-SECRETS = ("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "PASSWORD", "SECRET")
-"""Types that let somebody in; rows that hold one are set aside."""
 
 ENTROPY_BITS = 4.2
 """Shannon entropy in bits per character from which a token of 24 to 200 characters with capitals, small letters and digits
@@ -73,8 +70,4 @@ def private_keys(text: str, start: int) -> Iterator[Span]:
 
 def opens(url: str) -> bool:
     """Whether a URL lets somebody in: by a password, a key, or a parameter that is one."""
-    return (
-        _LOGIN.match(url) is not None
-        or _PARAMETER.search(url) is not None
-        or any(form.search(url) for _, form in table().keys)
-    )
+    return _LOGIN.match(url) is not None or _PARAMETER.search(url) is not None or any(form.search(url) for _, form in table().keys)

@@ -27,7 +27,8 @@ _ANY = re.compile(r".", re.DOTALL)
 _OCTETS = re.compile(r"\d{1,3}(?![0-9A-Fa-f:])|.", re.DOTALL)
 _WORDS = "|".join((*MONTHS, *WEEKDAYS))
 _DATE_PARTS = re.compile(
-    rf"(?<![^\W\d_])(?:{_WORDS})(?![^\W\d_])|(?<!\d)(?:\d{{4}}|\d{{1,2}}(?=:)|(?<=:)\d{{2}}|\d{{1,2}})(?!\d)|.", re.IGNORECASE | re.DOTALL
+    rf"(?<![^\W\d_])(?:{_WORDS})(?![^\W\d_])|(?<!\d)(?:\d{{4}}|\d{{1,2}}(?=:)|(?<=:)\d{{2}}|\d{{1,2}})(?!\d)|.",
+    re.IGNORECASE | re.DOTALL,
 )
 _SYMBOLS = {"DATE_TIME": _DATE_PARTS, "IP_ADDRESS": _OCTETS}
 _HEXADECIMAL = ("IP_ADDRESS", "MAC_ADDRESS")
@@ -73,7 +74,9 @@ class Surrogates:
 
     def __post_init__(self) -> None:
         if len(self.key) < LEAST_KEY_BYTES:
-            raise UsageError(f"a key of {len(self.key)} bytes can be guessed. Give one of at least {LEAST_KEY_BYTES}: openssl rand -hex 32")
+            raise UsageError(
+                f"a key of {len(self.key)} bytes can be guessed. Give one of at least {LEAST_KEY_BYTES}: openssl rand -hex 32"
+            )
 
     def __call__(self, type: str, value: str) -> str:
         """What stands for this value wherever it is met."""
@@ -109,7 +112,11 @@ class Surrogates:
             size, number = size * len(alphabet), number * len(alphabet) + alphabet.index(symbol)
         check = _CHECKS.get(type, _anything)
         holds = check(value)  # values that hold are permuted among themselves, and so are the others
-        tweak = type + "\0" + "".join(symbol if len(alphabet) == 1 else "\0" for symbol, alphabet in zip(symbols, alphabets, strict=True))
+        tweak = (
+            type
+            + "\0"
+            + "".join(symbol if len(alphabet) == 1 else "\0" for symbol, alphabet in zip(symbols, alphabets, strict=True))
+        )
         written = value
         for _ in range(_MOST_STEPS):
             number = self._permute(number, size, tweak)
@@ -143,7 +150,7 @@ def _anything(value: str) -> bool:
 def _alphabet(type: str, symbols: Sequence[str], place: int) -> Sequence[str]:
     """All that may stand where this symbol stands, itself among them; the same whichever of them stands there."""
     symbol = symbols[place]
-    if place < _KEPT.get(type, 0):
+    if place < _KEPT.get(type, 3 if symbols[0] == "+" else 0):  # "+44" says which country
         return (symbol,)
     if type == "DATE_TIME":
         return _date_alphabet(symbols, place)

@@ -16,7 +16,9 @@ from rungwise.curate.pii.dates import DATE_CUE
 from rungwise.curate.pii.span import Proof, Span
 
 BEFORE, AFTER = 60, 24  # characters beside a candidate in which a word may stand that says what it is
-_SEPARATOR = r"""(?:\s{0,2}(?:\(?(?:number|no\.?|num\.?|nr\.?|code|id|\#)\)?))?\s{0,2}(?:is|was|:|=|\#|-|–)?:?[ \t]{0,3}\n?["'(\#]?"""
+_SEPARATOR = (
+    r"""(?:\s{0,2}(?:\(?(?:number|no\.?|num\.?|nr\.?|code|id|\#)\)?))?\s{0,2}(?:is|was|:|=|\#|-|–)?:?[ \t]{0,3}\n?["'(\#]?"""
+)
 _ASSIGNED = r"""["']?\s{0,2}(?:=>|:=|:|=|\bis:)\s{0,2}["']?"""
 _LONG_AFFIX = 64  # how far a key with dots or colons may begin before, in characters
 
@@ -56,7 +58,7 @@ class Table:
     labels: tuple[Pattern, ...]
     """Forms with a group `value`, matched where the label begins."""
     keys: tuple[tuple[str, re.Pattern[str]], ...]
-    types: tuple[str, ...]
+    countries: frozenset[str]
 
 
 def near(words: re.Pattern[str], text: str, start: int, end: int) -> bool:
@@ -78,7 +80,6 @@ def table() -> Table:
         for count in entry["digits"]:
             digits.setdefault(count, []).append(_pattern(entry))
     cue, families = _cue(raw)
-    entries = [entry for part in raw.values() for entry in part]
     return Table(
         cue=cue,
         families=families,
@@ -87,10 +88,7 @@ def table() -> Table:
         labels=tuple(_label(entry, _SEPARATOR) for entry in raw["labels"])
         + tuple(_label(entry, _ASSIGNED) for entry in raw["settings"]),
         keys=tuple((entry["type"], re.compile(rf"(?<![A-Za-z0-9_])(?:{'|'.join(entry['forms'])})")) for entry in raw["keys"]),
-        types=tuple(
-            sorted({entry["type"] for entry in entries} | {"EMAIL", "URL", "PHONE", "IP_ADDRESS", "MAC_ADDRESS", "DATE_TIME"})
-            + ["INTERNATIONAL_BANK_ACCOUNT_NUMBER"]
-        ),
+        countries=frozenset(raw["countries"].split()),
     )
 
 
@@ -117,10 +115,12 @@ def _cue(raw: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
         "url": r"""(?i:\b[a-z][a-z0-9+.\-]{1,20}://|\bwww\d?\.)[^\s\x00<>"`]+""",
         "email": r"[\w.%+'\-\x80-\xff]+@[A-Za-z0-9\x80-\xff]",
         "block": r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY",
-        "hex": r"(?:[0-9A-Fa-f]{2}[:\-]){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{1,4}:){3,7}[0-9A-Fa-f]|[0-9A-Fa-f:]{0,30}::[0-9A-Fa-f]{0,4}",
-        "age": r"(?i:\b1?\d{1,2}[ -](?:years?|yrs?)[ -]old|\b1?\d{1,2} ?(?:y/o|yo)\b|\b(?:aged?|ages|turn(?:ed|s|ing)?|age of|is now)(?: just| about)?[ :,]{1,2}\d)",
+        "hex": r"(?:[0-9A-Fa-f]{2}[:\-]){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{1,4}:){3,7}[0-9A-Fa-f]"
+        r"|[0-9A-Fa-f:]{0,30}::[0-9A-Fa-f]{0,4}",
+        "age": r"(?i:\b1?\d{1,2}[ -](?:years?|yrs?)[ -]old|\b1?\d{1,2} ?(?:y/o|yo)\b"
+        r"|\b(?:aged?|ages|turn(?:ed|s|ing)?|age of|is now)(?: just| about)?[ :,]{1,2}\d)",
         "date": DATE_CUE,
-        "label": rf"(?i:\b(?:{labels})(?:\b|_))",
+        "label": rf"(?i:(?:\b|_)(?:{labels})(?:\b|_))",
         "domain": rf"(?i:\b[a-z0-9][a-z0-9\-]*(?:\.[a-z0-9\-]+)*\.(?:{_DOMAINS})\b)",
         "number": _NUMBER,
         "long": r"[A-Za-z0-9_+/=\-]{20,}",

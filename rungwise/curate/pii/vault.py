@@ -18,7 +18,7 @@ from rungwise.curate.pii.surrogates import LEAST_KEY_BYTES
 _SCHEMA = "CREATE TABLE IF NOT EXISTS sealed (token TEXT PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID"
 _MARK = "\0vault 1"  # the row by which a wrong key is known
 _EVERY = 1000  # values between two commits
-_WORD_START = re.compile(r"(?<!\w)(?=\S)")
+_WORD_START = re.compile(r"(?<!\w)(?=\S)|(?=\[)")
 
 
 def key_from(environment: str) -> bytes:
@@ -35,8 +35,7 @@ class Vault:
 
     Tokens stand in clear, since the texts hold them anyway. Values are written with `keep` and committed every thousand and
     on closing; the same value under the same token is written once. A file is made when there is none. Raises UsageError
-    for another key than the file was made with, MissingExtra without the package cryptography, StoreError-like sqlite3
-    errors never: a file that is no vault is Corrupt.
+    for another key than the file was made with, MissingExtra without the package cryptography, Corrupt for a file that is no vault.
     """
 
     def __init__(self, path: Path, key: bytes) -> None:
@@ -91,13 +90,11 @@ class Vault:
             if start < place:
                 continue
             for length in lengths:
-                token = text[start : start + length]
-                if len(token) == length and not text[start + length - 1 : start + length + 1].isalnum() or token.endswith("]"):
-                    value = self.value(token)
-                    if value is not None:
-                        pieces += [text[place:start], value]
-                        place = start + length
-                        break
+                end = start + length
+                if end <= len(text) and _ends_here(text, end) and (value := self.value(text[start:end])) is not None:
+                    pieces += [text[place:start], value]
+                    place = end
+                    break
         return "".join(pieces) + text[place:]
 
     def commit(self) -> None:
@@ -125,6 +122,11 @@ class Vault:
         """Commit what was kept, also after an error: values whose tokens were already written must not be lost."""
         self.commit()
         self._connection.close()
+
+
+def _ends_here(text: str, end: int) -> bool:
+    """Whether no word goes on over this place."""
+    return not (text[end - 1].isalnum() and text[end : end + 1].isalnum())
 
 
 def _text(token: str) -> str:
