@@ -21,6 +21,7 @@ BLANK = frozenset({"", "nan", "NaN", "NAN", "null", "NULL", "<NA>"})
 """Cells that mean "nothing here". 'None', 'NA' and 'n/a' are not among them: they are words that people use as labels."""
 
 _TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+DELIMITED = frozenset(_TABLES)
 _OBJECTS = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
 TABLE_ENDINGS = (*_TABLES, *_OBJECTS, *_PARQUET)
@@ -302,16 +303,15 @@ def _broken_character(row: dict[str, Any], line: str) -> Problem | None:
 def unfit_values(row: dict[str, Any]) -> Problem | None:
     """Why a row of JSON values cannot be used, if it cannot."""
     for name, value in row.items():
-        texts = (
-            [value]
-            if isinstance(value, str)
-            else [item for item in value if isinstance(item, str)]
-            if isinstance(value, list)
-            else []
-        )
-        problem = _unfit(texts, [name] * len(texts))
-        if problem is not None:
-            return problem
+        if isinstance(value, str):
+            if "\0" in value or len(value) > CELL_CAP:
+                return _unfit([value], [name])
+        elif isinstance(value, list):
+            texts = [item for item in value if isinstance(item, str)]
+            if texts and (problem := _unfit(texts, [name] * len(texts))) is not None:
+                return problem
+        elif isinstance(value, bytes):
+            return f"column '{name}' holds bytes, not text", "malformed:bytes"
     return None
 
 
@@ -326,12 +326,8 @@ def checked_rows(rows: Iterator[Cells], name: str, read: Read) -> Iterator[Row]:
         if isinstance(row, Damaged):
             read.quarantine.append(Quarantined(place, row.reason, row.code, row.raw))
             continue
-        problem = unfit_values(row) or next((_bytes(column) for column, cell in row.items() if isinstance(cell, bytes)), None)
+        problem = unfit_values(row)
         if problem is None:
             yield place, row
         else:
             read.quarantine.append(Quarantined(place, *problem, json.dumps(row, default=repr, ensure_ascii=False)[:RAW_CAP]))
-
-
-def _bytes(column: str) -> Problem:
-    return f"column '{column}' holds bytes, not text", "malformed:bytes"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rungwise.core.errors import BadData
 from rungwise.data.lines import Damaged, require_file
-from rungwise.data.readers import Quarantined, Read, read_rows
+from rungwise.data.readers import DELIMITED, Quarantined, Read, read_rows, table_kind
 from rungwise.data.sources import Piece
 from rungwise.data.sources.files import fingerprint, printable
 from rungwise.data.sources.options import Options
@@ -56,7 +56,7 @@ def table_rows(piece: Piece, options: Options) -> Read:
         read = read_rows(piece.path, encoding=options.encoding, tolerant=True, name=piece.name, unpacking=options.limits.unpacking)
     except BadData as error:
         return unreadable(piece.name, error)
-    return plain_rows(read)
+    return read if table_kind(piece.path) in DELIMITED else plain_rows(read)  # whose cells are all text
 
 
 def unreadable(name: str, error: BadData) -> Read:

@@ -21,7 +21,7 @@ def plain_rows(read: Read) -> Read:
 
     def rows(found: Iterator[Row]) -> Iterator[Row]:
         for place, cells in found:
-            if all(type(cell) in _PLAIN for cell in cells.values()):
+            if _PLAIN.issuperset(map(type, cells.values())):
                 yield place, cells
                 continue
             problem: Problem | None = None
