@@ -103,7 +103,7 @@ RULES: tuple[Rule, ...] = (
         for n, most in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
     ),
     Rule("lorem_ipsum", "lorem_ipsum", "most", 0, "times the phrase lorem ipsum, at least", C4, "any", adjustable=False),
-    Rule("curly_brackets", "curly_brackets", "most", 0, "curly brackets, at least", C4, "any"),
+    Rule("curly_brackets", "curly_brackets", "most", 0, "curly brackets, at least", C4),
     Rule("few_sentences", "sentences", "least", 5, "sentences in lines that C4 keeps", C4),
     Rule("few_terminal_lines", "terminal_lines", "least", 0.12, "share of lines that end a sentence", FINEWEB, "lines"),
     Rule("short_lines", "short_lines", "most", 0.67, "share of lines of at most 30 characters", FINEWEB, "lines"),
@@ -139,7 +139,8 @@ class Quality:
     the published threshold unless it would set aside more than `most_rejected` of the rows that the rule is made for: then the
     rule does not know this kind of text, and only outliers among these very rows fail. An outlier is at once beyond the far
     fence of Tukey (Exploratory Data Analysis, 1977, section 2D: three times the distance between the quartiles beyond
-    them) and among the most extreme `most_rejected`. A calibrated threshold is never stricter than the published one.
+    them) and among the most extreme `most_rejected`; where no row is beyond the fence, the threshold is the most extreme
+    value. A calibrated threshold is never stricter than the published one.
 
     `limits` gives thresholds by rule code that stand as given; `without` names rules to leave out.
     Raises UnknownName for a code that is not in RULES and UsageError for a share outside [0, 1].
@@ -230,9 +231,9 @@ def calibrated(rule: Rule, values: Floats, most_rejected: float) -> float:
     low, high = (float(quartile) for quartile in np.quantile(values, (0.25, 0.75)))
     if rule.side == "most":
         extreme = float(np.quantile(values, 1 - most_rejected, method="higher"))
-        return max(rule.threshold, high + 3 * (high - low), extreme)
+        return max(rule.threshold, extreme, min(high + 3 * (high - low), float(values.max())))
     extreme = float(np.quantile(values, most_rejected, method="lower"))
-    return max(0.0, min(rule.threshold, low - 3 * (high - low), extreme))  # nothing measured is below 0
+    return min(rule.threshold, extreme, max(low - 3 * (high - low), float(values.min())))
 
 
 def _columns(looks: Sequence[Look]) -> Mapping[str, Floats]:
