@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from rungwise.core.candidate import Candidate
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.usecase import Endpoint, UseCase
+from rungwise.data.licences import is_allowed
 
 
 def forbidden(case: UseCase, endpoint: Endpoint | None) -> str | None:
@@ -17,7 +18,7 @@ def forbidden(case: UseCase, endpoint: Endpoint | None) -> str | None:
     limits = case.limits
     if limits.offline and not is_on_this_machine(endpoint):
         return f"the use case is offline and {endpoint.name} is not on this machine"
-    if limits.licences is not None and endpoint.licence not in limits.licences:
+    if limits.licences is not None and not is_allowed(endpoint.licence, limits.licences):
         return f"the licence of {endpoint.name} is {endpoint.licence or 'not declared'}, which is not on the allow-list"
     return None
 

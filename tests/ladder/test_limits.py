@@ -57,6 +57,7 @@ def test_offline_shuts_out_endpoints_and_nothing_else() -> None:
 
 def test_only_licences_on_the_list_may_be_chosen() -> None:
     assert broken(Limits(licences=("proprietary",)), REMOTE) is None
+    assert broken(Limits(licences=("mit", "All rights reserved")), REMOTE) is None  # the same in other words
     found = broken(Limits(licences=("apache-2.0",)), REMOTE)
     assert found is not None
     assert "proprietary" in found
