@@ -20,7 +20,7 @@ from rungwise.data.packs import NO_DIGEST, NO_PARENT, Packed, Packs
 from rungwise.data.quarantine import Entry, count_reasons, keep_entries
 from rungwise.data.readers import Quarantined, Row, cell_text
 from rungwise.data.records import key_hash, record_bytes, record_id
-from rungwise.data.reread import DigestIndex, LineDigests, digest_lines, write_lines
+from rungwise.data.reread import LineDigests, digest_lines, find_digests, write_lines
 from rungwise.data.selection import Selection, absent_from, joined
 from rungwise.data.sources import Piece, Source
 from rungwise.data.splits import SALT_SETTING
@@ -149,8 +149,7 @@ class _Intake:
         import numpy as np
 
         positions, digests = self._known_lines(old)
-        found = DigestIndex(digests).find(lines.digests)
-        found[:1] = -1 if header else found[:1]
+        found = np.concatenate([[-1] * header, find_digests(lines.digests[int(header) :], digests)]).astype(np.int64)
         if not len(found) or (found < 0).mean() > _MOSTLY_KNOWN:
             return False
         numbers = np.flatnonzero(found < 0) + 1  # the lines that are read, counted from 1
@@ -268,11 +267,12 @@ class _Intake:
         import numpy as np
 
         keys = self.versions.keys(records)
+        ranked = np.sort(keys[keys != 0])
+        if (ranked[1:] != ranked[:-1]).all():
+            return records
         _, first, own = np.unique(keys, return_index=True, return_inverse=True)
         twin_of = first[own]
         again = np.flatnonzero((twin_of != np.arange(len(records))) & (keys != 0))
-        if not len(again):
-            return records
         twins, firsts = records.take(again), records.take(twin_of[again])
         ids, others = self.versions.ids(twins), self.versions.ids(firsts)
         named = zip(self.versions.places(twins), self.versions.places(firsts), strict=True)
@@ -352,7 +352,7 @@ class _Intake:
         if not len(lost):
             return lost
         come = records.take(absent_from(records, earlier))
-        back = DigestIndex(first_half(self.versions.ids(come))).find(first_half(self.versions.ids(lost))) >= 0
+        back = find_digests(first_half(self.versions.ids(lost)), first_half(self.versions.ids(come))) >= 0
         keys = self.versions.keys(lost)
         changed = (keys != 0) & np.isin(keys, self.versions.keys(come))
         return lost.take(~back & ~changed)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# The names of so many packs are held: 2 MB each.
+_NARROW_PACKS = 32
+
 PACK_ROWS = 65_536
 PACK_BYTES = 64 * 2**20
 """A pack is closed when it holds this many rows or this many bytes of cells, whichever comes first."""
@@ -53,7 +56,9 @@ class Packs:
 
     def __init__(self, blobs: Blobs) -> None:
         self.blobs = blobs
+        self._checked: set[str] = set()
         self._last = lru_cache(maxsize=1)(self._table)
+        self.ids = lru_cache(maxsize=_NARROW_PACKS)(self._ids)
 
     def write(self, entries: Sequence[Packed]) -> str:
         """Keep records durably as a pack and give its digest. Same records, same bytes."""
@@ -73,10 +78,9 @@ class Packs:
 
     def count(self, pack: str) -> int:
         """How many records a pack holds."""
-        _, parquet = _arrow()
-        return int(parquet.read_metadata(_buffer(self.blobs.get(pack))).num_rows)
+        return int(self._file(pack).metadata.num_rows)
 
-    def ids(self, pack: str) -> NDArray[np.uint8]:
+    def _ids(self, pack: str) -> NDArray[np.uint8]:
         """(n, 32): the names of the records of a pack."""
         return _fixed(self._column(pack, "id"), 32)
 
@@ -110,8 +114,7 @@ class Packs:
 
     def row_bytes(self, pack: str) -> float:
         """How many bytes a record of a pack takes on average."""
-        _, parquet = _arrow()
-        about = parquet.read_metadata(_buffer(self.blobs.get(pack)))
+        about = self._file(pack).metadata
         return float(sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups)) / max(1, about.num_rows))
 
     def _take(self, pack: str, column: str, rows: Sequence[int] | NDArray[Any]) -> Any:
@@ -120,22 +123,21 @@ class Packs:
         return whole.take(pa.array(rows, pa.int64())).to_pylist()
 
     def _column(self, pack: str, name: str) -> Any:
-        _, parquet = _arrow()
-        table = parquet.read_table(_buffer(self.blobs.get(pack)), columns=[name])
-        return table.column(name).combine_chunks()
+        return self._file(pack).read(columns=[name]).column(name).combine_chunks()
 
     def _table(self, pack: str) -> Any:
+        return self._file(pack).read(columns=["piece", "at", "cells"]).combine_chunks()
+
+    def _file(self, pack: str) -> Any:
+        """A pack that is open for reading. Its bytes are checked against its digest the first time."""
         pa, parquet = _arrow()
+        if pack not in self._checked:
+            self.blobs.get(pack)
+            self._checked.add(pack)
         try:
-            return parquet.read_table(_buffer(self.blobs.get(pack)), columns=["piece", "at", "cells"]).combine_chunks()
+            return parquet.ParquetFile(self.blobs.path(pack), memory_map=True)
         except pa.ArrowException as error:
             raise Corrupt(f"the pack {pack[:12]} of {self.blobs.directory} cannot be read ({error})") from error
-
-
-def _buffer(data: bytes) -> Any:
-    """Bytes as a file that Arrow reads without a copy."""
-    pa, _ = _arrow()
-    return pa.BufferReader(data)
 
 
 def _fixed(column: Any, width: int) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _AT_ONCE = 1 << 22
+_MARK_BITS = 20
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -51,7 +52,7 @@ def digest_lines(path: Path, *, quotes: bool) -> LineDigests | None:
     found: list[bytes] = []
     broken, first = 0, True
     for chunk in _whole_lines(blocks(path)):
-        if (first and chunk.startswith(_BOMS)) or chunk.count(b"\r") != chunk.count(b"\r\n"):
+        if (first and chunk.startswith(_BOMS)) or (b"\r" in chunk and chunk.count(b"\r") != chunk.count(b"\r\n")):
             return None
         first = False
         lines = chunk.split(b"\n")
@@ -81,24 +82,32 @@ def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-class DigestIndex:
-    """Finds digests of 128 bits, (n, 2), among those that are known."""
+def find_digests(digests: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """(n,): for each digest of 128 bits, (n, 2), the index of a known one that is equal, -1 where there is none.
 
-    def __init__(self, known: NDArray[np.uint64]) -> None:
-        import numpy as np
+    Zeros are equal to nothing. Those that stand where they stood before are found at once, and only the others are looked up.
+    """
+    import numpy as np
 
-        self._order = np.argsort(known[:, 0], kind="stable")
-        self._ranked = known[self._order]
-
-    def find(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """(n,): for each the index of a known one that is equal, -1 where there is none. Zeros are equal to nothing."""
-        import numpy as np
-
-        if not len(self._ranked):
-            return np.full(len(digests), -1, np.int64)
-        at = np.minimum(np.searchsorted(self._ranked[:, 0], digests[:, 0]), len(self._ranked) - 1)
-        same = (self._ranked[at] == digests).all(axis=1) & (digests != 0).any(axis=1)
-        return np.where(same, self._order[at], -1)
+    found = np.full(len(digests), -1, np.int64)
+    both = min(len(digests), len(known))
+    same = (digests[:both] == known[:both]).all(axis=1) & (digests[:both] != 0).any(axis=1)
+    found[:both][same] = np.flatnonzero(same)
+    rest = np.flatnonzero((found < 0) & (digests != 0).any(axis=1))
+    if len(rest) and len(known):
+        values, own = np.unique(digests[rest, 0], return_inverse=True)
+        marks = np.zeros(1 << _MARK_BITS, np.bool_)  # few of the known ones are looked up: those that share their first bits
+        marks[values >> np.uint64(64 - _MARK_BITS)] = True
+        likely = np.flatnonzero(marks[known[:, 0] >> np.uint64(64 - _MARK_BITS)])
+        at = np.minimum(np.searchsorted(values, known[likely, 0]), len(values) - 1)
+        equal = values[at] == known[likely, 0]
+        hits = likely[equal]
+        first = np.full(len(values), -1, np.int64)
+        first[at[equal][::-1]] = hits[::-1]
+        match = first[own]
+        equal = (match >= 0) & (known[match, 1] == digests[rest, 1])
+        found[rest[equal]] = match[equal]
+    return found
 
 
 def write_lines(path: Path, wanted: NDArray[np.bool_], target: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rungwise.data.packs import PACK_BYTES, PACK_ROWS, Packed, Packs
-from rungwise.data.reread import DigestIndex
+from rungwise.data.reread import find_digests
 from rungwise.data.selection import Selection
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class PackWriter:
         self, packs: Packs, known: Selection, known_ids: NDArray[np.uint8], on_pack: Callable[[str], None] = lambda _: None
     ) -> None:
         self.packs, self.known, self.on_pack = packs, known, on_pack
-        self._index = DigestIndex(first_half(known_ids))
+        self._known_halves = first_half(known_ids)
         self._names = list(known.packs)
         self._draft: list[Packed] = []
         self._draft_bytes, self._open = 0, -1
@@ -77,7 +77,7 @@ class PackWriter:
         numbers, rows = np.full(len(self._waiting), -1, np.int32), np.zeros(len(self._waiting), np.int32)
         if len(self.known) and self._waiting:
             ids = np.frombuffer(b"".join(one.id for one in self._waiting), np.uint8).reshape(-1, 32)
-            found = self._index.find(first_half(ids))
+            found = find_digests(first_half(ids), self._known_halves)
             have = found >= 0
             numbers[have], rows[have] = self.known.pack[found[have]], self.known.row[found[have]]
         new = np.flatnonzero(numbers < 0)
