@@ -35,6 +35,8 @@ Doubles = NDArray[np.float64]
 TRIED_PER_ROW = 10
 """Of so many of the most informative rows for each one wanted, those farthest apart are taken."""
 
+MOST_ERRORS = 2.0
+
 DRAWS = 4
 PARTS = (8, 4, 2)
 """The learning curve goes through fits on these fractions of the training rows, and on all but as many as are asked for."""
@@ -99,7 +101,7 @@ async def label_next(
     `columns` are those of the data by role. Raises UsageError where labels are not single, where no rung of the
     last climb answers on this machine, or where no row is left to choose from.
     """
-    candidates = answering(store, decision, case)
+    candidates, best = committee(decision, answering(store, decision, case))
     _require(case, candidates, wanted)
     dataset = load_dataset(store, decision.dataset)
     source = wanted.pool or beside(directory, case.data)
@@ -110,7 +112,6 @@ async def label_next(
             f"{source} has no row to choose from: {len(read):,} without a label, all of them in the data already. "
             "Name a file of unlabelled rows: --pool FILE"
         )
-    best = decision.chosen_rung if decision.chosen_rung in candidates else _best(decision, candidates)
     tables = {rung: await _ask(store, case, directory, decision, candidates[rung], pool, clock) for rung in candidates}
     picks = choose(
         pool, tables, best, load_encoder(installed_encoder()), n=wanted.n, labels=dataset_labels(dataset), seed=case.seed
@@ -146,10 +147,17 @@ def _require(case: UseCase, candidates: Mapping[str, Candidate], wanted: Wanted)
         raise UsageError(f"{wanted.output} must end in .csv or .jsonl")
 
 
-def _best(decision: Decision, candidates: Mapping[str, Candidate]) -> str:
-    """The rung that did best on dev; of equals the cheaper one."""
-    means = {one.rung: one.dev.mean for one in decision.rungs if one.dev is not None}
-    return max(candidates, key=lambda rung: means.get(rung, -1.0))
+def committee(decision: Decision, candidates: Mapping[str, Candidate]) -> tuple[dict[str, Candidate], str]:
+    """Those whose disagreement tells something, and the best of them: the chosen rung, else the one that did best on dev.
+
+    A rung that errs more than twice as often as the best on dev mostly disagrees because it is wrong.
+    """
+    errors = {one.rung: 1.0 - one.dev.mean for one in decision.rungs if one.dev is not None and one.rung in candidates}
+    if not errors:
+        return {}, ""
+    least = min(errors.values())
+    chosen = decision.chosen_rung if decision.chosen_rung in errors else min(errors, key=lambda rung: errors[rung])
+    return {rung: candidates[rung] for rung, error in errors.items() if error <= MOST_ERRORS * least or rung == chosen}, chosen
 
 
 def dataset_labels(dataset: Dataset) -> tuple[str, ...]:
@@ -168,7 +176,6 @@ async def _ask(
     clock: Clock,
 ) -> dict[str, Doubles]:
     """What a candidate believes of every row of the pool: the probability of each of its labels, (rows,) each."""
-
     serving = ready(store, case, directory, decision, candidate, clock=clock)
     requests = [Example(text=row.text, passage=row.passage).request for row in pool]
     async with serving as responder:
@@ -196,7 +203,6 @@ def choose(
     highest in their mean, 10 for each one wanted, those are taken that are farthest from
     one another, weighted by it (`curate.sampling.take_spread`), lest they be n copies of one thing.
     """
-
     stacked = np.stack([np.stack([own.get(label, np.zeros(len(pool))) for label in labels], axis=1) for own in tables.values()])
     own = stacked[list(tables).index(best)]  # (rows, labels)
     top = np.sort(own, axis=1)
@@ -223,7 +229,6 @@ def choose(
 
 def divergence(tables: Doubles) -> Doubles:
     """Jensen-Shannon divergence of probabilities (models, rows, labels), (rows,) in [0, 1]: 1 where no two believe in one label."""
-
     models = len(tables)
     if models < 2:
         return np.zeros(tables.shape[1])
@@ -233,13 +238,11 @@ def divergence(tables: Doubles) -> Doubles:
 
 def _entropy(tables: Doubles) -> Any:
     """In nats, over the last axis."""
-
     return -(tables * np.log(np.maximum(tables, 1e-12))).sum(axis=-1)
 
 
 def _learner(candidate: Candidate, dataset: Dataset, *, seed: int) -> tuple[str, Learner]:
     """How the best candidate learns, over the training and dev rows; the linear model where it is neither that nor a head."""
-
     labels = dataset_labels(dataset)
     rows = [*dataset.part(TRAIN), *dataset.part(DEV)]
     given = np.array([labels.index(row.label) for row in rows], dtype=np.int64)
@@ -257,7 +260,6 @@ def expected_gain(dataset: Dataset, learn: Learner, *, more: int, seed: int) -> 
     It is forecast for rows drawn like those that there are; rows that were chosen bring as much or more
     (`benchmarks/label_next.py`). None where there are under 64 training rows or no dev rows.
     """
-
     now, n_dev = dataset.splits.count(TRAIN), dataset.splits.count(DEV)
     if now < 8 * max(PARTS) or not n_dev:
         return None, None
