@@ -43,7 +43,8 @@ _WRITTEN = re.compile(
     re.IGNORECASE,
 )
 _DAY_OR_CLOCK = re.compile(rf"(?<![^\W_])(?:{_WEEKDAY}s?{_TAIL}|(?<![\d:.]){_CLOCK})(?![\w:])", re.IGNORECASE)
-_MONTH_AFTER = re.compile(rf"{_PREPOSITION} (?P<value>{'|'.join(_CLEAR_MONTHS)})\b", re.IGNORECASE)
+_LEADING = re.compile(rf"(?:{_PREPOSITION}|at|before|after|around|@) (?=\S)", re.IGNORECASE)
+_MONTH_ALONE = re.compile(rf"(?:{'|'.join(_CLEAR_MONTHS)})\b", re.IGNORECASE)
 _NUMERIC = re.compile(
     rf"(?<![\w.,/-])(?:(?P<y>{_YEAR})(?P<a>[-/.])(?P<m>\d{{1,2}})(?P=a)(?P<d>\d{{1,2}})"
     rf"|(?P<p>\d{{1,2}})(?P<b>[-/.])(?P<q>\d{{1,2}})(?P=b)(?P<z>{_YEAR}|\d{{2}}))"
@@ -54,13 +55,14 @@ _YEARS = re.compile(
     rf"(?<![\w.,/$€£#-])(?P<value>{_YEAR})(?:(?:-|–|/)(?:{_YEAR}|\d{{2}}))?(?![\w/-])(?![.,:]\d)(?! \d)"
     r"(?! ?(?:%|°|km|kg|metres|meters|feet|miles|people|years))"
 )
-_BEFORE_YEAR = re.compile(
-    r"(?:\b(?:in|during|since|by|from|until|till|of|before|after|circa|ca\.|around|between|early|late|mid|year|years|born|class|through|to"
-    r"|and|spring|summer|autumn|fall|winter|copyright|dated|est\.|established|founded|for|fy)[ ,]+(?:the (?:year )?)?"
-    r"|[(©]\s?|\bc\. ?|\d{4} ?(?:-|–|to) ?)$",
-    re.IGNORECASE,
-)
-_WEAK = re.compile(r"\b(?:by|from|of|to|and|for|after|before|through|around|between)[ ,]+(?:the )?$", re.IGNORECASE)
+# Words after which a number of four digits is a year; after the weak ones only a recent one. Articles and the like are passed over.
+_SKIPPED = frozenset(["the", "year", "years", "early", "late", "mid"])
+_YEAR_WORDS = _SKIPPED - {"the"} | {
+    "in", "during", "since", "until", "till", "circa", "ca.", "ca", "c.", "between", "born", "class", "spring", "summer", "autumn", "fall",
+    "winter", "copyright", "dated", "est.", "established", "founded", "fy", "©",
+}  # fmt: skip
+_WEAK_YEAR_WORDS = frozenset(["by", "from", "of", "before", "after", "around", "through", "to", "and", "for", "–"])
+_RECENT = range(1700, 2051)
 
 
 def real_date(year: int, month: int, day: int) -> bool:
@@ -90,22 +92,43 @@ def _is_real(found: re.Match[str]) -> bool:
 def years(text: str, start: int, end: int) -> Iterator[Span]:
     """Bare years and ranges of years, where the word before them makes them so."""
     for found in _YEARS.finditer(text, start, min(len(text), end + 1)):
-        before = text[max(0, found.start() - 24) : found.start()]
-        weak = _WEAK.search(before) and not FIRST_YEAR + 700 <= int(found["value"]) <= 2050
-        if _BEFORE_YEAR.search(before) and not weak:
+        if _after_a_word(text, found) or _in_brackets(text, found):
             yield Span(found.start(), found.end(), "DATE_TIME", Proof.PATTERN)
 
 
+def _after_a_word(text: str, found: re.Match[str]) -> bool:
+    """Whether the word before it makes it a year."""
+    before = text[max(0, found.start() - 24) : found.start()]
+    if not before[-1:].isspace():
+        return before.endswith("©")
+    words = before.lower().replace(",", " ").split()
+    while words:
+        if words[-1] in _YEAR_WORDS:
+            return True
+        if words[-1] in _WEAK_YEAR_WORDS:
+            return int(found["value"]) in _RECENT
+        if words.pop() not in _SKIPPED:
+            break
+    return False
+
+
+def _in_brackets(text: str, found: re.Match[str]) -> bool:
+    """Whether it stands alone in brackets after a space: (1851). Not f(1851)."""
+    return (
+        bool(re.search(r"(?:^|\s)\($", text[max(0, found.start() - 2) : found.start()]))
+        and text[found.end() : found.end() + 1] == ")"
+    )
+
+
 def written_dates(text: str, start: int, end: int) -> Iterator[Span]:
-    """Written-out dates, weekdays and times of day around a cue from `start` to `end`."""
-    left, right = max(0, start - 16), min(len(text), end + 40)
-    for pattern in (_WRITTEN, _DAY_OR_CLOCK):
-        for found in pattern.finditer(text, left, right):
-            if found.start() < end and found.end() > start:
-                yield Span(found.start(), found.end(), "DATE_TIME", Proof.PATTERN)
-    for found in _MONTH_AFTER.finditer(text, start, right):
-        if found.start() < end:
-            yield Span(found.start("value"), found.end("value"), "DATE_TIME", Proof.PATTERN)
+    """The written-out date, weekday, month or time of day at a cue from `start` to `end`, without the preposition before it."""
+    leading = _LEADING.match(text, start)
+    place = start if leading is None else leading.end()
+    for pattern in (_WRITTEN, _DAY_OR_CLOCK, _MONTH_ALONE) if leading else (_WRITTEN, _DAY_OR_CLOCK):
+        found = pattern.match(text, place)
+        if found:
+            yield Span(found.start(), found.end(), "DATE_TIME", Proof.PATTERN)
+            return
 
 
 def is_date(text: str) -> bool:

@@ -24,11 +24,12 @@ _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:(?:\d{1,3}\.){3}\d{1,3})?(?
 _MAC = re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])")
 _VERSION = re.compile(r"(?:\bv|version|release|section|chapter|clause|§)[ .:]{0,2}$", re.IGNORECASE)
 _AGE = re.compile(
-    r"(?<![\w.$])(?:(?P<a>1?\d{1,2})[ -](?:years?|yrs?)[ -]olds?\b|(?P<b>1?\d{1,2}) ?(?:y/o|yo)\b"
-    r"|(?i:aged?|ages|turn(?:ed|s|ing)?|at age|age of|is now)(?: just| about)?[ :,]{1,2}(?P<c>1?\d{1,2})(?![\d.:%/-]|,\d))"
+    r"(?<![\w.$])(?:(?P<a>1[01]\d|\d{1,2})[ -](?:years?|yrs?)[ -]olds?\b|(?P<b>1[01]\d|\d{1,2}) ?(?:y/o|yo)\b"
+    r"|(?i:aged?|ages|turn(?:ed|s|ing)?|at age|age of|is now)(?: just| about)?[ :,]{1,2}(?P<c>1[01]\d|\d{1,2})(?![\d.:%/-]|,\d))"
 )
 _TRAILING = ".,;:!?'\"*_>…"
 _MOST_DIGITS = 19
+_NUMBER, _NUMERIC = "number", b"0123456789 .-/()+\xc2\xa0\xe2\x80\x90\x91\x92\x93"  # cues of nothing else are numbers
 _CONTINUATIONS = bytes(range(0x80, 0xC0))
 _TO_ZERO = dict.fromkeys(map(ord, "123456789"), "0") | {0xA0: " "} | dict.fromkeys(range(0x2010, 0x2014), "-")
 _REMEMBERED = 40  # characters of the longest shape that is remembered
@@ -48,31 +49,35 @@ class Structured:
         for name in self.types:
             if name not in TYPES:
                 raise UnknownName("type of personal data", name, TYPES)
-        found = [set[Span]() for _ in texts]
+        found: list[list[Span]] = [[] for _ in texts]
         for row, family, start, end in cues(texts):
-            found[row].update(_FAMILIES[family](texts[row], start, end))
-        wanted = self.types or TYPES
-        return [[span for span in merged(spans) if span.type in wanted] if spans else [] for spans in found]
+            found[row].extend(_FAMILIES[family](texts[row], start, end))
+        kept = [merged(spans) if len(spans) > 1 else spans for spans in found]
+        return [[span for span in spans if span.type in self.types] for spans in kept] if self.types else kept
 
 
 def cues(texts: Sequence[str]) -> Iterator[tuple[int, str, int, int]]:
     """Where to look closer: the text, what for, and the characters. One pass over all texts, joined by NUL that no cue crosses."""
     raw = [text.encode("utf-8", "surrogatepass") for text in texts]
     ends = list(accumulate(len(piece) + 1 for piece in raw))
-    cue, families = table().cue, table().families
+    everything, kind, families = b"\0".join(raw), table().kind, table().families
     row, begin = 0, 0
     byte = char = 0  # the same place of the current text, in both counts
-    for found in cue.finditer(b"\0".join(raw)):
+    for found in table().cue.finditer(everything):
         start, end = found.span()
         while start >= ends[row]:
             begin, byte, char = ends[row], 0, 0
             row += 1
-        if len(raw[row]) == len(texts[row]):
-            yield row, families[found.lastindex - 1], start - begin, end - begin
-            continue
-        char += _characters(raw[row][byte : start - begin])
-        byte = start - begin
-        yield row, families[found.lastindex - 1], char, char + _characters(raw[row][byte : end - begin])
+        family = _NUMBER
+        if everything[start:end].translate(None, _NUMERIC):
+            matched = kind.match(everything, start)
+            family = families[matched.lastindex - 1] if matched and matched.lastindex else _NUMBER
+        start, end = start - begin, end - begin
+        if len(raw[row]) != len(texts[row]):
+            char += _characters(raw[row][byte:start])
+            byte = start
+            start, end = char, char + _characters(raw[row][start:end])
+        yield row, family, start, end
 
 
 def _characters(raw: bytes) -> int:
@@ -92,6 +97,8 @@ def _number(text: str, start: int, end: int) -> Iterator[Span]:
         yield from numeric_dates(text, start, end)
         if run.count(".") >= 3:
             yield from _ipv4(text, start, end)
+        if count == 12 and (found := _MAC.match(text, start)):
+            yield Span(found.start(), found.end(), "MAC_ADDRESS", Proof.CHECKSUM)
     if count >= 6:
         yield from _identifiers(text, start, run)
         yield from phones(text, start, end, count)
@@ -110,8 +117,10 @@ def _identifiers(text: str, start: int, run: str) -> Iterator[Span]:
     shape = run.translate(_TO_ZERO)
     for left, right, patterns in _forms(shape) if len(shape) <= _REMEMBERED else _forms.__wrapped__(shape):
         if _stands_alone(text, start + left - 1, -1) and _stands_alone(text, start + right, 1):
+            seen = ""
             for pattern in patterns:
-                if span := pattern.holds(text, start + left, start + right):
+                if pattern.type != seen and (span := pattern.holds(text, start + left, start + right)):
+                    seen = pattern.type
                     yield span
 
 
@@ -209,16 +218,16 @@ def _hex(text: str, start: int, end: int) -> Iterator[Span]:
     """IPv6 and MAC addresses; else whatever the digits in it are."""
     import ipaddress
 
-    for found in _MAC.finditer(text, start, min(len(text), end + 1)):
+    if found := _MAC.match(text, start):
         yield Span(found.start(), found.end(), "MAC_ADDRESS", Proof.CHECKSUM)
         return
-    for found in _IPV6.finditer(text, max(0, start - 1), min(len(text), end + 40)):
+    for address in _IPV6.finditer(text, max(0, start - 1), min(len(text), end + 40)):
         try:
-            ipaddress.IPv6Address(found.group())
+            ipaddress.IPv6Address(address.group())
         except ValueError:
             continue
-        if len(found.group()) > 2:
-            yield Span(found.start(), found.end(), "IP_ADDRESS", Proof.CHECKSUM)
+        if sum(map(str.isalnum, address.group())) >= 4:  # not ::2, which is a slice in a program
+            yield Span(address.start(), address.end(), "IP_ADDRESS", Proof.CHECKSUM)
             return
     yield from _number(text, start, end)
 

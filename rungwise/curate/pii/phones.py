@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 from rungwise.curate.pii.dates import numeric_dates
 from rungwise.curate.pii.span import Proof, Span
@@ -23,37 +24,47 @@ _STRONG = re.compile(
     rf"|\d{{2}}([-.])\d{{2}}\2\d{{2}}\2\d{{2}}(?:\2\d{{2}})?){_EDGE}"
 )
 _WEAK = re.compile(rf"{_OPEN}\(?\d{{1,5}}\)?(?:(?:{_SPACE}{{0,2}}|/)\(?\d{{2,12}}\)?){{0,5}}(?<=\d){_EDGE}")
-_WORDS = words_of(
+_DAY = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{2,4}")
+_WORDS = (
     r"(?:tele)?phones?|tel|telefone?|t[eé]l[eé]phone|telefono|tel[eé]fono|rufnummer|mobiles?|cell(?:ular|phone)?s?|celular|handy|fax|"
     r"call(?:s|ed|ing|er)?|dial(?:l?ed|l?ing)?|ring|rang|texts?|texted|sms|whats ?app|reach(?:ed|ing|able)?|contact(?:s|ed)?|"
     r"answer(?:s|ing|ed)?|hotline|helpline|toll[- ]free|registered|messages?|voice ?mail|pager|desk|extension|landline|switchboard|"
     r"(?:my|your|his|her|our|their) number"
 )
-_OTHER = words_of(
-    r"isbn|issn|doi|order|invoice|tracking|account|acct|ref(?:erence)?|case|ticket|serial|part|model|version|pages?|pp|vol|section|chapter|"
-    r"card|ssn|zip|id|iban|routing|policy|booking|flight|room|box|patent|no|nos|population|zip code|postcode"
+_OTHER = re.compile(
+    r"\b(?:isbn|issn|doi|order|invoice|tracking|account|acct|ref(?:erence)?|case|ticket|serial|part|model|version|pages?|pp|vol|section|chapter|"
+    r"card|ssn|zip|id|iban|routing|policy|booking|flight|room|box|patent|no|nos|population|zip code|postcode)\b",
+    re.IGNORECASE,
 )
+
+
+@cache
+def _phone_words() -> Any:
+    return words_of(_WORDS)
+
 
 _LEAST, _LEAST_WITH_TRUNK, _MOST = 7, 9, 13  # digits of a national number; with the 0 that many countries dial first
 
 
-def phones(text: str, start: int, end: int, count: int) -> Iterator[Span]:
+def phones(text: str, start: int, end: int, count: int) -> list[Span]:
     """Telephone numbers in a run of `count` digits from `start` to `end`."""
     right = min(len(text), end + 18)
+    found: list[re.Match[str]] = []
     grouped = count < end - start
-    if (grouped and text.startswith("00", start)) or "+" in text[max(0, start - 1) : end]:
-        for found in _INTERNATIONAL.finditer(text, max(0, start - 1), right):
-            if _country(found.group()) and found.start() < end:
-                yield Span(found.start(), found.end(), "PHONE", Proof.PATTERN)
-    if grouped and count >= _LEAST:
-        for found in _STRONG.finditer(text, start, right):
-            least = _LEAST_WITH_TRUNK if found.group()[0] == "0" else _LEAST
-            if least <= _count(found.group()) <= _MOST and found.start() < end and _is_no_other(text, found):
-                yield Span(found.start(), found.end(), "PHONE", Proof.PATTERN)
-    if (grouped or count <= _MOST) and near(_WORDS, text, start, end):
-        for found in _WEAK.finditer(text, start, right):
-            if 6 <= _count(found.group()) <= _MOST and near(_WORDS, text, found.start(), found.end()) and _is_no_other(text, found):
-                yield Span(found.start(), found.end(), "PHONE", Proof.PATTERN)
+    if text.startswith("00", start) or "+" in text[max(0, start - 1) : end]:
+        found = [
+            one for one in _INTERNATIONAL.finditer(text, max(0, start - 1), right) if one.start() < end and _country(one.group())
+        ]
+    if not found and grouped and count >= _LEAST:
+        found = [one for one in _STRONG.finditer(text, start, right) if one.start() < end and _is_national(one.group())]
+    if not found and (grouped or count <= _MOST) and near(_phone_words(), text, start, end):
+        found = [one for one in _WEAK.finditer(text, start, right) if one.start() < end and 6 <= _count(one.group()) <= _MOST]
+    return [Span(one.start(), one.end(), "PHONE", Proof.PATTERN) for one in found if one[0][0] == "+" or _is_no_other(text, one)]
+
+
+def _is_national(text: str) -> bool:
+    """Whether it has as many digits as national numbers have."""
+    return (_LEAST_WITH_TRUNK if text[0] == "0" else _LEAST) <= _count(text) <= _MOST
 
 
 def _count(text: str) -> int:
@@ -75,7 +86,7 @@ def _country(text: str) -> bool:
 def _is_no_other(text: str, found: re.Match[str]) -> bool:
     """Whether it is neither a day nor something that the words right before call another number."""
     start, end = found.span()
-    if any(span.start <= start and end <= span.end for span in numeric_dates(text, start, end)):
+    if _DAY.fullmatch(found.group()) or any(span.start <= start and end <= span.end for span in numeric_dates(text, start, end)):
         return False
     others = list(_OTHER.finditer(text, max(0, start - 24), start))
-    return not others or _WORDS.search(text, others[-1].end(), start) is not None
+    return not others or near(_phone_words(), text[others[-1].end() : start], start, start)

@@ -55,7 +55,9 @@ def random_strings(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def _is_path(token: str) -> bool:
-    """Whether it is words joined by strokes: then its parts are short and few of them mix letters and digits."""
+    """Whether it is words joined by strokes: a short one with slashes, or one whose parts seldom mix letters and digits."""
+    if "/" in token and len(token) < 40:
+        return True
     parts = [part for part in re.split(r"[/_\-+]", token) if part]
     mixed = sum(len(part) for part in parts if not part.isalpha() and not part.isdigit())
     return len(parts) > 1 and mixed < len(token) * 0.6

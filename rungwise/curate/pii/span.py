@@ -46,7 +46,9 @@ def merged(spans: Iterable[Span]) -> list[Span]:
     Where two overlap the one with the stronger proof stays; of equal ones the longer; then the earlier; then the first type
     in the alphabet, so that the result does not depend on the order of the detectors.
     """
-    ranked = sorted(spans, key=lambda span: (-span.proof, span.start - span.end, span.start, span.type))
+    ranked = sorted(set(spans), key=lambda span: (-span.proof, span.start - span.end, span.start, span.type))
+    if len(ranked) == 1 and ranked[0].start < ranked[0].end:
+        return ranked
     kept: list[Span] = []
     for span in ranked:
         if span.start < span.end and all(span.end <= other.start or other.end <= span.start for other in kept):
