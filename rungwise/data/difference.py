@@ -93,10 +93,14 @@ def examples(versions: Versions, found: Difference, limit: int) -> list[Changed]
     shown = []
     pairs = zip(_cells(versions, before.take(old)), _cells(versions, after.take(new)), strict=True)
     for (_, _, one), (id, place, two) in pairs:
-        words = {name: changed_words(_text(one, name), _text(two, name)) for name in {**one, **two} if one.get(name) != two.get(name)}
+        words = {
+            name: changed_words(_text(one, name), _text(two, name)) for name in {**one, **two} if one.get(name) != two.get(name)
+        }
         shown.append(Changed(kind="changed", id=id, place=place, before=one, after=two, words=words))
     shown += [Changed(kind="added", id=id, place=place, after=two) for id, place, two in _cells(versions, after.take(added))]
-    return shown + [Changed(kind="removed", id=id, place=place, before=one) for id, place, one in _cells(versions, before.take(removed))]
+    return shown + [
+        Changed(kind="removed", id=id, place=place, before=one) for id, place, one in _cells(versions, before.take(removed))
+    ]
 
 
 def changed_words(before: str, after: str) -> Words:
@@ -235,5 +239,3 @@ def _cells(versions: Versions, part: Selection) -> list[tuple[str, str, dict[str
 def _text(cells: Mapping[str, Any], name: str) -> str:
     value = cells.get(name)
     return value if isinstance(value, str) else cell_text(value) or ""
-
-
