@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 FOLDED = 0x20000
 """Code points below this are folded by the table; texts with others (rare Han characters, tags) are normalised in Python."""
-RUN = 0x110000
-"""A fold from here on is a run of several characters: its number in `Folds.starts`."""
-UNSTABLE = 0xFFFFFFFF
-"""The fold of a character that may change with its neighbours, such as a combining accent."""
 
 _SEPARATOR = " qzq "  # a word that no single character folds to
 _SLICE = 4_000_000  # characters; texts are encoded in slices of this size, so that a pack of long texts stays small
@@ -29,14 +25,20 @@ _SLICE = 4_000_000  # characters; texts are encoded in slices of this size, so t
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """What `normalise` makes of a character inside a text: `table[code point]`, a space where words are parted.
+    """What `normalise` makes of a character inside a text, as UTF-8: `runs[starts[code]:starts[code + 1]]`, a space for a sign.
 
-    A fold >= RUN stands for the characters `runs[starts[fold - RUN]:starts[fold - RUN + 1]]`.
+    `ascii` is the same for the first 128, which fold to one byte each. A character is `unstable` when its neighbours may change it.
     """
 
-    table: NDArray[np.uint32]
-    runs: NDArray[np.uint32]
+    ascii: NDArray[np.uint8]
+    runs: NDArray[np.uint8]
     starts: NDArray[np.int64]
+    unstable: NDArray[np.bool_]
+
+    @property
+    def kernel(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
+        """What `kernels.words.read` takes."""
+        return self.ascii, self.runs, self.starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,15 @@ class Packed:
 
 @cache
 def folds() -> Folds:
-    """The table, made from `normalise` itself; about 0.1 s, once in a process."""
+    """The table, made from `normalise` itself; about 0.3 s, once in a process."""
     import numpy as np
 
     framed = _SEPARATOR.join(f"x{chr(code)}x" for code in range(FOLDED))
-    parts = [part[1:-1] for part in normalise(framed).split(_SEPARATOR)]
-    table = np.full(FOLDED, UNSTABLE, np.uint32)
-    runs, starts = [0], [0, 1]
-    for code, part in enumerate(parts):
-        if len(part) == 1:
-            table[code] = ord(part)
-        else:
-            table[code] = RUN + len(starts) - 1
-            runs.extend(map(ord, part))
-            starts.append(len(runs))
-    table[_unstable()] = UNSTABLE
-    return Folds(table, np.asarray(runs, np.uint32), np.asarray(starts, np.int64))
+    parts = [part[1:-1].encode() for part in normalise(framed).split(_SEPARATOR)]
+    runs, starts = _joined(parts)
+    unstable = np.zeros(FOLDED, np.bool_)
+    unstable[_unstable()] = True
+    return Folds(np.frombuffer(b"".join(parts[:128]), np.uint8), runs, starts, unstable)
 
 
 def _unstable() -> list[int]:
@@ -98,7 +93,8 @@ def packed(texts: Sequence[str]) -> Packed:
     parts = [text.encode("utf-8", "surrogatepass") for text in texts]
     data, offsets = _joined(parts)
     ascii = np.fromiter(map(len, texts), np.int64, len(texts)) == np.diff(offsets)
-    hard = words.unfoldable(data, offsets, ascii, folds().table)
+    own = folds()
+    hard = words.unfoldable(data, offsets, ascii, own.runs, own.starts, own.unstable)
     if hard.any():
         for i in np.flatnonzero(hard).tolist():
             parts[i] = normalise(texts[i]).encode("utf-8", "surrogatepass")

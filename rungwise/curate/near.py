@@ -47,7 +47,7 @@ def sketches(texts: Sequence[str]) -> dict[str, NDArray[Any]]:
     parts: list[tuple[NDArray[Any], ...]] = []
     for begin, end in list(slices(texts)) or [(0, 0)]:
         part = packed(texts[begin:end])
-        parts.append(minhash.look(part.data, part.offsets, part.folded, fold.table, fold.runs, fold.starts))
+        parts.append(minhash.look(part.data, part.offsets, part.folded, fold.kernel))
     return {name: np.concatenate(columns) for name, columns in zip(names, zip(*parts, strict=True), strict=True)}
 
 
@@ -226,7 +226,5 @@ def _shingles(entries: _Entries, rows: Rows, members: NDArray[np.int64]) -> tupl
     wanted, of = np.unique(members[entries.owners], return_inverse=True)
     texts = rows.texts(wanted.tolist())
     part, fold = packed([texts[i] for i in of.tolist()]), folds()
-    values, bounds = compiled("minhash").sets(
-        part.data, part.offsets, part.folded, fold.table, fold.runs, fold.starts, entries.kinds
-    )
+    values, bounds = compiled("minhash").sets(part.data, part.offsets, part.folded, fold.kernel, entries.kinds)
     return values, bounds

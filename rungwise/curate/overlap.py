@@ -55,7 +55,7 @@ class Leaks:
         grams, counts = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
         for begin, end in slices(texts):
             part = packed(texts[begin:end])
-            found = ngrams.look(part.data, part.offsets, part.folded, fold.table, fold.runs, fold.starts)
+            found = ngrams.look(part.data, part.offsets, part.folded, fold.kernel)
             grams.append(found[0])
             counts.append(found[1])
         return sketches(texts) | {"grams": np.concatenate(grams), "counts": np.concatenate(counts)}
@@ -167,7 +167,7 @@ class _Search:
         batches = np.maximum(np.cumsum(counts) // _GRAMS_AT_ONCE, np.arange(len(chosen)) // _TEXTS_AT_ONCE)
         for batch in np.split(chosen, np.flatnonzero(np.diff(batches)) + 1) if len(chosen) else []:
             part = packed(self.rows.texts(batch.tolist()))
-            runs, bounds = ngrams.runs_of(part.data, part.offsets, part.folded, fold.table, fold.runs, fold.starts)
+            runs, bounds = ngrams.runs_of(part.data, part.offsets, part.folded, fold.kernel)
             yield batch, runs, bounds
 
     def _owners_in(self, part: tuple[Any, Any, Any], suspects: NDArray[np.int64], generic: int) -> dict[int, int]:

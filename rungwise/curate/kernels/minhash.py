@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from rungwise.curate.kernels.words import LONGEST, content, mix, read
+from rungwise.curate.kernels.words import characters, content, mix, read, room
 
 BANDS, ROWS = 20, 6
 """A pair becomes a candidate when all 6 bins of one of 20 bands agree, with a chance of 1 - (1 - J^6)^20.
@@ -40,40 +40,32 @@ _SPACE = np.uint32(32)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def look(data: Any, offsets: Any, folded: Any, table: Any, runs: Any, starts: Any) -> tuple[Any, Any, Any, Any, Any]:
+def look(data: Any, offsets: Any, folded: Any, folds: Any) -> tuple[Any, Any, Any, Any, Any]:
     """What n texts show, over the arrays of `Packed` and `Folds`.
 
     content (n, 2) uint64, kinds (n,) uint8 (0: the empty text), and for each way in which a text is compared, text by text:
     bands (m, BANDS) uint32, marks (m, 2) uint64 (one bit a bin), sizes (m,) uint32 (shingles, repeated ones counted).
     """
     n = len(offsets) - 1
-    characters, words, elements = room(offsets)
+    scratch = room(offsets)
+    blocks, hashes = scratch[0], scratch[2]
+    elements, codes = np.empty(len(hashes), np.uint64), np.empty(len(hashes), np.uint32)
     exact, kinds = np.empty((n, 2), np.uint64), np.zeros(n, np.uint8)
     bands, marks = np.empty((2 * n, BANDS), np.uint32), np.zeros((2 * n, 2), np.uint64)
     sizes = np.empty(2 * n, np.uint32)
     bins = np.empty(BINS, np.uint64)
     m = 0
     for i in range(n):
-        size, count = read(data, offsets[i], offsets[i + 1], folded[i], table, runs, starts, characters, words)
-        exact[i, 0], exact[i, 1] = content(characters, size)
+        size, count = read(data, offsets[i], offsets[i + 1], folded[i], folds, scratch)
+        exact[i, 0], exact[i, 1] = content(blocks, size)
         kinds[i] = kind_of(size, count)
         for kind in (CHARACTERS, WORDS):
             if kinds[i] & kind:
-                sizes[m] = shingles(kind, characters, size, words, count, elements)
+                sizes[m] = shingles(kind, blocks, size, hashes, count, codes, elements)
                 _sketch(elements, sizes[m], bins)
                 _fold_bins(bins, kind, bands[m], marks[m])
                 m += 1
     return exact, kinds, bands[:m].copy(), marks[:m].copy(), sizes[:m].copy()
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def room(offsets: Any) -> tuple[Any, Any, Any]:
-    """Space for the characters, words and shingles of the longest text; what is not written to takes no memory."""
-    longest = 0
-    for i in range(len(offsets) - 1):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    room = LONGEST * longest + 6
-    return np.empty(room, np.uint32), np.empty(room, np.uint64), np.empty(room, np.uint64)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -85,23 +77,25 @@ def kind_of(size: int, count: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def shingles(kind: int, characters: Any, size: int, words: Any, count: int, elements: Any) -> int:
+def shingles(kind: int, blocks: Any, size: int, words: Any, count: int, codes: Any, elements: Any) -> int:
     """Write the hashes of a text's shingles and give how many: 5 words, or 5 characters padded as in curate/shingles.py."""
     if kind == WORDS:
         for j in range(count - GRAM + 1):
-            elements[j] = mix(
-                (((words[j] * _PRIME + words[j + 1]) * _PRIME + words[j + 2]) * _PRIME + words[j + 3]) * _PRIME + words[j + 4]
-            )
+            value = words[j]
+            for k in range(j + 1, j + GRAM):
+                value = value * _PRIME + words[k]
+            elements[j] = mix(value)
         return count - GRAM + 1
-    while size < GRAM:
-        characters[size] = _SPACE
-        size += 1
-    for j in range(size - GRAM + 1):
-        value = np.uint64(0)
-        for k in range(j, j + GRAM):
-            value = value * _PRIME + np.uint64(characters[k])
+    found = characters(blocks, size, codes)
+    while found < GRAM:
+        codes[found] = _SPACE
+        found += 1
+    for j in range(found - GRAM + 1):
+        value = np.uint64(codes[j])
+        for k in range(j + 1, j + GRAM):
+            value = value * _PRIME + np.uint64(codes[k])
         elements[j] = mix(value)
-    return size - GRAM + 1
+    return found - GRAM + 1
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -136,16 +130,18 @@ def _fold_bins(bins: Any, kind: int, bands: Any, marks: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def sets(data: Any, offsets: Any, folded: Any, table: Any, runs: Any, starts: Any, kinds: Any) -> tuple[Any, Any]:
+def sets(data: Any, offsets: Any, folded: Any, folds: Any, kinds: Any) -> tuple[Any, Any]:
     """The distinct shingles of n texts, text i by way `kinds[i]`: values (uint64) and bounds (n + 1,)."""
     n = len(offsets) - 1
-    characters, words, elements = room(offsets)
+    scratch = room(offsets)
+    blocks, hashes = scratch[0], scratch[2]
+    elements, codes = np.empty(len(hashes), np.uint64), np.empty(len(hashes), np.uint32)
     bounds = np.zeros(n + 1, np.int64)
     values, slots = np.empty(offsets[n] + GRAM * n, np.uint64), np.zeros(64, np.uint64)
     used = 0
     for i in range(n):
-        size, count = read(data, offsets[i], offsets[i + 1], folded[i], table, runs, starts, characters, words)
-        found = shingles(kinds[i], characters, size, words, count, elements)
+        size, count = read(data, offsets[i], offsets[i + 1], folded[i], folds, scratch)
+        found = shingles(kinds[i], blocks, size, hashes, count, codes, elements)
         slots = roomy(slots, found)
         own = emptied(slots, found)
         if used + found > len(values):  # folding made the texts longer

@@ -12,8 +12,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from rungwise.curate.kernels.minhash import holds, room
-from rungwise.curate.kernels.words import mix, read
+from rungwise.curate.kernels.minhash import holds
+from rungwise.curate.kernels.words import mix, read, room
 
 RUN = 13
 """Words that a leak has in common: Brown et al. 2020, "Language models are few-shot learners", appendix C."""
@@ -24,17 +24,18 @@ _PRIME, _ZERO = np.uint64(0x9E3779B97F4A7C15), np.uint64(0)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def look(data: Any, offsets: Any, folded: Any, table: Any, runs: Any, starts: Any) -> tuple[Any, Any]:
+def look(data: Any, offsets: Any, folded: Any, folds: Any) -> tuple[Any, Any]:
     """The remembered 8-grams of n texts, over the arrays of `Packed` and `Folds`: grams uint64, counts (n,) uint32.
 
     About two in seven 8-grams are remembered, 0.4 bytes a byte of text; texts of fewer than 13 words have none.
     """
     n = len(offsets) - 1
-    characters, words, hashes = room(offsets)
+    scratch = room(offsets)
+    words, hashes = scratch[2], np.empty(len(scratch[2]), np.uint64)
     counts, used = np.zeros(n, np.uint32), 0
     grams = np.empty(1024, np.uint64)
     for i in range(n):
-        _, count = read(data, offsets[i], offsets[i + 1], folded[i], table, runs, starts, characters, words)
+        _, count = read(data, offsets[i], offsets[i + 1], folded[i], folds, scratch)
         found = _hash_runs(words, count, _GRAM, hashes)
         if used + found > len(grams):
             grams = np.concatenate((grams, np.empty(len(grams) + found, np.uint64)))
@@ -89,13 +90,14 @@ def touched(grams: Any, counts: Any, slots: Any) -> tuple[Any, Any]:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def runs_of(data: Any, offsets: Any, folded: Any, table: Any, runs: Any, starts: Any) -> tuple[Any, Any]:
+def runs_of(data: Any, offsets: Any, folded: Any, folds: Any) -> tuple[Any, Any]:
     """The hashes of all runs of 13 words of n texts, and their bounds (n + 1,)."""
     n = len(offsets) - 1
-    characters, words, hashes = room(offsets)
+    scratch = room(offsets)
+    words, hashes = scratch[2], np.empty(len(scratch[2]), np.uint64)
     bounds, values = np.zeros(n + 1, np.int64), np.empty(1024, np.uint64)
     for i in range(n):
-        _, count = read(data, offsets[i], offsets[i + 1], folded[i], table, runs, starts, characters, words)
+        _, count = read(data, offsets[i], offsets[i + 1], folded[i], folds, scratch)
         found = _hash_runs(words, count, RUN, hashes)
         bounds[i + 1] = bounds[i] + found
         if bounds[i + 1] > len(values):

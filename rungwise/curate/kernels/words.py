@@ -1,7 +1,7 @@
-"""The words of a text: folded characters and one hash a word, from its bytes in one pass.
+"""The words of a text: its normalised bytes and one hash a word, from its bytes in one pass.
 
 Words are what `normalise` leaves between spaces, and every character of a script that writes no spaces between words.
-All hashes are 64 bits wide and unsigned: every constant is a uint64, since numba makes a float of uint64 with int64.
+All hashes and places are uint64, and so is every constant: numba makes a float of uint64 with int64.
 """
 
 from __future__ import annotations
@@ -11,21 +11,32 @@ from typing import Any
 import numba
 import numpy as np
 
-_BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
-_STEP, _BACK = np.uint64(33), np.uint64(31)
-_SPACE, _RUN, _UNSTABLE = np.uint32(32), np.uint32(0x110000), np.uint32(0xFFFFFFFF)  # as in curate/folding.py
+_BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
+_ALL, _0, _1, _2, _3, _4, _7, _8 = (np.uint64(value) for value in (0xFFFFFFFFFFFFFFFF, 0, 1, 2, 3, 4, 7, 8))
+_15, _16, _31, _32, _33, _63 = (np.uint64(value) for value in (15, 16, 31, 32, 33, 63))
+_SPACE = np.uint8(32)
 
-LONGEST = 6
-"""Characters that a byte folds to at most: U+FDFA has three bytes and eighteen characters."""
+_GROWTH = 2  # a text that folding makes longer than this is normalised in Python, so that scratch space stays bounded
+_PADDING = 40  # zeros after the normalised bytes, since they are read eight at a time
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def mix(value: Any) -> Any:
     """The finaliser of MurmurHash3: every bit of a uint64 moves every other."""
-    value = (value ^ (value >> _STEP)) * _MIX_1
-    value = (value ^ (value >> _STEP)) * _MIX_2
-    return value ^ (value >> _STEP)
+    value = (value ^ (value >> _33)) * _MIX_1
+    value = (value ^ (value >> _33)) * _MIX_2
+    return value ^ (value >> _33)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def room(offsets: Any) -> tuple[Any, Any, Any, Any]:
+    """Space for the longest text: normalised bytes, ends of words, hashes, state. What is not written to takes no memory."""
+    longest = 0
+    for i in range(len(offsets) - 1):
+        longest = max(longest, offsets[i + 1] - offsets[i])
+    size = _GROWTH * longest + 64
+    return np.empty(size // 8 + 8, np.uint64), np.empty(size, np.int64), np.empty(size, np.uint64), np.empty(4, np.int64)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
@@ -44,127 +55,148 @@ def _stands_alone(code: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _decode(data: Any, i: int) -> tuple[Any, int]:
-    """The code point of several bytes at i, and where the next begins. The bytes are valid, but for surrogates of three."""
+def _decode(data: Any, i: Any) -> tuple[Any, Any]:
+    """The code point of several bytes at i, and how many they are. The bytes are valid, but for surrogates of three."""
     first = np.uint32(data[i])
+    code = np.uint32(data[i + _1] & np.uint32(0x3F))
     if first < 0xE0:
-        return np.uint32((first & np.uint32(0x1F)) << np.uint32(6) | (data[i + 1] & np.uint32(0x3F))), i + 2
-    code = np.uint32((data[i + 1] & np.uint32(0x3F)) << np.uint32(6) | (data[i + 2] & np.uint32(0x3F)))
+        return np.uint32((first & np.uint32(0x1F)) << np.uint32(6) | code), _2
+    code = np.uint32(code << np.uint32(6) | (data[i + _2] & np.uint32(0x3F)))
     if first < 0xF0:
-        return np.uint32((first & np.uint32(0x0F)) << np.uint32(12) | code), i + 3
-    return np.uint32((first & np.uint32(0x07)) << np.uint32(18) | code << np.uint32(6) | (data[i + 3] & np.uint32(0x3F))), i + 4
+        return np.uint32((first & np.uint32(0x0F)) << np.uint32(12) | code), _3
+    return np.uint32((first & np.uint32(0x07)) << np.uint32(18) | code << np.uint32(6) | (data[i + _3] & np.uint32(0x3F))), _4
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _write(code: Any, characters: Any, size: int, words: Any, count: int, state: Any, inside: bool) -> tuple[int, int, Any, bool]:
-    """Take one folded character that is not ASCII."""
-    if code == _SPACE:
-        if inside:
-            words[count] = mix(state)
-            count += 1
-        if characters[size - 1] != _SPACE:
-            characters[size] = _SPACE
-            size += 1
-        return size, count, _BASIS, False
-    characters[size] = code
-    size += 1
-    if not _stands_alone(code):
-        return size, count, (state ^ np.uint64(code)) * _PRIME, True
-    if inside:
-        words[count] = mix(state)
-        count += 1
-    words[count] = mix((_BASIS ^ np.uint64(code)) * _PRIME)
-    return size, count + 1, _BASIS, False
+def unfoldable(data: Any, offsets: Any, ascii: Any, runs: Any, starts: Any, unstable: Any) -> Any:
+    """(n,) bool: texts that the folds cannot fold.
 
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def read(
-    data: Any, begin: int, end: int, folded: bool, table: Any, runs: Any, starts: Any, characters: Any, words: Any
-) -> tuple[int, int]:
-    """Write a text's folded characters, with a space at either end, and the hashes of its words; gives how many of each.
-
-    `characters` (uint32) and `words` (uint64) have room for LONGEST characters a byte and 6 more.
-    Texts that `unfoldable` names must have been normalised. The empty text gives one character, the space.
+    Those with a character that has none or is not stable, of signs only, or that grow to more than twice their bytes.
     """
-    characters[0] = _SPACE
-    size, count, state, inside = 1, 0, _BASIS, False
-    i = begin
-    while i < end:
-        byte = data[i]
-        if byte < 128:
-            i += 1
-            code = np.uint32(byte) if folded else table[byte]
-            if code != _SPACE:
-                characters[size] = code
-                size += 1
-                state = (state ^ np.uint64(code)) * _PRIME
-                inside = True
-            elif inside:
-                words[count] = mix(state)
-                count += 1
-                state = _BASIS
-                inside = False
-                characters[size] = _SPACE
-                size += 1
-            elif characters[size - 1] != _SPACE:  # after a character that is a word by itself
-                characters[size] = _SPACE
-                size += 1
-            continue
-        code, i = _decode(data, i)
-        if not folded:
-            code = table[code]
-            if code >= _RUN:
-                run = np.int64(code - _RUN)
-                for k in range(starts[run], starts[run + 1]):
-                    size, count, state, inside = _write(runs[k], characters, size, words, count, state, inside)
-                continue
-        size, count, state, inside = _write(code, characters, size, words, count, state, inside)
-    if inside:
-        words[count] = mix(state)
-        count += 1
-    if characters[size - 1] != _SPACE:
-        characters[size] = _SPACE
-        size += 1
-    return size, count
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def unfoldable(data: Any, offsets: Any, ascii: Any, table: Any) -> Any:
-    """(n,) bool: texts that the table cannot fold: with a character that is not in it or not stable, or of signs only."""
     found = np.zeros(len(offsets) - 1, np.bool_)
     for i in range(len(found)):
-        at, end, signs = offsets[i], offsets[i + 1], True
+        at, end, signs, growth = np.uint64(offsets[i]), np.uint64(offsets[i + 1]), True, 0
         while at < end and (signs or not ascii[i]):
-            code = np.uint32(data[at])
-            if code < 128:
-                at += 1
-            else:
-                code, at = _decode(data, at)
-                if code >= len(table) or table[code] == _UNSTABLE:
+            code, width = np.uint32(data[at]), _1
+            if code >= 128:
+                code, width = _decode(data, at)
+                if code >= len(unstable) or unstable[code]:
                     found[i] = True
                     break
-            signs = signs and table[code] == _SPACE
-        found[i] |= signs and offsets[i] < end
+                growth += starts[code + 1] - starts[code]
+            at += width
+            signs = signs and runs[starts[code]] == _SPACE
+        found[i] |= (signs and offsets[i] < offsets[i + 1]) or growth > offsets[i + 1] - offsets[i]
     return found
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def content(characters: Any, size: int) -> tuple[Any, Any]:
-    """128 bits that tell folded texts apart: four lanes of two characters each, as in XXH64, joined in two ways.
+def _append(source: Any, at: Any, stop: Any, out: Any, ends: Any, state: Any) -> None:
+    """Append folded bytes. `state`: size, words, whether a space is last, whether a word is open."""
+    while at < stop:
+        width, alone, space = _1, False, source[at] == _SPACE
+        if source[at] >= 128:
+            code, width = _decode(source, at)
+            alone = _stands_alone(code)
+        if state[3] and (space or alone):
+            ends[state[1]] = state[0]
+            state[1] += 1
+        if not (space and state[2]):
+            for k in range(width):
+                out[state[0]] = source[at + np.uint64(k)]
+                state[0] += 1
+        at += width
+        if alone:
+            ends[state[1]] = state[0]
+            state[1] += 1
+        state[2], state[3] = space, not (space or alone)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def read(data: Any, begin: int, end: int, folded: bool, folds: Any, scratch: Any) -> tuple[int, int]:
+    """Write a text's normalised bytes, with a space at either end, and the hashes of its words; gives how many of each.
+
+    `folds` is (ascii, runs, starts) of `Folds`, `scratch` what `room` gives: its first holds the bytes, its third the hashes.
+    Texts that `unfoldable` names must come normalised, as `folded`. The empty text gives one byte, the space.
+    """
+    ascii, runs, starts = folds
+    blocks, ends, hashes, state = scratch
+    out = blocks.view(np.uint8)
+    out[0] = _SPACE
+    size, count, gap, inside = _1, _0, _1, _0
+    i, stop = np.uint64(begin), np.uint64(end)
+    while i < stop and not folded:
+        byte = data[i]
+        if byte < 128:  # without branches, since the ends of words cannot be predicted
+            fold = ascii[byte]
+            space = np.uint64(fold == _SPACE)
+            out[size] = fold
+            ends[count] = size
+            count += space & inside
+            size += _1 - (space & gap)
+            gap, inside = space, _1 - space
+            i += _1
+            continue
+        code, width = _decode(data, i)
+        i += width
+        state[0], state[1], state[2], state[3] = size, count, gap, inside
+        _append(runs, np.uint64(starts[code]), np.uint64(starts[code + 1]), out, ends, state)
+        size, count, gap, inside = np.uint64(state[0]), np.uint64(state[1]), np.uint64(state[2]), np.uint64(state[3])
+    if folded:
+        state[0], state[1], state[2], state[3] = 1, 0, 1, 0
+        _append(data, i, stop, out, ends, state)
+        size, count, gap, inside = np.uint64(state[0]), np.uint64(state[1]), np.uint64(state[2]), np.uint64(state[3])
+    ends[count] = size
+    count += inside
+    out[size] = _SPACE
+    size += _1 - gap
+    for k in range(_PADDING):
+        out[size + np.uint64(k)] = 0
+    _hash_words(blocks, ends, count, hashes)
+    return np.int64(size), np.int64(count)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _eight(blocks: Any, at: Any) -> Any:
+    """The eight bytes from `at` on, which need not be aligned."""
+    block, shift = at >> _3, (at & _7) << _3
+    return blocks[block] >> shift | (blocks[block + _1] << _1) << (_63 - shift)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _first_bytes(n: Any) -> Any:
+    """A mask of the first n of eight bytes, 0 to 8; two shifts, since one by 64 is not defined."""
+    return _ALL >> (_32 - _4 * n) >> (_32 - _4 * n)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _hash_words(blocks: Any, ends: Any, count: Any, hashes: Any) -> None:
+    """Words of up to 15 bytes are hashed without branches; sixteen bytes at a time before that."""
+    out = blocks.view(np.uint8)
+    begin = _1
+    for word in range(count):
+        end = np.uint64(ends[word])
+        state, at = _BASIS, begin
+        while end - at > _15:
+            state = mix(state ^ _eight(blocks, at) ^ _eight(blocks, at + _8) * _PRIME)
+            at += _16
+        first = min(end - at, _8)
+        low = _eight(blocks, at) & _first_bytes(first)
+        high = _eight(blocks, at + _8) & _first_bytes(end - at - first)
+        hashes[word] = mix(state ^ low ^ high * _PRIME)
+        begin = end + np.uint64(out[end] == _SPACE)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def content(blocks: Any, size: int) -> tuple[Any, Any]:
+    """128 bits that tell normalised texts apart: four lanes of eight bytes each, as in XXH64, joined in two ways.
 
     Not for use against someone who wants two texts to be taken for the same.
     """
-    a, b = _BASIS, ~_BASIS
-    c, d = _MIX_1, _MIX_2
-    whole = size - size % 8
-    for i in range(0, whole, 8):
-        a = _lane(a, characters[i], characters[i + 1])
-        b = _lane(b, characters[i + 2], characters[i + 3])
-        c = _lane(c, characters[i + 4], characters[i + 5])
-        d = _lane(d, characters[i + 6], characters[i + 7])
-    for i in range(whole, size):
-        a = _lane(a, characters[i], np.uint32(size))
-        c = _lane(c, characters[i], np.uint32(i))
+    a, b, c, d = _BASIS, ~_BASIS, _MIX_1, _MIX_2
+    for i in range(0, (size + 7) // 8, 4):  # what follows the text is zeros
+        a, b = _lane(a, blocks[i]), _lane(b, blocks[i + 1])
+        c, d = _lane(c, blocks[i + 2]), _lane(d, blocks[i + 3])
     one, two = np.uint64(size), ~np.uint64(size)
     for lane in (a, b, c, d):
         one = mix(one * _PRIME ^ lane)
@@ -173,6 +205,21 @@ def content(characters: Any, size: int) -> tuple[Any, Any]:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _lane(state: Any, first: Any, second: Any) -> Any:
-    state = (state ^ (np.uint64(first) | np.uint64(second) << np.uint64(32))) * _PRIME
-    return state << _BACK | state >> _STEP
+def _lane(state: Any, block: Any) -> Any:
+    state = (state ^ block) * _PRIME
+    return state << _31 | state >> _33
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def characters(blocks: Any, size: int, codes: Any) -> int:
+    """Write the code points of normalised bytes and give how many."""
+    out = blocks.view(np.uint8)
+    at, found = _0, 0
+    while at < np.uint64(size):
+        code, width = np.uint32(out[at]), _1
+        if code >= 128:
+            code, width = _decode(out, at)
+        codes[found] = code
+        found += 1
+        at += width
+    return found
