@@ -93,9 +93,14 @@ class Pii:
         totals = sum((np.bincount(look["type"], minlength=len(TYPES)) for look in looks), np.zeros(len(TYPES), np.int64))
         return {name: int(total) for name, total in zip(TYPES, totals, strict=True) if total}
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether `rewrite` changes texts under this action."""
+        return self.action in ("mask", "pseudonymise")
+
     def rewrite(self, texts: Sequence[str], look: Look) -> list[str]:
         """These texts without the personal data that was seen in them; the same texts under the actions that do not rewrite."""
-        if self.action not in ("mask", "pseudonymise"):
+        if not self.rewrites:
             return list(texts)
         replacement = pseudonyms(Surrogates(key_from(self.key_env))) if self.action == "pseudonymise" else placeholder
         wanted = {_CODES[name] for name in self.types or TYPES} | {_CODES[name] for name in SECRETS}
