@@ -1,0 +1,92 @@
+"""Names of organisations: firms, banks, schools, hospitals, papers, ministries, clubs and bands, most of them coined."""
+
+from __future__ import annotations
+
+from random import Random
+
+from rungwise.curate.names.lexicon import groups
+from rungwise.curate.names.people import full_name, nation, surname, syllables
+from rungwise.curate.names.places import city, country, region
+
+_LETTERS = "ABCDEFGHIKLMNOPRSTUVWX"
+
+
+def _of(group: str, rng: Random) -> str:
+    return rng.choice(groups("organisations")[group])
+
+
+def _word(rng: Random, group: str) -> str:
+    return rng.choice(groups("words")[group]).title()
+
+
+def _last(rng: Random) -> str:
+    return surname(rng, nation(rng))
+
+
+def _partners(rng: Random) -> str:
+    """`Smith, Jones and Sons` and its kin."""
+    a, b, c = _last(rng), _last(rng), _last(rng)
+    forms = (f"{a} & {b}", f"{a} and {b}", f"{a}, {b} and {c}", f"{a}, {b} & {c}", f"{a}-{b}", f"{a} & Sons", f"{a} and Sons", f"{a} Brothers", f"{a}/{b}")
+    return rng.choice(forms)
+
+
+def coined(rng: Random) -> str:
+    """A brand that did not exist before."""
+    draw = rng.random()
+    if draw < 0.45:
+        return syllables(rng, rng.choice((2, 2, 3))).capitalize() + rng.choice(("", "", "ix", "io", "ex", "ia", "ly", "tech", "soft", "net", "corp", "mart"))
+    if draw < 0.6:
+        return _word(rng, "noun").replace(" ", "") + rng.choice(("Works", "Hub", "Tech", "Soft", "Base", "Flow", "Lab", "Point", "ify", "ly", "Net", "Pay", "Now"))
+    if draw < 0.8:
+        acronym = "".join(rng.choice(_LETTERS) for _ in range(rng.choice((2, 3, 3, 3, 4, 4, 5))))
+        return rng.choice((acronym, acronym, acronym, f"{acronym[0]}&{acronym[1]}", ".".join(acronym) + "."))
+    return rng.choice((_of("stem", rng), f"{_of('stem', rng)} {_word(rng, 'noun')}", f"{_word(rng, 'adjective')} {_word(rng, 'noun')}"))
+
+
+def band(rng: Random) -> str:
+    """A group of musicians, a team or a bar."""
+    draw = rng.random()
+    if draw < 0.15:
+        return _of("band", rng)
+    if draw < 0.55:
+        return f"The {_word(rng, 'adjective')} {_word(rng, 'noun')}{rng.choice(('', 's'))}"
+    if draw < 0.75:
+        return f"{_word(rng, rng.choice(('adjective', 'noun')))} {_word(rng, 'noun')}{rng.choice(('', 's'))}"
+    return f"The {_word(rng, 'noun')}s" if draw < 0.85 else f"{_last(rng)} {rng.choice(('Quartet', 'Trio', 'Band', 'Orchestra', 'Ensemble', 'Project'))}"
+
+
+def of_place(rng: Random) -> str:
+    """A school, hospital, museum or bank that is called by its place or by a person."""
+    draw, place = rng.random(), city(rng) if rng.random() < 0.7 else rng.choice((country(rng), region(rng)))
+    if draw < 0.35:
+        return f"{place} {_of('place_org', rng)}"
+    if draw < 0.6:
+        return f"{_of('of_org', rng)} {place}"
+    if draw < 0.75:
+        return f"{_of('local_org', rng)} {place if rng.random() < 0.8 else _last(rng)}"
+    if draw < 0.9:
+        return f"{rng.choice((_last(rng), full_name(rng), 'St. ' + _last(rng), 'Royal', 'National', 'First', 'Central'))} {_of('place_org', rng)}"
+    return f"{rng.choice(('National', 'Royal', 'European', 'International', 'American', 'British', 'Federal'))} {rng.choice(('Institute', 'Society', 'Association', 'Council', 'Agency', 'Federation', 'Foundation', 'Bureau'))} {rng.choice(('of', 'for'))} {_word(rng, 'noun')}"
+
+
+def organisation(rng: Random) -> str:
+    """Any organisation."""
+    draw = rng.random()
+    if draw < 0.18:
+        return _of("known", rng)
+    if draw < 0.25:
+        return _of("ministry", rng)
+    if draw < 0.43:
+        return of_place(rng)
+    if draw < 0.55:
+        return _partners(rng) + (f" {_of('suffix', rng)}" if rng.random() < 0.3 else "")
+    if draw < 0.6:
+        return band(rng)
+    head = _last(rng) if rng.random() < 0.35 else city(rng) if rng.random() < 0.1 else coined(rng)
+    if rng.random() < 0.08:
+        head = f"The {head}"
+    trade = f" {_of('trade', rng)}" if rng.random() < 0.5 else ""
+    if trade and rng.random() < 0.2:
+        trade += f" {rng.choice(('& ', 'and ', ''))}{_of('trade', rng)}"
+    suffix = f"{rng.choice((' ', ' ', ', '))}{_of('suffix', rng)}" if rng.random() < 0.45 else ""
+    return head + trade + suffix
