@@ -24,6 +24,7 @@ from rungwise.data.reread import LineDigests, digest_lines, find_digests, write_
 from rungwise.data.selection import Selection, absent_from, joined
 from rungwise.data.sources import Piece, Source
 from rungwise.data.splits import SALT_SETTING
+from rungwise.data.splitting import carry_splits
 from rungwise.data.store import Store
 from rungwise.data.versions import SourceNote, Version, Versions, content_digest
 from rungwise.data.writing import PackWriter, first_half
@@ -273,6 +274,7 @@ class _Intake:
         _, first, own = np.unique(keys, return_index=True, return_inverse=True)
         twin_of = first[own]
         again = np.flatnonzero((twin_of != np.arange(len(records))) & (keys != 0))
+        again = again[~self._pinned(records.take(again))]
         twins, firsts = records.take(again), records.take(twin_of[again])
         ids, others = self.versions.ids(twins), self.versions.ids(firsts)
         named = zip(self.versions.places(twins), self.versions.places(firsts), strict=True)
@@ -292,6 +294,13 @@ class _Intake:
         keep = np.ones(len(records), np.bool_)
         keep[again] = False
         return records.take(keep)
+
+    def _pinned(self, records: Selection) -> NDArray[np.bool_]:
+        """(n,): which of these records a person brought back."""
+        import numpy as np
+
+        pinned = frozenset(self.head.pinned) if self.head is not None else frozenset[str]()
+        return np.array([id.tobytes().hex() in pinned for id in self.versions.ids(records)], np.bool_)
 
     def _commit(self, records: Selection, kept: Selection) -> Taken:
         location, columns = self.source.location, self.columns
@@ -325,13 +334,28 @@ class _Intake:
         )
         if self.store.setting(SALT_SETTING) is None:
             self.store.set_setting(SALT_SETTING, version.content)
-        changed = self.base is None or (version.id, note) != (self.base.id, self.before.note)
+        version = self._split(version, whole)
+        changed = self.base is None or note != self.before.note or not self._same(version, self.base)
         if changed:
             version = self.versions.commit(version, verb="import", made_from=[(self.head.id, "version")] if self.head else [])
         assert changed or self.head is not None
         return Taken(
             version=version if changed or self.base is None else self.base, read=self.read, changed=changed, reasons=self.why
         )
+
+    def _split(self, version: Version, records: Selection) -> Version:
+        """The version with the splits that the head has, carried over."""
+        if self.head is None or not self.head.splits:
+            return version
+        splits = carry_splits(self.store, self.head, version, records)
+        return replace(version, splits=self.versions.keep_json(splits), split_by=self.head.split_by)
+
+    def _same(self, version: Version, base: Version) -> bool:
+        """Whether the sources hold what they held. Splits and pins are the head's; what was erased is no change."""
+        if base.erased:
+            content = content_digest(self.versions.ids(self.versions.selection(base)))
+            base = replace(base, content=content, aside=base.moved.get(base.aside, base.aside))
+        return replace(version, splits=base.splits, pinned=base.pinned).id == base.id
 
     def _with_others(self, note: SourceNote, kept: Selection) -> tuple[tuple[SourceNote, ...], dict[str, Any], list[Selection]]:
         """All sources of the new version in order, what is remembered of the others, and the records of each."""
