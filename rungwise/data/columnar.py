@@ -80,10 +80,11 @@ def _reading(path: Path) -> Iterator[_Count]:
     try:
         yield count
     except (pyarrow.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
-        kind = "Arrow" if path.suffix.lower() == ".arrow" else "Parquet"
-        what = f"not a readable {kind} file ({str(error)[:300]})."
+        arrow = path.suffix.lower() == ".arrow"
+        what = f"not a readable {'Arrow' if arrow else 'Parquet'} file ({str(error)[:300]})."
+        code = "malformed:arrow" if arrow else "malformed:parquet"
         hint = "Write it again, or save it as .csv"
-        raise Damaged("malformed:parquet", what, where=str(path), hint=hint, line=count.rows + 1) from error
+        raise Damaged(code, what, where=str(path), hint=hint, line=count.rows + 1) from error
 
 
 def class_names(schema: Any) -> dict[str, Sequence[str]]:

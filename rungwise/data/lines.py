@@ -102,7 +102,8 @@ def require_file(path: Path) -> None:
     except OSError as error:
         raise BadData(f"cannot be opened: {error.strerror}.", where=str(path), hint="Check its permissions") from error
     if size == 0:
-        raise BadData("the file is empty.", where=str(path), hint="Export it again with a header line and at least one row")
+        hint = "Export it again with a header line and at least one row"
+        raise Damaged("malformed:empty", "the file is empty.", where=str(path), hint=hint)
 
 
 def blocks(path: Path, unpacking: Unpacking = UNPACKING) -> Iterator[bytes]:
@@ -254,7 +255,7 @@ def text_decoder(encoding: str) -> codecs.IncrementalDecoder:
     try:
         found = codecs.lookup(encoding)
         known = found.name.replace("_", "-") not in _NOT_FOR_FILES and isinstance(found.decode(b"")[0], str)
-    except (LookupError, ValueError, EOFError):
+    except (LookupError, ValueError, EOFError, TypeError):  # rot13, hex and zip are codecs too
         known = False
     if not known:
         raise UsageError(f"there is no encoding '{encoding}'. Known ones are utf-8, utf-16, latin-1, cp1252")

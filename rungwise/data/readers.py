@@ -69,13 +69,7 @@ def read_rows(
     When `tolerant`, a file that breaks at some place ends there with one entry in the quarantine, and the rows before it
     stand. MissingExtra for Parquet without pyarrow.
     """
-    kind = table_kind(path)
-    if kind not in TABLE_ENDINGS:
-        array = "Write an array as one object a line: jq -c '.[]' in.json > out.jsonl"
-        hint = array if kind == ".json" else "Save it as .csv or .jsonl"
-        known = "known: .csv .tsv .jsonl, also .gz, and .parquet"
-        raise BadData(f"files that end in '{kind}' are not read ({known}).", where=str(path), hint=hint)
-    require_file(path)
+    kind = require_table(path)
     read, name = Read(iter(())), name or path.name
     if kind in _PARQUET:
         rows = parquet_rows(path, read.columns, unpacking)
@@ -84,6 +78,18 @@ def read_rows(
     lines = Lines(blocks(path, unpacking), name, encoding)
     read.rows = _objects(lines, read) if kind in _OBJECTS else _table(lines, read, _TABLES[kind])
     return read if not tolerant else tolerated(read, name, lines)
+
+
+def require_table(path: Path) -> str:
+    """The kind of a data file. Raises BadData when it is of another format, missing or empty."""
+    kind = table_kind(path)
+    if kind not in TABLE_ENDINGS:
+        array = "Write an array as one object a line: jq -c '.[]' in.json > out.jsonl"
+        hint = array if kind == ".json" else "Save it as .csv or .jsonl"
+        known = "known: .csv .tsv .jsonl, also .gz, and .parquet"
+        raise BadData(f"files that end in '{kind}' are not read ({known}).", where=str(path), hint=hint)
+    require_file(path)
+    return kind
 
 
 def table_kind(path: Path) -> str:

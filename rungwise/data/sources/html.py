@@ -108,7 +108,7 @@ class _Blocks:
         if not text or (self.gap and not text.strip()):
             return
         if self.gap and self.parts:
-            self.parts[-1] = self.parts[-1].rstrip(" ")
+            self.parts[-1] = self.parts[-1].rstrip(" \t\n")
             self.parts.append("\n" * self.gap)
         self.parts.append(self.prefix + text)
         if self.prefix == "# " and not self.heading:
@@ -123,7 +123,7 @@ class _Blocks:
 
 def _open(node: Any, blocks: _Blocks) -> bool:
     """What an element begins; whether to go into it."""
-    tag = node.tag
+    tag = node.tag or "-"  # what stands between <? and ?> has none
     if tag == "-text":
         blocks.add(node.text_content or "")
         return False

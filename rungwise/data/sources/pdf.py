@@ -16,7 +16,7 @@ _PASSWORD, _UNSUPPORTED_SECURITY = 4, 5
 
 
 def pdf_text(path: Path, cap: int = CELL_CAP) -> tuple[str, str | None]:
-    """The text of a PDF, its pages parted by a form feed, and the title that it names.
+    """The text of a PDF, its pages parted by an empty line, and the title that it names.
 
     Raises Damaged with the reason code when it needs a password, is broken, has no page, or is a scan without any text.
     """
@@ -52,7 +52,7 @@ def _pages(document: Any, cap: int) -> str:
     if not any(texts):
         scan = "the PDF holds pictures and no text, as a scan does."
         raise Damaged("malformed:no_text", scan if drawn else "the PDF holds no text.", hint="Run text recognition on it first")
-    return "\f".join(texts)
+    return "\n\n".join(filter(None, texts))
 
 
 def _clean(text: str) -> str:

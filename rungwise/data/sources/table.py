@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rungwise.core.errors import BadData
-from rungwise.data.lines import Damaged, require_file
-from rungwise.data.readers import DELIMITED, Quarantined, Read, read_rows, table_kind
+from rungwise.data.lines import Damaged
+from rungwise.data.readers import DELIMITED, Quarantined, Read, read_rows, require_table, table_kind
 from rungwise.data.sources import Piece
 from rungwise.data.sources.files import fingerprint, printable
 from rungwise.data.sources.options import Options
@@ -16,9 +16,9 @@ from rungwise.data.sources.values import plain_rows
 
 
 def open_table(location: str, options: Options) -> Table:
-    """The table in a file. Raises BadData when there is none, or it is empty."""
+    """The table in a file. Raises BadData when there is none, it is empty, or of another format."""
     path = Path(location)
-    require_file(path)
+    require_table(path)
     return Table(path, options)
 
 
