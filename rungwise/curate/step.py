@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,4 +73,18 @@ class Step(Protocol):
 
     def decide(self, looks: Sequence[Look], rows: Rows) -> list[Finding]:
         """The rows to set aside, ascending, each at most once."""
+        ...
+
+
+@runtime_checkable
+class Rewriter(Protocol):
+    """A step that may also change texts, as masking does."""
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether it does, with its settings."""
+        ...
+
+    def rewrite(self, texts: Sequence[str], look: Look) -> list[str]:
+        """The texts of a batch as they are to be, from what `look` saw in them."""
         ...

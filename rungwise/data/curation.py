@@ -7,26 +7,26 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rungwise.core.dataset import Example
 from rungwise.core.errors import BadData
 from rungwise.core.progress import Progress
-from rungwise.core.record import digest, to_plain
+from rungwise.core.record import to_plain
 from rungwise.core.types import Executor
-from rungwise.curate.step import Finding, Look, Step
-from rungwise.data.blobs import Blobs
-from rungwise.data.packs import Packs
+from rungwise.curate.step import Finding, Look, Rewriter, Step
+from rungwise.data.looking import Looks, cut_batches
+from rungwise.data.packs import NO_DIGEST, Packed
 from rungwise.data.quarantine import Entry, count_reasons, keep_entries
 from rungwise.data.readers import cell_text
-from rungwise.data.records import record_cells, texts_of
+from rungwise.data.records import record_bytes, record_cells, record_id
 from rungwise.data.selection import Selection
 from rungwise.data.splits import SALT_SETTING, complete_splits, draw_splits, is_split, split_named
-from rungwise.data.steps import Steps
+from rungwise.data.splitting import carry_splits
 from rungwise.data.store import Store
 from rungwise.data.versions import Version, Versions, content_digest
+from rungwise.data.writing import PackWriter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 STAGES = (("quality", "language", "pii"), ("dedup",), ("leaks",), ("labels",))
 """Steps of one stage look at the same rows; those of the next see only what the stages before have left."""
 
-BATCH_ROWS = 8_192
-BATCH_BYTES = 16 * 2**20
-_MEAN_ROWS = 4_096
-_IN_FLIGHT = 4
 _ROW = re.compile(r"\brow (\d+)\b")
 
 
@@ -105,12 +101,12 @@ class _Curation:
     def __init__(
         self, store: Store, head: Version, steps: Sequence[Step], executor: Executor, parts: int, say: Callable[[Progress], None]
     ) -> None:
-        self.store, self.executor, self.parts, self.say = store, executor, parts, say
+        self.store, self.parts, self.say = store, parts, say
         self.versions = Versions(store)
         self.head = head
         self.base = self.versions.get(head.base) if head.base is not None else head
         self.steps = {step.name: step for step in steps}
-        self.cache = Steps(store)
+        self.looks = Looks(self.versions, executor, self.base.columns.text, say)
         self.pinned = frozenset(bytes.fromhex(id) for id in head.pinned)
         self.entries: list[Entry] = []
 
@@ -118,75 +114,39 @@ class _Curation:
         import numpy as np
 
         whole = self.versions.selection(self.base)
-        splits = split_of(self.store, self.versions, self.head if self.head.splits else self.base, whole)
-        kept = np.arange(len(whole))
+        carried = carry_splits(self.store, self.head, self.base, whole)
+        splits = carried or split_of(self.store, self.versions, self.base, whole)
+        kept, selection = np.arange(len(whole)), whole
         for stage in STAGES:
             steps = [self.steps[name] for name in stage if name in self.steps]
             if steps and len(kept):
-                selection = whole.take(kept)
                 rows = VersionRows(self.versions, self.base, selection, [splits[i] for i in kept.tolist()] if splits else ())
-                aside = await self._stage(steps, rows, kept)
+                aside, selection = await self._stage(steps, rows, kept)
                 kept = np.delete(kept, aside)
-        return self._commit(whole, kept)
+        return self._commit(selection, [carried[i] for i in kept.tolist()] if carried else ())
 
-    async def _stage(self, steps: Sequence[Step], rows: VersionRows, positions: NDArray[np.int64]) -> list[int]:
-        """Run the steps of a stage; give the rows that they set aside, counted within the stage."""
-        looks = await self._looks(steps, rows.selection)
+    async def _stage(self, steps: Sequence[Step], rows: VersionRows, positions: NDArray[np.int64]) -> tuple[list[int], Selection]:
+        """Run the steps of a stage: the rows that they set aside, counted within the stage, and the records of the others."""
+        import numpy as np
+
+        records = rows.selection
+        batches = [part[own] for part in _ranges(len(rows), self.parts) for own in cut_batches(self.versions, records.take(part))]
+        looks = await self.looks.at(steps, records, batches)
         found: dict[int, Finding] = {}
         for number, step in enumerate(steps):
             self.say(Progress(rung=step.name, step="decide", done=0, total=len(rows)))
             for finding in await self._decide(step, [look[number] for look in looks], rows):
                 found.setdefault(finding.row, finding)
-        aside = self._unpinned(rows.selection, sorted(found))
-        self._set_aside(rows.selection.take(_array(aside)), [found[row] for row in aside], rows.selection, positions[_array(aside)])
-        return aside
+        aside = self._unpinned(records, sorted(found))
+        self._set_aside(records.take(_array(aside)), [found[row] for row in aside], records, positions[_array(aside)])
+        for number, step in enumerate(steps):
+            if isinstance(step, Rewriter) and step.rewrites:
+                records = rewritten(self.versions, self.base, records, batches, step, [look[number] for look in looks])
+        return aside, records.take(np.delete(np.arange(len(rows)), aside))
 
     async def _decide(self, step: Step, looks: Sequence[Look], rows: VersionRows) -> list[Finding]:
         """Decide in a thread of this process: it needs the rows of the store, and the event loop stays alive."""
         return await asyncio.to_thread(step.decide, looks, rows)
-
-    async def _looks(self, steps: Sequence[Step], selection: Selection) -> list[list[Look]]:
-        """What each step saw of each batch, from the cache where it was seen before."""
-        batches = [part[own] for part in self._ranges(len(selection)) for own in cut_batches(self.versions, selection.take(part))]
-        ids = self.versions.ids(selection)
-        gate, done = asyncio.Semaphore(_IN_FLIGHT), 0
-
-        async def look(positions: NDArray[np.int64]) -> list[Look]:
-            nonlocal done
-            async with gate:
-                found = await self._look(steps, selection.take(positions), content_digest(ids[positions]))
-            done += 1
-            self.say(Progress(rung="+".join(step.name for step in steps), step="look", done=done, total=len(batches)))
-            return found
-
-        return list(await asyncio.gather(*map(look, batches)))
-
-    async def _look(self, steps: Sequence[Step], batch: Selection, content: str) -> list[Look]:
-        from safetensors.numpy import load, save
-
-        column = self.base.columns.text
-        keys = [digest(["look", step.name, step.edition, to_plain(step), column, content]) for step in steps]
-        known = [self.cache.get(key) for key in keys]
-        wanted = [step for step, seen in zip(steps, known, strict=True) if seen is None or not self.store.blobs.has(seen.output)]
-        fresh: dict[str, Look] = {}
-        if wanted:
-            slices = [(pack, batch.row[positions], positions) for pack, positions in batch.slices()]
-            seen_now = await self.executor.run(look_at, str(self.store.blobs.directory), slices, column, wanted)
-            fresh = {step.name: one for step, one in zip(wanted, seen_now, strict=True)}
-        looks = []
-        for step, key, seen in zip(steps, keys, known, strict=True):
-            if step.name in fresh:
-                self.cache.put(key, "look", self.store.blobs.put(save(dict(fresh[step.name]))), seconds=0.0)
-                looks.append(fresh[step.name])
-            else:
-                assert seen is not None
-                looks.append(load(self.store.blobs.get(seen.output)))
-        return looks
-
-    def _ranges(self, count: int) -> list[NDArray[np.int64]]:
-        import numpy as np
-
-        return [part for part in np.array_split(np.arange(count), self.parts) if len(part)]
 
     def _unpinned(self, selection: Selection, rows: list[int]) -> list[int]:
         """The rows less those that a person brought back."""
@@ -212,8 +172,7 @@ class _Curation:
             )
             self.entries.append(entry)
 
-    def _commit(self, whole: Selection, kept: NDArray[np.int64]) -> Curated:
-        selection = whole.take(kept)
+    def _commit(self, selection: Selection, splits: Sequence[str]) -> Curated:
         entries = [*self.versions.quarantine(self.base), *sorted(self.entries, key=lambda entry: entry.position)]
         version = dataclasses.replace(
             self.base,
@@ -225,57 +184,15 @@ class _Curation:
             quarantined=count_reasons(entries),
             steps={name: to_plain(step) for name, step in self.steps.items()},
             pinned=self.head.pinned,
-            splits=self.head.splits,
+            splits=self.versions.keep_json(splits) if splits else "",
             split_by=self.head.split_by,
             base=self.base.id,
             parent=self.head.id,
+            erased=0,
+            moved={},
         )
         version = self.versions.commit(version, verb="curate", made_from=[(self.base.id, "imported")])
         return Curated(version=version, kept=len(selection), quarantined=count_reasons(self.entries))
-
-
-def look_at(
-    blobs: str, slices: Sequence[tuple[str, NDArray[np.int32], NDArray[np.int64]]], column: str | None, steps: Sequence[Step]
-) -> list[Look]:
-    """What each step sees of one batch, given as rows of packs and their positions in the batch. Runs on any executor."""
-    bodies = [b""] * sum(len(positions) for _, _, positions in slices)
-    packs = _packs(blobs)
-    for pack, rows, positions in slices:
-        for position, body in zip(positions.tolist(), packs.bodies(pack, rows), strict=True):
-            bodies[position] = body
-    texts = texts_of(bodies, column)
-    return [step.look(texts) for step in steps]
-
-
-@lru_cache(maxsize=1)
-def _packs(directory: str) -> Packs:
-    """The packs of a store, which hold on to the one that was read last."""
-    return Packs(Blobs(Path(directory)))
-
-
-def cut_batches(versions: Versions, selection: Selection) -> list[NDArray[np.int64]]:
-    """The positions of the records in batches of bounded size, cut by content: a row that comes or goes changes only its own batch.
-
-    A batch ends after a record whose digest is a multiple of 4,096, or before it would hold more than 8,192 rows or about 16 MB.
-    """
-    import numpy as np
-
-    if not len(selection):
-        return []
-    ids = versions.ids(selection)
-    ends = (ids[:, 0].astype(np.int64) * 256 + ids[:, 1]) % _MEAN_ROWS == 0
-    per_row = np.array([versions.packs.row_bytes(pack) for pack in selection.packs])[selection.pack]
-    filled = np.cumsum(np.maximum(per_row, BATCH_BYTES / BATCH_ROWS))
-    batches, start = [], 0
-    marks = np.flatnonzero(ends) + 1
-    while start < len(selection):
-        before = filled[start - 1] if start else 0.0
-        full = max(start + 1, int(np.searchsorted(filled, before + BATCH_BYTES, "right")))
-        mark = np.searchsorted(marks, start, "right")
-        stop = min(full, int(marks[mark]) if mark < len(marks) else len(selection))
-        batches.append(np.arange(start, stop))
-        start = stop
-    return batches
 
 
 def split_of(store: Store, versions: Versions, version: Version, selection: Selection) -> tuple[str, ...]:
@@ -297,6 +214,40 @@ def split_of(store: Store, versions: Versions, version: Version, selection: Sele
         return complete_splits(rows, given, salt) if columns.split and all(given) else draw_splits(rows, salt)
     except BadData:
         return ()
+
+
+def rewritten(
+    versions: Versions,
+    version: Version,
+    records: Selection,
+    batches: Sequence[NDArray[np.int64]],
+    step: Rewriter,
+    looks: Sequence[Look],
+) -> Selection:
+    """The same records with the texts that a step has changed; each changed one names the record that it was made from."""
+    column = version.columns.text or ""
+    ids, keys = versions.ids(records), versions.keys(records)
+    writer = PackWriter(versions.packs, records, ids)
+    for positions, look in zip(batches, looks, strict=True):
+        part = records.take(positions)
+        cells = [record_cells(body) for body in versions.bodies(part)]
+        texts = [cell_text(own.get(column)) or "" for own in cells]
+        places = versions.source_places(part)
+        for i, (before, after) in enumerate(zip(texts, step.rewrite(texts, look), strict=True)):
+            if before == after:
+                writer.point(part.take(_array([i])))
+                continue
+            body = record_bytes({**cells[i], column: after})
+            at = int(positions[i])
+            writer.add(Packed(record_id(body), NO_DIGEST, int(keys[at]), *places[i], ids[at].tobytes(), body))
+    return writer.finish()
+
+
+def _ranges(count: int, parts: int) -> list[NDArray[np.int64]]:
+    """The positions in so many ranges of about equal length."""
+    import numpy as np
+
+    return [part for part in np.array_split(np.arange(count), parts) if len(part)]
 
 
 def _array(rows: Sequence[int]) -> NDArray[np.int64]:

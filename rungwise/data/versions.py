@@ -75,9 +75,9 @@ class Version:
 
     @property
     def id(self) -> str:
-        """SHA-256 of the content; when and from where it came does not enter."""
+        """SHA-256 of the content and of the steps that checked it; when and from where it came does not enter."""
         roles = [to_plain(source.columns) for source in self.sources]
-        return digest(["version", self.content, roles, self.aside, self.splits, list(self.pinned)])
+        return digest(["version", self.content, roles, self.aside, self.splits, list(self.pinned), to_plain(self.steps)])
 
     @property
     def columns(self) -> Columns:
@@ -250,6 +250,14 @@ class Versions:
         found = [""] * len(selection)
         for pack, positions in selection.slices():
             for position, place in zip(positions.tolist(), self.packs.places(pack, selection.row[positions]), strict=True):
+                found[position] = place
+        return found
+
+    def source_places(self, selection: Selection) -> list[tuple[str, int]]:
+        """The piece and the line of each record."""
+        found = [("", 0)] * len(selection)
+        for pack, positions in selection.slices():
+            for position, place in zip(positions.tolist(), self.packs.sources(pack, selection.row[positions]), strict=True):
                 found[position] = place
         return found
 
