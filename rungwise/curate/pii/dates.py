@@ -23,8 +23,9 @@ _PREPOSITION = r"\b(?:in|of|since|until|till|by|during|from|last|next|this|early
 _WEEKDAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
 _CLOCK = (
-    r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,6})?)?(?: ?[ap]\.?m\b\.?)?(?: ?(?:Z\b|UTC\b|GMT\b|[+-]\d{2}:?\d{2}\b))?"
-    r"|(?:1[0-2]|0?[1-9]) ?[ap]\.?m\b\.?"
+    r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,6})?)?(?: ?(?:[ap]m\b|[ap]\.m\.))?"
+    r"(?: ?(?:Z\b|UTC\b|GMT\b|[+-]\d{2}:?\d{2}\b))?"
+    r"|(?:1[0-2]|0?[1-9]) ?(?:[ap]m\b|[ap]\.m\.)"
 )
 _YEAR = r"(?:1\d|20|21)\d{2}"
 
@@ -55,13 +56,13 @@ _YEARS = re.compile(
     rf"(?<![\w.,/$€£#-])(?P<value>{_YEAR})(?:(?:-|–|/)(?:{_YEAR}|\d{{2}}))?(?![\w/-])(?![.,:]\d)(?! \d)"
     r"(?! ?(?:%|°|km|kg|metres|meters|feet|miles|people|years))"
 )
-# Words after which a number of four digits is a year; after the weak ones only a recent one. Articles and the like are passed over.
-_SKIPPED = frozenset(["the", "year", "years", "early", "late", "mid"])
+# Words after which a number of four digits is a year; after the weak ones only a recent one. Articles are passed over.
+_SKIPPED = frozenset({"the", "year", "years", "early", "late", "mid"})
 _YEAR_WORDS = _SKIPPED - {"the"} | {
-    "in", "during", "since", "until", "till", "circa", "ca.", "ca", "c.", "between", "born", "class", "spring", "summer", "autumn", "fall",
-    "winter", "copyright", "dated", "est.", "established", "founded", "fy", "©",
+    "in", "during", "since", "until", "till", "circa", "ca.", "ca", "c.", "between", "born", "class", "spring", "summer", "autumn",
+    "fall", "winter", "copyright", "dated", "est.", "established", "founded", "fy", "©",
 }  # fmt: skip
-_WEAK_YEAR_WORDS = frozenset(["by", "from", "of", "before", "after", "around", "through", "to", "and", "for", "–"])
+_WEAK_YEAR_WORDS = frozenset({"by", "from", "of", "before", "after", "around", "through", "to", "and", "for", "–"})
 _RECENT = range(1700, 2051)
 
 

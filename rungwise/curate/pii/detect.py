@@ -27,6 +27,7 @@ _AGE = re.compile(
     r"(?<![\w.$])(?:(?P<a>1[01]\d|\d{1,2})[ -](?:years?|yrs?)[ -]olds?\b|(?P<b>1[01]\d|\d{1,2}) ?(?:y/o|yo)\b"
     r"|(?i:aged?|ages|turn(?:ed|s|ing)?|at age|age of|is now)(?: just| about)?[ :,]{1,2}(?P<c>1[01]\d|\d{1,2})(?![\d.:%/-]|,\d))"
 )
+_LETTERS_BEFORE = re.compile(r"(?<![^\W_])[A-Za-z]{1,2}[ -]$")
 _TRAILING = ".,;:!?'\"*_>…"
 _MOST_DIGITS = 19
 _NUMBER, _NUMERIC = "number", b"0123456789 .-/()+\xc2\xa0\xe2\x80\x90\x91\x92\x93"  # cues of nothing else are numbers
@@ -157,10 +158,8 @@ def _tokens(text: str, start: int, end: int) -> Iterator[Span]:
     left = start
     while left > 0 and start - left < 80 and text[left - 1].isascii() and text[left - 1].isalnum():
         left -= 1
-    starts = [left]
-    if left > 2 and text[left - 1] in " -" and text[left - 3 : left - 1].isalpha() and not text[left - 4 : left - 3].isalnum():
-        starts.append(left - 3)
-    for place in starts:
+    before = _LETTERS_BEFORE.search(text, max(0, left - 4), left)
+    for place in (left,) if before is None else (left, before.start()):
         if place and (text[place - 1].isalnum() or text[place - 1] == "_"):
             continue
         yield from _iban(text, place)
@@ -233,11 +232,12 @@ def _hex(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def _label(text: str, start: int, end: int) -> Iterator[Span]:
-    """The value right after a label such as `cvv` or `password:`."""
+    """The value right after a label such as `cvv` or `password:`; the earlier of two entries with one label is the stricter."""
     for pattern in table().labels:
         found = pattern.form.match(text, start + (text[start] == "_"))
         if found:
             yield Span(found.start("value"), found.end("value"), pattern.type, Proof.PATTERN)
+            return
 
 
 def _long(text: str, start: int, end: int) -> Iterator[Span]:
@@ -264,6 +264,7 @@ _FAMILIES: dict[str, Callable[[str, int, int], Iterator[Span]]] = {
     "date": written_dates,
     "label": _label,
     "domain": _domain,
+    "company": _tokens,
     "number": _number,
     "long": _long,
     "mixed": _tokens,

@@ -13,7 +13,7 @@ from rungwise.curate.pii.table import table
 ENTROPY_BITS = 4.2
 """Shannon entropy in bits per character from which a token of 24 to 200 characters with capitals, small letters and digits
 counts as drawn at random. The usual 4.5 of secret scanners cannot be reached by tokens under 23 characters and misses half of
-the random ones of 32; at 4.2, the ordinary texts of benchmarks/pii_structured.py give none."""
+the random ones of 32; at 4.2 it is one in twenty, and the ordinary texts of benchmarks/pii_structured.py give none."""
 
 _KEY_REACH, _KEY_LENGTH = 64, 4096  # characters before a cue in which a key may begin, and the longest one looked for
 _RANDOM = re.compile(r"(?<![A-Za-z0-9_+/=.\-])[A-Za-z0-9_+/\-]{24,200}={0,2}(?![A-Za-z0-9_+/=\-])")

@@ -132,6 +132,7 @@ def _parts(raw: Mapping[str, Any]) -> dict[str, str]:
         "date": DATE_CUE,
         "label": rf"(?i:(?:\b|_)(?:{labels})(?:\b|_))",
         "domain": rf"(?i:\b[a-z0-9][a-z0-9\-]*(?:\.[a-z0-9\-]+)*\.(?:{_DOMAINS})\b)",
+        "company": r"\b[0-9A-Z]{2}\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-\d\d",
         "number": _NUMBER,
         "long": r"[A-Za-z0-9_+/=\-]{20,}",
         "mixed": r"[A-Za-z]\d",
