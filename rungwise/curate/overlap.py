@@ -163,7 +163,7 @@ class _Search:
         import numpy as np
 
         fold, ngrams = folds(), compiled("ngrams")
-        counts = np.concatenate([look["counts"] for look in self.looks])[chosen]
+        counts = np.concatenate([look["counts"] for look in self.looks])[chosen].astype(np.int64)
         batches = np.maximum(np.cumsum(counts) // _GRAMS_AT_ONCE, np.arange(len(chosen)) // _TEXTS_AT_ONCE)
         for batch in np.split(chosen, np.flatnonzero(np.diff(batches)) + 1) if len(chosen) else []:
             part = packed(self.rows.texts(batch.tolist()))

@@ -77,7 +77,7 @@ def kind_of(size: int, count: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def shingles(kind: int, blocks: Any, size: int, words: Any, count: int, codes: Any, elements: Any) -> int:
+def shingles(kind: int, blocks: Any, size: int, words: Any, count: int, codes: Any, elements: Any) -> Any:
     """Write the hashes of a text's shingles and give how many: 5 words, or 5 characters padded as in curate/shingles.py."""
     if kind == WORDS:
         for j in range(count - GRAM + 1):

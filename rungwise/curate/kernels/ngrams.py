@@ -107,7 +107,7 @@ def runs_of(data: Any, offsets: Any, folded: Any, folds: Any) -> tuple[Any, Any]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def place(slots: Any, value: Any) -> int:
+def place(slots: Any, value: Any) -> Any:
     """Where a value stands in a hash table, or else the empty slot where it would; the value 0 is taken for 1."""
     value |= np.uint64(value == _ZERO)
     at = np.int64(value & np.uint64(len(slots) - 1))

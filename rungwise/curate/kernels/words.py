@@ -153,7 +153,7 @@ def read(data: Any, begin: int, end: int, folded: bool, folds: Any, scratch: Any
     for k in range(_PADDING):
         out[size + np.uint64(k)] = 0
     _hash_words(blocks, ends, count, hashes)
-    return np.int64(size), np.int64(count)
+    return int(size), int(count)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
