@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from rungwise.curate.step import Finding, Step
 
@@ -31,5 +32,5 @@ class Memory:
 def findings(step: Step, texts: Sequence[str], splits: Sequence[str] = (), *, parts: int = 1) -> list[Finding]:
     """What a step finds when the rows are looked at in so many parts."""
     cuts = [len(texts) * part // parts for part in range(parts + 1)]
-    looks = [step.look(texts[begin:end]) for begin, end in zip(cuts, cuts[1:], strict=False)]
+    looks = [step.look(texts[begin:end]) for begin, end in pairwise(cuts)]
     return step.decide(looks, Memory(texts, splits))

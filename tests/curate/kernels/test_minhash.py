@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -17,7 +18,7 @@ def sets_of(texts: list[str], kind: int) -> list[set[int]]:
     part = packed(texts)
     kinds = np.full(len(texts), kind, np.uint8)
     values, bounds = minhash.sets(part.data, part.offsets, part.folded, folds().kernel, kinds)
-    return [set(values[begin:end].tolist()) for begin, end in zip(bounds, bounds[1:], strict=False)]
+    return [set(values[begin:end].tolist()) for begin, end in pairwise(bounds)]
 
 
 def words(text: str) -> set[tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -18,7 +19,7 @@ def remembered(texts: list[str]) -> list[set[int]]:
     part = packed(texts)
     grams, counts = ngrams.look(part.data, part.offsets, part.folded, folds().kernel)
     bounds = np.append(0, np.cumsum(counts.astype(int)))
-    return [set(grams[begin:end].tolist()) for begin, end in zip(bounds, bounds[1:], strict=False)]
+    return [set(grams[begin:end].tolist()) for begin, end in pairwise(bounds)]
 
 
 @settings(max_examples=200, deadline=None)
