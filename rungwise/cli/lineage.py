@@ -14,20 +14,27 @@ from rungwise.core.record import short
 @click.command()
 @click.argument("directory", metavar="PROJECT")
 @click.argument("id")
+@click.option("--rows", is_flag=True, help="Name the training and dev rows too.")
 @as_json
-def lineage(directory: str, id: str, as_json: bool) -> int:
+def lineage(directory: str, id: str, rows: bool, as_json: bool) -> int:
     """Walk from a candidate, evaluation or decision back to its rows, or from a row (by its id or key) to what it reached."""
     from rungwise.project import Project
 
-    found = Project(directory).lineage(id)
+    found = Project(directory).lineage(id, rows=rows)
     if as_json:
         print_json(found)
         return 0
     say(f"{found['kind']} {short(found['id'])}")
+    for place in found.get("places", ()):
+        say(f"  read at {place}")
+    for aside in found.get("set_aside", ()):
+        say(f"  set aside by version {short(aside['version'])}: {aside['reason']}")
     _list("made of", found["made_of"])
     _list("reached", found["reached"])
     for split, count in found.get("rows", {}).items():
         say(f"  {count:,} {split} rows")
+    for row in found.get("training_rows", ()):
+        say(f"  {row['split']:<6} {row['key'] or short(row['id'])}")
     return 0
 
 

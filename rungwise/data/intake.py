@@ -333,7 +333,7 @@ class _Intake:
             parent=self.head.id if self.head else None,
         )
         if self.store.setting(SALT_SETTING) is None:
-            self.store.set_setting(SALT_SETTING, version.content)
+            self.store.set_setting(SALT_SETTING, self._salt(version))
         version = self._split(version, whole)
         changed = self.base is None or note != self.before.note or not self._same(version, self.base)
         if changed:
@@ -356,6 +356,11 @@ class _Intake:
             content = content_digest(self.versions.ids(self.versions.selection(base)))
             base = replace(base, content=content, aside=base.moved.get(base.aside, base.aside))
         return replace(version, splits=base.splits, pinned=base.pinned).id == base.id
+
+    def _salt(self, version: Version) -> str:
+        """The salt of the splits, from the first import: of a single table the digest of its bytes, as in a climb on that file."""
+        only = list(self.pieces.values())
+        return only[0].fingerprint if self.source.kind == "table" and len(only) == 1 else version.content
 
     def _with_others(self, note: SourceNote, kept: Selection) -> tuple[tuple[SourceNote, ...], dict[str, Any], list[Selection]]:
         """All sources of the new version in order, what is remembered of the others, and the records of each."""

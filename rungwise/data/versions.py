@@ -122,6 +122,10 @@ class Versions:
             raise UnknownName("version", name, [HEAD, *tags, *(id[:12] for id in ids)], where=str(self.store.directory.parent))
         return self._load(found[0])
 
+    def all(self) -> Iterator[Version]:
+        """Every version, oldest first."""
+        return map(self._load, self._ids())
+
     def commit(self, version: Version, *, verb: str, made_from: Sequence[tuple[str, str]] = ()) -> Version:
         """Keep a version and move the head to it, in one transaction. Where the same content is kept already, that one stands."""
         from sqlalchemy import delete

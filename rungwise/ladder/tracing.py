@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.data.nouns import Lineage
+from rungwise.data.provenance import find_records
 from rungwise.data.store import Store
+from rungwise.data.versions import Versions
 
 
 def trace_lineage(store: Store, id: str) -> Mapping[str, Any]:
@@ -19,10 +22,8 @@ def trace_lineage(store: Store, id: str) -> Mapping[str, Any]:
     """
     kind, full = _find(store, id)
     lineage = Lineage(store)
-    if kind == "Row":
-        datasets = _datasets_of(store, full)
-        reached = dict.fromkeys([*datasets, *(one for dataset in datasets for one in lineage.descendants(dataset))])
-        return {"id": full, "kind": kind, "made_of": [], "reached": _described(store, list(reached))}
+    if kind in ("Row", "Record"):
+        return _of_row(store, lineage, kind, full)
     ancestors = list(lineage.ancestors(full))
     described = _described(store, ancestors)
     return {
@@ -48,6 +49,11 @@ def _find(store: Store, id: str) -> tuple[str, str]:
     with store.read() as connection:
         found = connection.execute(query).all()
     if not found:
+        records = find_records(Versions(store), id)
+        if len(records) == 1:
+            return "Record", records[0].id
+        if records:
+            raise UnknownName("id", id, [f"Record {one.id[:12]} ({one.place})" for one in records], where=str(store.directory))
         raise UsageError(
             f"there is no id '{id}' in {store.directory}. Type: rungwise climb {store.directory.parent} --json for those "
             "of the decision and its candidates; a row has the id that its file gives it"
@@ -57,13 +63,57 @@ def _find(store: Store, id: str) -> tuple[str, str]:
     return found[0].kind, found[0].id
 
 
-def _datasets_of(store: Store, row: str) -> list[str]:
+def _of_row(store: Store, lineage: Lineage, kind: str, full: str) -> Mapping[str, Any]:
+    """A row of a dataset, or a record of the data's versions: where it came from, and all that it reached."""
+    memberships = _memberships(store, kind, full)
+    records = [full] if kind == "Record" else sorted({record for _, _, record in memberships if record is not None})
+    traced = [one for record in records for one in find_records(Versions(store), record)]
+    versions = [version for one in traced for version in one.held]
+    datasets = [dataset for dataset, _, _ in memberships]
+    reached = dict.fromkeys([*versions, *datasets, *(one for dataset in datasets for one in lineage.descendants(dataset))])
+    return {
+        "id": full,
+        "kind": kind,
+        "made_of": [{"id": one.parent, "kind": "Record"} for one in traced if one.parent],
+        "reached": _described(store, list(reached)),
+        "places": sorted({one.place for one in traced}),
+        "set_aside": [{"version": version, "reason": reason} for one in traced for version, reason in one.aside],
+    }
+
+
+def _memberships(store: Store, kind: str, id: str) -> list[tuple[str, str, str | None]]:
+    """(dataset, row, record) of each time that a row, or a record, stands in a dataset."""
     from sqlalchemy import select
 
     from rungwise.data.schema import members
 
+    column = members.c.row if kind == "Row" else members.c.record
+    query = select(members.c.dataset, members.c.row, members.c.record).where(column == id).distinct()
     with store.read() as connection:
-        return [one[0] for one in connection.execute(select(members.c.dataset).where(members.c.row == row).distinct())]
+        return [(one.dataset, one.row, one.record) for one in connection.execute(query)]
+
+
+def rows_of(store: Store, id: str) -> list[dict[str, Any]]:
+    """The training and dev rows that a candidate, evaluation, decision or dataset was made of, with their places.
+
+    Rows of the sealed part are counted by `trace_lineage` and never listed.
+    """
+    from sqlalchemy import select
+
+    from rungwise.core.dataset import SEALED
+    from rungwise.data.schema import members, rows
+
+    _, full = _find(store, id)
+    datasets = [full, *Lineage(store).ancestors(full)]
+    query = (
+        select(members.c.row, members.c.split, members.c.record, rows.c.body)
+        .select_from(members.join(rows, members.c.row == rows.c.id))
+        .where(members.c.dataset.in_(datasets), members.c.split != SEALED)
+        .order_by(members.c.dataset, members.c.position)
+    )
+    with store.read() as connection:
+        found = connection.execute(query).all()
+    return [{"id": one.row, "split": one.split, "record": one.record, "key": json.loads(one.body)["key"]} for one in found]
 
 
 def _described(store: Store, ids: list[str]) -> list[dict[str, str]]:

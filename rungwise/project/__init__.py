@@ -236,12 +236,16 @@ class Project:
             terrain = self._survey(store, _wishes_of(decision), decision)
             return self._write_report(store, terrain, decision, Spend(), Path(output) if output else None)
 
-    def lineage(self, id: str) -> Mapping[str, Any]:
-        """What a candidate, evaluation or decision was made of, or what a row reached; `id` may be shortened."""
-        from rungwise.ladder.tracing import trace_lineage
+    def lineage(self, id: str, *, rows: bool = False) -> Mapping[str, Any]:
+        """What a candidate, evaluation or decision was made of, or what a row reached; `id` may be shortened.
 
-        with self._store() as store:
-            return trace_lineage(store, id)
+        With `rows`, the training and dev rows that it was made of are named too. A folder that only holds data will do.
+        """
+        from rungwise.ladder.tracing import rows_of, trace_lineage
+
+        with self.data.store() as store:
+            found = dict(trace_lineage(store, id))
+            return {**found, "training_rows": rows_of(store, id)} if rows else found
 
     def doctor(self) -> list[Finding]:
         """What works here, what is missing, and what to type."""
