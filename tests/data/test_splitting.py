@@ -2,17 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rungwise.core.dataset import Example
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.usecase import Columns
-from rungwise.curate.step import Finding, Look, Rows
 from rungwise.data.curation import curate
 from rungwise.data.intake import take_in
 from rungwise.data.ledger import Ledger
@@ -21,23 +17,8 @@ from rungwise.data.splitting import SplitPlan, read_shares, split
 from rungwise.data.store import Store
 from rungwise.data.versions import Version, Versions
 from rungwise.engines.executors import InlineExecutor
+from tests.data.steps import SetAside
 from tests.data.versioned_rows import cells, imported, row, write_table
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """A step that sets aside the texts that hold a word."""
-
-    word: str
-    name: str = "quality"
-    edition: int = 1
-
-    def look(self, texts: Sequence[str]) -> Look:
-        return {"holds": np.array([self.word in text for text in texts])}
-
-    def decide(self, looks: Sequence[Look], rows: Rows) -> list[Finding]:
-        found = np.concatenate([look["holds"] for look in looks])
-        return [Finding(int(i), "quality:word", "holds the word") for i in np.flatnonzero(found)]
 
 
 def of(store: Store, version: Version) -> dict[str, str]:
