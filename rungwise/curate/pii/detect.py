@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -86,25 +86,33 @@ def _characters(raw: bytes) -> int:
     return len(raw.translate(None, _CONTINUATIONS))
 
 
-def _number(text: str, start: int, end: int) -> Iterator[Span]:
-    """Everything that a run of digits can be. What cannot apply is ruled out by counting before any expression is tried."""
+def _number(text: str, start: int, end: int) -> list[Span]:
+    """Everything that a run of digits can be: what counting rules out is not tried, and what explains all of it is the last."""
     run = text[start:end]
-    count = end - start if run.isdigit() else sum(map(str.isdigit, run))
-    if count == 4 or (count > 4 and not run.isdigit()):
-        yield from years(text, start, end)
+    plain = run.isdigit()
+    count = end - start if plain else sum(map(str.isdigit, run))
+    spans = list(years(text, start, end)) if count == 4 or (count > 4 and not plain) else []
     if count < 5:
-        return
+        return spans
     if count < end - start - 1:  # at least two separators
-        yield from numeric_dates(text, start, end)
+        spans += numeric_dates(text, start, end)
         if run.count(".") >= 3:
-            yield from _ipv4(text, start, end)
+            spans += _ipv4(text, start, end)
         if count == 12 and (found := _MAC.match(text, start)):
-            yield Span(found.start(), found.end(), "MAC_ADDRESS", Proof.CHECKSUM)
-    if count >= 6:
-        yield from _identifiers(text, start, run)
-        yield from phones(text, start, end, count)
-        if text[end : end + 1].isalpha() or text[end : end + 1] == "-" or text[max(0, start - 2) : start].strip(" -").isalpha():
-            yield from _tokens(text, start, end)
+            spans.append(Span(found.start(), found.end(), "MAC_ADDRESS", Proof.CHECKSUM))
+    if count < 6 or _explained(spans, start, end):
+        return spans
+    spans += _identifiers(text, start, run)
+    if not _explained(spans, start, end):
+        spans += phones(text, start, end, count)
+    if text[end : end + 1].isalpha() or text[end : end + 1] == "-" or text[max(0, start - 2) : start].strip(" -").isalpha():
+        spans += _tokens(text, start, end)
+    return spans
+
+
+def _explained(spans: Sequence[Span], start: int, end: int) -> bool:
+    """Whether one span holds by its check digits and takes in the whole run."""
+    return any(span.proof == Proof.CHECKSUM and span.start <= start and end <= span.end for span in spans)
 
 
 def _ipv4(text: str, start: int, end: int) -> Iterator[Span]:
@@ -186,9 +194,9 @@ def _iban(text: str, start: int) -> Iterator[Span]:
 
 
 def _email(text: str, start: int, end: int) -> Iterator[Span]:
-    for found in _EMAIL.finditer(text, max(start, end - 80), min(len(text), end + 260)):
-        if found.start() < end:
-            yield Span(found.start(), found.end(), "EMAIL", Proof.CHECKSUM)
+    found = _EMAIL.search(text, max(start, end - 80), min(len(text), end + 260))
+    if found and found.start() < end:
+        yield Span(found.start(), found.end(), "EMAIL", Proof.CHECKSUM)
 
 
 def _url(text: str, start: int, end: int) -> Iterator[Span]:
@@ -255,7 +263,7 @@ def _age(text: str, start: int, end: int) -> Iterator[Span]:
         yield Span(found.start(name), found.end(name), "AGE", Proof.PATTERN)
 
 
-_FAMILIES: dict[str, Callable[[str, int, int], Iterator[Span]]] = {
+_FAMILIES: dict[str, Callable[[str, int, int], Iterable[Span]]] = {
     "url": _url,
     "email": _email,
     "block": lambda text, start, end: private_keys(text, start),

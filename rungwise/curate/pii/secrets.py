@@ -16,6 +16,7 @@ counts as drawn at random. The usual 4.5 of secret scanners cannot be reached by
 the random ones of 32; at 4.2 it is one in twenty, and the ordinary texts of benchmarks/pii_structured.py give none."""
 
 _KEY_REACH, _KEY_LENGTH = 64, 4096  # characters before a cue in which a key may begin, and the longest one looked for
+_TOKEN_START = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z0-9]")
 _RANDOM = re.compile(r"(?<![A-Za-z0-9_+/=.\-])[A-Za-z0-9_+/\-]{24,200}={0,2}(?![A-Za-z0-9_+/=\-])")
 _BLOCK = re.compile(r"-----BEGIN ([A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?)-----.{1,16384}?-----END \1-----", re.DOTALL)
 _OPEN_BLOCK = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:\s*[A-Za-z0-9+/=]{16,}){0,400}")
@@ -34,24 +35,20 @@ def entropy(text: str) -> float:
 
 def keys(text: str, start: int, end: int) -> Iterator[Span]:
     """Keys in or around the characters from `start` to `end` whose form says who gave them."""
-    left = max(0, start - _KEY_REACH)
-    for kind, form in table().keys:
-        for found in form.finditer(text, left, min(len(text), end + _KEY_LENGTH)):
-            if found.start() >= end:
-                break
-            if found.end() > start:
+    for place in _TOKEN_START.finditer(text, max(0, start - _KEY_REACH), end):
+        for kind, form in table().keys:
+            found = form.match(text, place.start(), place.start() + _KEY_LENGTH)
+            if found and found.end() > start:
                 yield Span(found.start(), found.end(), kind, Proof.CHECKSUM)
 
 
 def random_strings(text: str, start: int, end: int) -> Iterator[Span]:
     """Tokens that look drawn at random."""
-    for found in _RANDOM.finditer(text, start, min(len(text), end + 200)):
+    for found in _RANDOM.finditer(text, start, min(len(text), end + 2)):  # the cue is the token, but for closing signs
         token = found.group()
         kinds = any(map(str.isupper, token)), any(map(str.islower, token)), sum(map(str.isdigit, token)) >= 2
         if all(kinds) and entropy(token) >= ENTROPY_BITS and not _is_path(token):
             yield Span(found.start(), found.end(), "SECRET", Proof.PATTERN)
-        if found.start() >= end:
-            break
 
 
 def _is_path(token: str) -> bool:

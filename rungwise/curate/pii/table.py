@@ -101,7 +101,7 @@ def table() -> Table:
         tokens=tuple(_pattern(entry) for entry in raw["tokens"]),
         labels=tuple(_label(entry, _SEPARATOR) for entry in raw["labels"])
         + tuple(_label(entry, _ASSIGNED) for entry in raw["settings"]),
-        keys=tuple((entry["type"], re.compile(rf"(?<![A-Za-z0-9_])(?:{'|'.join(entry['forms'])})")) for entry in raw["keys"]),
+        keys=tuple((entry["type"], re.compile("|".join(entry["forms"]))) for entry in raw["keys"]),
         countries=frozenset(raw["countries"].split()),
     )
 
