@@ -27,6 +27,8 @@ def lineage(directory: str, id: str, rows: bool, as_json: bool) -> int:
     say(f"{found['kind']} {short(found['id'])}")
     for place in found.get("places", ()):
         say(f"  read at {place}")
+    for dataset, split in found.get("splits", {}).items():
+        say(f"  {split} row of dataset {short(dataset)}")
     for aside in found.get("set_aside", ()):
         say(f"  set aside by version {short(aside['version'])}: {aside['reason']}")
     _list("made of", found["made_of"])

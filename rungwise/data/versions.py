@@ -314,7 +314,7 @@ def content_digest(ids: NDArray[np.uint8]) -> str:
 
 
 def column_naming(version: Version) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A function that gives cells the column names of the first source."""
+    """A function that puts cells in the order of the columns, and calls them as the first source does."""
     first = version.columns
     renames: dict[str, str] = {}
     for source in version.sources[1:]:
@@ -322,10 +322,12 @@ def column_naming(version: Version) -> Callable[[dict[str, Any]], dict[str, Any]
             own, wanted = getattr(source.columns, role), getattr(first, role)
             if own and wanted and own != wanted:
                 renames[own] = wanted
-    if not renames:
-        return lambda cells: cells
+    order = list(dict.fromkeys(name for source in version.sources for name in source.names))
 
-    def renamed(cells: dict[str, Any]) -> dict[str, Any]:
-        return {name if renames.get(name, name) in cells else renames[name]: value for name, value in cells.items()}
+    def named(cells: dict[str, Any]) -> dict[str, Any]:
+        ordered = {name: cells[name] for name in order if name in cells}
+        if not renames:
+            return ordered
+        return {name if renames.get(name, name) in cells else renames[name]: value for name, value in ordered.items()}
 
-    return renamed
+    return named

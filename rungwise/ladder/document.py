@@ -16,6 +16,8 @@ def decision_document(decision: Decision, *, use_case: str, project: str, spent:
         "use_case": use_case,
         "project": project,
         "decision": decision.id,
+        "dataset": decision.dataset,
+        "version": decision.version,
         "verdict": decision.verdict,
         "reason": decision.reason,
         "control": decision.control,

@@ -66,31 +66,32 @@ def _find(store: Store, id: str) -> tuple[str, str]:
 def _of_row(store: Store, lineage: Lineage, kind: str, full: str) -> Mapping[str, Any]:
     """A row of a dataset, or a record of the data's versions: where it came from, and all that it reached."""
     memberships = _memberships(store, kind, full)
-    records = [full] if kind == "Record" else sorted({record for _, _, record in memberships if record is not None})
+    records = [full] if kind == "Record" else sorted({one.record for one in memberships if one.record is not None})
     traced = [one for record in records for one in find_records(Versions(store), record)]
     versions = [version for one in traced for version in one.held]
-    datasets = [dataset for dataset, _, _ in memberships]
+    datasets = [one.dataset for one in memberships]
     reached = dict.fromkeys([*versions, *datasets, *(one for dataset in datasets for one in lineage.descendants(dataset))])
     return {
         "id": full,
         "kind": kind,
         "made_of": [{"id": one.parent, "kind": "Record"} for one in traced if one.parent],
         "reached": _described(store, list(reached)),
+        "splits": {one.dataset: one.split for one in memberships},
         "places": sorted({one.place for one in traced}),
         "set_aside": [{"version": version, "reason": reason} for one in traced for version, reason in one.aside],
     }
 
 
-def _memberships(store: Store, kind: str, id: str) -> list[tuple[str, str, str | None]]:
-    """(dataset, row, record) of each time that a row, or a record, stands in a dataset."""
+def _memberships(store: Store, kind: str, id: str) -> list[Any]:
+    """Each time that a row, or a record, stands in a dataset: `dataset`, `split` and `record`."""
     from sqlalchemy import select
 
     from rungwise.data.schema import members
 
     column = members.c.row if kind == "Row" else members.c.record
-    query = select(members.c.dataset, members.c.row, members.c.record).where(column == id).distinct()
+    query = select(members.c.dataset, members.c.split, members.c.record).where(column == id).distinct()
     with store.read() as connection:
-        return [(one.dataset, one.row, one.record) for one in connection.execute(query)]
+        return list(connection.execute(query))
 
 
 def rows_of(store: Store, id: str) -> list[dict[str, Any]]:
