@@ -67,7 +67,9 @@ def house_number(rng: Random) -> str:
     """From 1 to 99999, small ones more often; sometimes with a letter, a range or a stair."""
     number = str(rng.randrange(1, 10 ** rng.choice((1, 2, 2, 2, 3, 3, 4, 5)) + 1))
     draw = rng.random()
-    if draw < 0.85:
+    if draw < 0.07:
+        return number.zfill(rng.choice((2, 3, 4)))
+    if draw < 0.87:
         return number
     return number + rng.choice((rng.choice("abcdABCD"), f"/{rng.randrange(1, 30)}", f"-{int(number) + 2}", f" {rng.choice('ABCDE')} {rng.randrange(1, 60)}", " bis"))
 
@@ -106,7 +108,7 @@ def street(rng: Random, language: str = "") -> str:
     name, number = street_name(rng, language), house_number(rng)
     front = language in ("en", "fr", "asia", "arab", "in") if rng.random() < 0.9 else rng.random() < 0.5
     text = f"{number}{', ' if language == 'fr' and rng.random() < 0.5 else ' '}{name}" if front else f"{name}{rng.choice((' ', ' ', ' ', ', '))}{number}"
-    if rng.random() < 0.06 and not front:
+    if rng.random() < 0.08:
         text = f"{house_number(rng)} {text}"
     if rng.random() < (0.22 if language == "en" else 0.1):
         text += rng.choice((" ", ", ", "\n")) + rng.choice(groups("streets")["en unit"]) + " " + house_number(rng)
@@ -130,7 +132,8 @@ def _tail(rng: Random) -> str:
 def address(rng: Random, language: str = "") -> str:
     """A whole postal address, on one line or on several."""
     if rng.random() < 0.04:
-        return f"{rng.choice(('P.O. Box', 'PO Box', 'Apartado', 'Postfach', 'BP', 'Post Box'))} {house_number(rng)}, {_tail(rng)}"
+        unit = "" if rng.random() < 0.8 else f"{house_number(rng)} "
+        return f"{unit}{rng.choice(('P.O. Box', 'PO Box', 'Apartado', 'Postfach', 'BP', 'Post Box'))} {house_number(rng)}, {_tail(rng)}"
     text = street(rng, language)
     if rng.random() < 0.2:
         return text

@@ -18,7 +18,7 @@ TYPES = (NAME, ADDRESS, LOCATION, ORGANIZATION)
 
 Piece: TypeAlias = "tuple[str, str]"  # text and its type, empty where it is no name
 Node: TypeAlias = "str | tuple[tuple[Node, ...], ...] | Slot"
-_SHARES = {"english": 0.6, "plain": 0.29, "foreign": 0.11}
+_SHARES = {"english": 0.56, "plain": 0.29, "foreign": 0.15}
 _MONTHS = "January February March April May June July August September October November December".split()
 _DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 _TOKEN = re.compile(r"\[|\]|\||\{\w+\}|[^\[\]|{}]+")
@@ -119,7 +119,7 @@ def _date(rng: Random) -> str:
     day, month, year = rng.randrange(1, 29), rng.randrange(12), rng.randrange(1920, 2030)
     forms = (
         f"{_MONTHS[month]} {day}, {year}", f"{day} {_MONTHS[month]} {year}", f"{month + 1:02}/{day:02}/{year}", f"{year}-{month + 1:02}-{day:02}",
-        f"{day}.{month + 1}.{year}", f"{_MONTHS[month]} {day}", f"{_MONTHS[month][:3]} {day}", f"{day} {_MONTHS[month][:3]}", f"{year}", f"{_MONTHS[month]} {year}",
+        f"{day}.{month + 1}.{year}", f"{month + 1}/{day}/{year}", f"{month + 1}/{day}", f"{day}/{month + 1}/{year % 100:02}", f"{_MONTHS[month]} {day}", f"{_MONTHS[month][:3]} {day}", f"{day} {_MONTHS[month][:3]}", f"{year}", f"{_MONTHS[month]} {year}",
     )  # fmt: skip
     return rng.choice(forms)
 
@@ -151,8 +151,47 @@ def _url(rng: Random) -> str:
     return rng.choice((f"www.{site}", f"https://{site}/", f"https://www.{site}/page", f"http://{site}", site, site.title()))
 
 
+_ENDINGS = {
+    "en": "ing ed er ly ness tion able ment s es al ous ive".split(),
+    "de": "en te ten st t end lich ig et ern ieren".split(),
+    "de_noun": "ung heit keit schaft er en nis tum ei ling chen ion el e ik ität zeug werk".split(),
+    "es": "amos aron ías ando ó aba emos ar er ir ado ido aste iendo ará ía o a en".split(),
+    "fr": "ons ait aient er ant é ez ent a ir it era ais ions eux".split(),
+    "pt": "amos aram ava ou ei ando ar er ir ado ia endo aria eu em".split(),
+}
+"""Endings that show a made-up word to be a word of its language and no name."""
+
+
+def _made_up(rng: Random, language: str) -> str:
+    return people.syllables(rng, rng.choice((1, 1, 2))) + rng.choice(_ENDINGS[language])
+
+
 def _noun(rng: Random) -> str:
-    return people.syllables(rng, 2) if rng.random() < 0.05 else rng.choice(groups("words")["noun"])
+    """An ordinary noun: from the list, made up, or a word that also stands in names (`credit`, `market`, `road`)."""
+    draw = rng.random()
+    if draw < 0.06:
+        return _made_up(rng, "en")
+    if draw < 0.1:
+        return people.syllables(rng, 2)
+    if draw < 0.16:
+        return rng.choice(groups("organisations")[rng.choice(("trade", "stem"))]).lower()
+    return rng.choice(groups("words")["noun"])
+
+
+def _technical(rng: Random) -> str:
+    """A term of a science: written with a capital, and no name."""
+    return people.syllables(rng, 2).capitalize() + rng.choice("ian ic ids us ium ozoic cene oids oma itis ase ine inae idae ology ists ites".split())
+
+
+def _foreign(rng: Random, kind: str) -> str:
+    """A noun or verb of another language: `de_noun`, `es_verb`."""
+    language = kind[:2]
+    if kind.endswith("noun"):
+        if rng.random() < 0.8:
+            word = rng.choice(groups("words")[kind])
+            return word + rng.choice(("", "", "", "s", "en", rng.choice(groups("words")[kind]).lower())) if language == "de" else word
+        return _made_up(rng, "de_noun").capitalize() if language == "de" else _made_up(rng, language)
+    return _made_up(rng, language)
 
 
 def _filler(rng: Random) -> list[Piece]:
@@ -217,7 +256,14 @@ SLOTS: dict[str, Callable[[Random], list[Piece]]] = {
     "email": _plain(_email),
     "url": _plain(_url),
     "filler": _filler,
+    "Role": _word("role", lambda word: word.title() if len(word) % 2 else word.capitalize()),
+    "Tech": _plain(_technical),
+    "Coinword": _plain(lambda rng: _made_up(rng, "en").capitalize()),
 }
+for _language in ("de", "es", "fr", "pt"):
+    for _kind in (f"{_language}_noun", f"{_language}_verb"):
+        SLOTS[_kind] = _plain(lambda rng, kind=_kind: _foreign(rng, kind))  # type: ignore[misc]
+        SLOTS[_kind.capitalize()] = _plain(lambda rng, kind=_kind: _foreign(rng, kind).capitalize())  # type: ignore[misc]
 for _language in "es fr pt de it nl sv fi pl hu ro cs da no sl hr".split():
     SLOTS[f"address_{_language}"] = _entity(ADDRESS, lambda rng, language=_language: places.address(rng, language))  # type: ignore[misc]
 
@@ -297,7 +343,7 @@ def ordinary_words() -> frozenset[str]:
         for line in templates(name):
             found.update(word.lower() for word in re.findall(r"[^\W\d_]+", re.sub(r"\{\w+\}", " ", line)))
     for group, items in groups("words").items():
-        if group in ("noun", "verb", "adjective", "function", "foreign", "kin", "role"):
+        if group.endswith("noun") or group in ("verb", "adjective", "function", "foreign", "kin", "role"):
             found.update(word.lower() for item in items for word in re.findall(r"[^\W\d_]+", item))
     return frozenset(found)
 

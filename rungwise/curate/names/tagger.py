@@ -135,7 +135,8 @@ def _spans(tokens: Tokens, labels: NDArray[np.int8], text: str) -> list[Span]:
         at += 1
         while last > first and not text[tokens.ends[last] - 1].isalnum() and text[tokens.ends[last] - 1] not in ".)":
             last -= 1
-        spans.append(Span(int(tokens.starts[first]), int(tokens.ends[last]), TYPES[kind], Proof.TAGGER))
+        if tokens.ends[last] - tokens.starts[first] > 1:  # one letter names nobody
+            spans.append(Span(int(tokens.starts[first]), int(tokens.ends[last]), TYPES[kind], Proof.TAGGER))
     return spans
 
 
