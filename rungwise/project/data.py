@@ -17,6 +17,7 @@ from rungwise.data.versions import HEAD, Move, Version, Versions
 
 if TYPE_CHECKING:
     from rungwise.curate.step import Step
+    from rungwise.data.card import Card
     from rungwise.data.curation import Curated
     from rungwise.data.intake import Taken
     from rungwise.data.quarantine import Entry
@@ -98,6 +99,17 @@ class ProjectData:
         with self.store() as store:
             versions = Versions(store)
             return versions.quarantine(versions.get(name))
+
+    def card(self, name: str = HEAD, *, group: str | None = None, say: Say = lambda _: None) -> Card:
+        """What is in a version, in figures: made once and kept. `group` is a column whose values are counted."""
+        from rungwise.data.card import make_card
+        from rungwise.project import run
+
+        with self._locked(), self.store() as store:
+            version = Versions(store).get(name)
+            usual = self._steps(STEPS, store, version)
+            with _executor(store, version) as executor:
+                return run(make_card(store, version, executor=executor, steps=usual, group=group, say=say))
 
     def tag(self, tag: str, name: str = HEAD) -> Version:
         """Name a version."""
