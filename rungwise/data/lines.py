@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rungwise.core.errors import BadData, UsageError
 
@@ -145,7 +145,12 @@ def _unpacked(raw: BinaryIO, unpacking: Unpacking, where: str) -> Iterator[bytes
                 if not packed:
                     break
                 member, done = zlib.decompressobj(_GZIP), False
-            block = member.decompress(packed, _BLOCK_BYTES)
+            before = member.copy()
+            try:
+                block = member.decompress(packed, _BLOCK_BYTES)
+            except zlib.error:
+                yield from _to_the_damage(before, packed)
+                raise
             size += len(block)
             unpacking.check(raw.tell(), size, where)
             if block:
@@ -154,6 +159,17 @@ def _unpacked(raw: BinaryIO, unpacking: Unpacking, where: str) -> Iterator[bytes
             packed = member.unused_data if done else member.unconsumed_tail
     if not done:
         raise EOFError
+
+
+def _to_the_damage(member: Any, packed: bytes) -> Iterator[bytes]:
+    """What can still be unpacked, byte by byte, of a piece that is damaged somewhere."""
+    for byte in packed:
+        try:
+            block = member.decompress(bytes([byte]), _BLOCK_BYTES)
+        except zlib.error:
+            return
+        if block:
+            yield block
 
 
 class Lines:
@@ -254,8 +270,8 @@ def text_decoder(encoding: str) -> codecs.IncrementalDecoder:
     """Raises UsageError for what is no encoding of text files."""
     try:
         found = codecs.lookup(encoding)
-        known = found.name.replace("_", "-") not in _NOT_FOR_FILES and isinstance(found.decode(b"")[0], str)
-    except (LookupError, ValueError, EOFError, TypeError):  # rot13, hex and zip are codecs too
+        known = found._is_text_encoding and found.name.replace("_", "-") not in _NOT_FOR_FILES  # rot13, hex and zip are codecs too
+    except (LookupError, ValueError):
         known = False
     if not known:
         raise UsageError(f"there is no encoding '{encoding}'. Known ones are utf-8, utf-16, latin-1, cp1252")

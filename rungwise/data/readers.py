@@ -40,6 +40,13 @@ class Quarantined:
     raw: str = ""
 
 
+Problem: TypeAlias = tuple[str, str]
+"""Why a row cannot be used: the sentence and its reason code."""
+
+PATIENCE = 10_000
+"""A file of which so many rows are bad, and more than half of them all, is not what it is taken for: a tolerant read ends."""
+
+
 @dataclass(slots=True)
 class Read:
     """A file being read. `quarantine` and `columns` are complete once `rows` is exhausted."""
@@ -47,10 +54,15 @@ class Read:
     rows: Iterator[Row]
     quarantine: list[Quarantined] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
+    patience: int | None = None
 
-
-Problem: TypeAlias = tuple[str, str]
-"""Why a row cannot be used: the sentence and its reason code."""
+    def set_aside(self, place: str, problem: Problem, raw: str, seen: int) -> None:
+        """Quarantine a row, the `seen`-th of its file. Raises Damaged when the file is out of patience, which bounds the memory."""
+        self.quarantine.append(Quarantined(place, *problem, raw))
+        if self.patience is not None and len(self.quarantine) >= self.patience and 2 * len(self.quarantine) > seen:
+            what = f"{len(self.quarantine):,} of its first {seen:,} rows cannot be read."
+            hint = "It is of another format, or damaged throughout: look at the first of them"
+            raise Damaged("malformed:mostly", what, where=place, hint=hint, line=seen)
 
 
 def read_rows(
@@ -70,7 +82,7 @@ def read_rows(
     stand. MissingExtra for Parquet without pyarrow.
     """
     kind = require_table(path)
-    read, name = Read(iter(())), name or path.name
+    read, name = Read(iter(()), patience=PATIENCE if tolerant else None), name or path.name
     if kind in _PARQUET:
         rows = parquet_rows(path, read.columns, unpacking)
         read.rows = checked_rows(rows, name, read)
@@ -142,15 +154,15 @@ def _table(lines: Lines, read: Read, delimiter: str) -> Iterator[Row]:
         raise Damaged("malformed:header", "the file holds no header line.", where=lines.place(1), hint=hint, line=1)
     delimiter = _delimiter(heading, delimiter)
     read.columns.extend(_columns(heading, delimiter, lines.place(lines.number), lines.number))
-    columns, width, quarantine, name = read.columns, len(read.columns), read.quarantine, lines.name
+    columns, width, name = read.columns, len(read.columns), lines.name
     for line in lines:
         number = lines.number
         if line is None:
-            quarantine.append(Quarantined(lines.place(number), *_TOO_LONG, lines.cut))
+            read.set_aside(lines.place(number), _TOO_LONG, lines.cut, number)
             continue
         line = line.removeprefix("\ufeff")  # from a file that was appended to another
         if '"' in line:
-            cells = _quoted(line, lines, delimiter, width, quarantine)
+            cells = _quoted(line, lines, delimiter, width, read)
             if cells is None:
                 continue
         elif line and line != "\r":
@@ -159,7 +171,7 @@ def _table(lines: Lines, read: Read, delimiter: str) -> Iterator[Row]:
             continue
         problem = _ragged(len(cells), width) if len(cells) != width else _unfit(cells, columns)
         if problem is not None:
-            quarantine.append(Quarantined(f"{name}:{number}", *problem, line[:RAW_CAP]))
+            read.set_aside(f"{name}:{number}", problem, line[:RAW_CAP], number)
         else:
             yield f"{name}:{number}", dict(zip(columns, cells, strict=True))
 
@@ -183,7 +195,7 @@ def _unfit(cells: list[str], columns: list[str]) -> Problem | None:
     return None
 
 
-def _quoted(line: str, lines: Lines, delimiter: str, width: int, quarantine: list[Quarantined]) -> list[str] | None:
+def _quoted(line: str, lines: Lines, delimiter: str, width: int, read: Read) -> list[str] | None:
     """The cells of a record with quotes, which may go on over the next lines; None when it was quarantined.
 
     A record is whole when its quotes pair up. Where they never do, or do not fit
@@ -215,9 +227,9 @@ def _quoted(line: str, lines: Lines, delimiter: str, width: int, quarantine: lis
         place = lines.place(begin)
     else:
         place = f"{lines.place(begin)}-{begin + len(taken) - 1}"
-    reason = 'the quotes do not match: close the cell, and write " inside it as ""'
+    problem = 'the quotes do not match: close the cell, and write " inside it as ""', "malformed:quotes"
     raw = line[:RAW_CAP] if place == lines.place(begin) else "\n".join(taken)[:RAW_CAP]
-    quarantine.append(Quarantined(place, reason, "malformed:quotes", raw))
+    read.set_aside(place, problem, raw, lines.number)
     return None
 
 
@@ -272,7 +284,7 @@ def _objects(lines: Lines, read: Read) -> Iterator[Row]:
         place = lines.place(lines.number)
         row = _TOO_LONG if line is None else _object(line.removeprefix("\ufeff"))
         if isinstance(row, tuple):
-            read.quarantine.append(Quarantined(place, *row, lines.cut if line is None else line[:RAW_CAP]))
+            read.set_aside(place, row, lines.cut if line is None else line[:RAW_CAP], lines.number)
             continue
         if not row.keys() <= known.keys():
             known.update(dict.fromkeys(row))
@@ -330,10 +342,10 @@ def checked_rows(rows: Iterator[Cells], name: str, read: Read) -> Iterator[Row]:
         twins_seen = True
         place = f"{name}:{number}"
         if isinstance(row, Damaged):
-            read.quarantine.append(Quarantined(place, row.reason, row.code, row.raw))
+            read.set_aside(place, (row.reason, row.code), row.raw, number)
             continue
         problem = unfit_values(row)
         if problem is None:
             yield place, row
         else:
-            read.quarantine.append(Quarantined(place, *problem, json.dumps(row, default=repr, ensure_ascii=False)[:RAW_CAP]))
+            read.set_aside(place, problem, json.dumps(row, default=repr, ensure_ascii=False)[:RAW_CAP], number)

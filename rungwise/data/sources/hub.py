@@ -11,7 +11,7 @@ from pathlib import Path
 from rungwise.core.errors import BadData
 from rungwise.data.columnar import arrow_rows, parquet_rows
 from rungwise.data.lines import require_file
-from rungwise.data.readers import TABLE_ENDINGS, Quarantined, Read, Row, checked_rows, table_kind, tolerated
+from rungwise.data.readers import PATIENCE, TABLE_ENDINGS, Quarantined, Read, Row, checked_rows, table_kind, tolerated
 from rungwise.data.sources import Piece
 from rungwise.data.sources.card import Card, Patterns, fits, has_header, read_card
 from rungwise.data.sources.files import files_of, fingerprint, printable
@@ -137,7 +137,7 @@ class Hub:
             return unreadable(piece.name, error)
         kind = table_kind(piece.path)
         if kind == ".arrow" or kind in (".parquet", ".pq"):
-            read = Read(iter(()))
+            read = Read(iter(()), patience=PATIENCE)
             unpacking = self.options.limits.unpacking
             cells = (
                 arrow_rows(piece.path, read.columns)

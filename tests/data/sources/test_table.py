@@ -249,6 +249,18 @@ def test_a_line_and_a_cell_of_three_hundred_megabytes_take_bounded_memory(tmp_pa
     assert mib < 300
 
 
+@pytest.mark.parametrize(("name", "bad"), [("a.csv", "one\n"), ("a.jsonl", "{\n")])
+def test_a_file_that_is_mostly_unreadable_is_given_up_and_one_with_many_bad_rows_is_not(
+    tmp_path: Path, name: str, bad: str
+) -> None:
+    good = "a,b\n" if name == "a.csv" else '{"text": "a"}\n'
+    head = "text,label\n" if name == "a.csv" else ""
+    cells, read = taken(tmp_path / name, head + good * 5_000 + bad * 100_000)
+    assert (len(cells), len(read.quarantine), read.quarantine[-1].code) == (5_000, 10_001, "malformed:mostly")
+    cells, read = taken(tmp_path / name, head + (good + good + bad) * 11_000)
+    assert (len(cells), len(read.quarantine)) == (22_000, 11_000)
+
+
 def parquet(path: Path, rows: int, **options: object) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
