@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
+from typing import Any
 
 from rungwise.core.errors import UnknownName
 from rungwise.curate.pii.checksums import IBAN_LENGTHS, iban
@@ -14,7 +15,7 @@ from rungwise.curate.pii.dates import numeric_dates, written_dates, years
 from rungwise.curate.pii.phones import phones
 from rungwise.curate.pii.secrets import keys, opens, private_keys, random_strings
 from rungwise.curate.pii.span import Proof, Span, merged
-from rungwise.curate.pii.table import Pattern, table
+from rungwise.curate.pii.table import DOMAINS, Pattern, near, table, words_of
 from rungwise.curate.pii.types import TYPES
 
 _GROUP = re.compile(r"[0-9]+")
@@ -28,6 +29,8 @@ _AGE = re.compile(
     r"|(?i:aged?|ages|turn(?:ed|s|ing)?|at age|age of|is now)(?: just| about)?[ :,]{1,2}(?P<c>1[01]\d|\d{1,2})(?![\d.:%/-]|,\d))"
 )
 _LETTERS_BEFORE = re.compile(r"(?<![^\W_])[A-Za-z]{1,2}[ -]$")
+_WELL_KNOWN = re.compile(rf"\.(?:{DOMAINS})$", re.IGNORECASE)
+_PATH = re.compile(r"(?::\d{2,5})?(?:/[^\s<>\"]*)?")
 _TRAILING = ".,;:!?'\"*_>…"
 _MOST_DIGITS = 19
 _NUMBER, _NUMERIC = "number", b"0123456789 .-/()+\xc2\xa0\xe2\x80\x90\x91\x92\x93"  # cues of nothing else are numbers
@@ -105,7 +108,7 @@ def _number(text: str, start: int, end: int) -> list[Span]:
     spans += _identifiers(text, start, run)
     if not _explained(spans, start, end):
         spans += phones(text, start, end, count)
-    if text[end : end + 1].isalpha() or text[end : end + 1] == "-" or text[max(0, start - 2) : start].strip(" -").isalpha():
+    if text[end : end + 1].isalpha() or text[end : end + 1] == "-" or _LETTERS_BEFORE.search(text, max(0, start - 4), start):
         spans += _tokens(text, start, end)
     return spans
 
@@ -124,18 +127,20 @@ def _ipv4(text: str, start: int, end: int) -> Iterator[Span]:
 def _identifiers(text: str, start: int, run: str) -> Iterator[Span]:
     """Numbers with check digits: each sequence of groups that stands by itself and has the form of one of them."""
     shape = run.translate(_TO_ZERO)
+    held = (0, 0)
     for left, right, patterns in _forms(shape) if len(shape) <= _REMEMBERED else _forms.__wrapped__(shape):
+        if held[0] <= left and right <= held[1]:
+            continue  # a part of a number that holds
         if _stands_alone(text, start + left - 1, -1) and _stands_alone(text, start + right, 1):
-            seen = ""
             for pattern in patterns:
-                if pattern.type != seen and (span := pattern.holds(text, start + left, start + right)):
-                    seen = pattern.type
+                if span := pattern.holds(text, start + left, start + right):
+                    held = (left, right)
                     yield span
 
 
 @lru_cache(maxsize=8192)
 def _forms(shape: str) -> tuple[tuple[int, int, tuple[Pattern, ...]], ...]:
-    """Which parts of a run have the form of which numbers, by its shape alone: all digits read as 0, since no form asks which."""
+    """Which parts of a run have the form of which numbers, by its shape (all digits read as 0); the longest first."""
     groups = [found.span() for found in _GROUP.finditer(shape)]
     by_count, forms = table().digits, []
     for first, (start, _) in enumerate(groups):
@@ -147,7 +152,7 @@ def _forms(shape: str) -> tuple[tuple[int, int, tuple[Pattern, ...]], ...]:
             fitting = tuple(one for one in by_count.get(count, ()) if one.form.fullmatch(shape, start, end))
             if fitting:
                 forms.append((start, end, fitting))
-    return tuple(forms)
+    return tuple(sorted(forms, key=lambda form: form[0] - form[1]))
 
 
 def _stands_alone(text: str, place: int, step: int) -> bool:
@@ -217,8 +222,15 @@ def _domain(text: str, start: int, end: int) -> Iterator[Span]:
     """A domain without http:// before it, and the path that follows."""
     if text[end : end + 1] == "@" or (start and text[start - 1] in "@_"):
         return
-    path = re.compile(r"(?::\d{2,5})?(?:/[^\s<>\"]*)?").match(text, end)
+    if not _WELL_KNOWN.search(text, start, end) and not near(_site_words(), text, start, end):
+        return  # "the end.So" and main.rs
+    path = _PATH.match(text, end)
     yield from _url(text, start, path.end() if path else end)
+
+
+@cache
+def _site_words() -> Any:
+    return words_of("website|web ?site|site|web|page|homepage|domain|url|link|visit|shared|blog|shop|online|host|server")
 
 
 def _hex(text: str, start: int, end: int) -> Iterator[Span]:

@@ -6,7 +6,6 @@ import re
 from functools import cache
 from typing import Any
 
-from rungwise.curate.pii.dates import numeric_dates
 from rungwise.curate.pii.span import Proof, Span
 from rungwise.curate.pii.table import near, table, words_of
 
@@ -24,12 +23,13 @@ _STRONG = re.compile(
     rf"|\d{{2}}([-.])\d{{2}}\2\d{{2}}\2\d{{2}}(?:\2\d{{2}})?){_EDGE}"
 )
 _WEAK = re.compile(rf"{_OPEN}\(?\d{{1,5}}\)?(?:(?:{_SPACE}{{0,2}}|/)\(?\d{{2,12}}\)?){{0,5}}(?<=\d){_EDGE}")
+_STREET = re.compile(r" [^\W\d_a-z][^\W\d_]")  # a capital follows
 _DAY = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{2,4}")
 _WORDS = (
     r"(?:tele)?phones?|tel|telefone?|t[eé]l[eé]phone|telefono|tel[eé]fono|rufnummer|mobiles?|cell(?:ular|phone)?s?|celular|handy|fax|"
     r"call(?:s|ed|ing|er)?|dial(?:l?ed|l?ing)?|ring|rang|texts?|texted|sms|whats ?app|reach(?:ed|ing|able)?|contact(?:s|ed)?|"
     r"answer(?:s|ing|ed)?|hotline|helpline|toll[- ]free|registered|messages?|voice ?mail|pager|desk|extension|landline|switchboard|"
-    r"(?:my|your|his|her|our|their) number"
+    r"(?:my|your|his|her|our|their|the|new|home|work|office|emergency) number|office|direct"
 )
 _OTHER = re.compile(
     r"\b(?:isbn|issn|doi|order|invoice|tracking|account|acct|ref(?:erence)?|case|ticket|serial|part|model|version|pages?|pp|vol|section|chapter|"
@@ -55,16 +55,20 @@ def phones(text: str, start: int, end: int, count: int) -> list[Span]:
         found = [
             one for one in _INTERNATIONAL.finditer(text, max(0, start - 1), right) if one.start() < end and _country(one.group())
         ]
-    if not found and grouped and count >= _LEAST:
-        found = [one for one in _STRONG.finditer(text, start, right) if one.start() < end and _is_national(one.group())]
+    if not found and count >= _LEAST and grouped:
+        found = [one for one in _STRONG.finditer(text, start, right) if one.start() < end and _is_national(text, one)]
     if not found and (grouped or count <= _MOST) and near(_phone_words(), text, start, end):
         found = [one for one in _WEAK.finditer(text, start, right) if one.start() < end and 6 <= _count(one.group()) <= _MOST]
     return [Span(one.start(), one.end(), "PHONE", Proof.PATTERN) for one in found if one[0][0] == "+" or _is_no_other(text, one)]
 
 
-def _is_national(text: str) -> bool:
-    """Whether it has as many digits as national numbers have."""
-    return (_LEAST_WITH_TRUNK if text[0] == "0" else _LEAST) <= _count(text) <= _MOST
+def _is_national(text: str, found: re.Match[str]) -> bool:
+    """Whether it has as many digits as national numbers have, and does not stand before the name of a street."""
+    if found[0][0] != "0":
+        return _LEAST <= _count(found[0]) <= _MOST
+    if _STREET.match(text, found.end()) and not near(_phone_words(), text, found.start(), found.start()):
+        return False
+    return _LEAST_WITH_TRUNK <= _count(found[0]) <= _MOST
 
 
 def _count(text: str) -> int:
@@ -85,8 +89,8 @@ def _country(text: str) -> bool:
 
 def _is_no_other(text: str, found: re.Match[str]) -> bool:
     """Whether it is neither a day nor something that the words right before call another number."""
-    start, end = found.span()
-    if _DAY.fullmatch(found.group()) or any(span.start <= start and end <= span.end for span in numeric_dates(text, start, end)):
+    start = found.start()
+    if _DAY.fullmatch(found.group()):
         return False
     others = list(_OTHER.finditer(text, max(0, start - 24), start))
     return not others or near(_phone_words(), text[others[-1].end() : start], start, start)

@@ -22,8 +22,8 @@ _SEPARATOR = (
 _ASSIGNED = r"""["']?\s{0,2}(?:=>|:=|:|=|\bis:)\s{0,2}["']?"""
 _LONG_AFFIX = 64  # how far a key with dots or colons may begin before, in characters
 
-# Generic top-level domains and second-level ones under which people write addresses without http:// in front.
-_DOMAINS = r"com|org|net|edu|gov|info|biz|io|co\.uk|ac\.uk|gov\.uk|org\.uk|com\.br|com\.au|co\.nz|co\.in|co\.jp|com\.mx|com\.ar|eu"
+# Domains under which people write addresses without http:// in front; after those of other countries a word must say it is one.
+DOMAINS = r"com|org|net|edu|gov|info|biz|io|co\.uk|ac\.uk|gov\.uk|org\.uk|com\.br|com\.au|co\.nz|co\.in|co\.jp|com\.mx|com\.ar|eu"
 _NUMBER = r"[+(]{0,2}\d(?:(?:[ .\-/():]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,3}\d){3,}"
 
 
@@ -38,9 +38,9 @@ class Pattern:
 
     def holds(self, text: str, start: int, end: int) -> Span | None:
         """The span, when the check digits hold and a word that is asked for stands near."""
-        if self.check is not None and not self.check(text[start:end]):
-            return None
         if self.words is not None and not near(self.words, text, start, end):
+            return None
+        if self.check is not None and not self.check(text[start:end]):
             return None
         return Span(start, end, self.type, Proof.PATTERN if self.check is None else Proof.CHECKSUM)
 
@@ -131,7 +131,7 @@ def _parts(raw: Mapping[str, Any]) -> dict[str, str]:
         r"|\b(?:aged?|ages|turn(?:ed|s|ing)?|age of|is now)(?: just| about)?[ :,]{1,2}\d)",
         "date": DATE_CUE,
         "label": rf"(?i:(?:\b|_)(?:{labels})(?:\b|_))",
-        "domain": rf"(?i:\b[a-z0-9][a-z0-9\-]*(?:\.[a-z0-9\-]+)*\.(?:{_DOMAINS})\b)",
+        "domain": rf"(?i:\b[a-z0-9][a-z0-9\-]+(?:\.[a-z0-9\-]+)*\.(?:{DOMAINS}|[a-z]{{2}}))\b",
         "company": r"\b[0-9A-Z]{2}\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-\d\d",
         "number": _NUMBER,
         "long": r"[A-Za-z0-9_+/=\-]{20,}",
