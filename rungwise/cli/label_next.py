@@ -36,7 +36,7 @@ def _show(found: Any) -> None:
     rungs = f"by what {' and '.join(found.rungs)} disagree about" if len(found.rungs) > 1 else f"by what {found.best} is unsure of"
     say(f"{len(found.rows):,} of {found.pool - found.known:,} rows, chosen {rungs}")
     if found.known:
-        say(f"({found.known:,} others stand in the data already, or twice in the pool)")
+        say(f"(left out: {found.known:,} that stand in the data already, or twice in the pool)")
     for row in found.rows[:_SHOWN]:
         text = " ".join(row.text.split())
         say(f"  {text[:76]}{'…' if len(text) > 76 else ''}  ({row.suggested}? {row.confidence:.0%} sure)")

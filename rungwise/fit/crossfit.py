@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,8 +29,9 @@ Learner: TypeAlias = Callable[[Rows, Rows], Floats]
 
 FOLDS = 5
 ROUNDS = 3
-LINEAR_C = 0.3
-HEAD_C = 30.0
+LINEAR_C, HEAD_C = 0.3, 30.0
+"""Inverse regularisation, from the middle of what the climb tries (`ladder/classical.py`, `ladder/head.py`)."""
+
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 THREADS = 2
 
@@ -145,19 +147,26 @@ def head_learner(vectors: Floats, given: Rows, count: int, *, c: float = HEAD_C)
 
 
 def held_out(learn: Learner, plan: Plan) -> Floats:
-    """Margins (n, labels) of every row by the fit without its fold; folds side by side, each with one thread for its matrices."""
-    import scipy.optimize  # noqa: F401 - brings its own BLAS, which only then can be limited
-    from threadpoolctl import threadpool_limits
-
+    """Margins (n, labels) of every row by the fit without its fold, folds side by side."""
     margins = np.zeros((len(plan.given), plan.count), dtype=np.float32)
 
     def fit(part: tuple[Rows, Rows]) -> None:
         kept, held = part
         margins[held] = learn(kept, held)
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
+    with one_thread_each(), ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(fit, plan.parts()))
     return margins
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Fits within have one thread for their matrices: on a busy machine two wait for each other (`fit/head.py`)."""
+    import scipy.optimize  # noqa: F401 - brings its own BLAS, which only then can be limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def scaled(margins: Floats, plan: Plan) -> Floats:
@@ -221,7 +230,7 @@ def find_wrong(
 
     Each round's models are neither fitted nor calibrated on what the round before found,
     so that wrong labels no longer vouch for each other. The first round alone finds 80 %
-    of random flips and 60-70 % of flips to the nearest class, the third 95 and 87 %
+    of random flips and 61 % of flips to the nearest class, all three 98 and 89 %
     (`benchmarks/label_problems.py`). Ends early when a round finds what the one before it did.
     """
     wrong: list[int] = []

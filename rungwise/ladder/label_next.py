@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from rungwise.data.datasets import load_dataset
 from rungwise.data.spec import beside
 from rungwise.data.store import Store
 from rungwise.engines.encoder import Encode, load_encoder
+from rungwise.engines.executors import InlineExecutor
 from rungwise.evaluate.learning_curve import Fits, forecast_gain
-from rungwise.fit.crossfit import Learner, head_learner, linear_learner
+from rungwise.fit.crossfit import Learner, head_learner, linear_learner, one_thread_each
 from rungwise.inference.window import answer_stream
+from rungwise.ladder.embedding import Embeddings
 from rungwise.ladder.expedition import installed_encoder
 from rungwise.ladder.pool import PoolRow, read_pool, unknown_rows, write_to_fill_in
-from rungwise.ladder.serving import answering, ready
+from rungwise.ladder.serving import Serving, answering, ready
 
 Doubles = NDArray[np.float64]
 
@@ -58,7 +61,8 @@ class Pick:
 class LabelNext:
     """The rows to label, most wanted first, the file to fill in, and what as many labels are expected to bring.
 
-    `gain` is the expected rise of the dev accuracy of `technique`; None where there is too little to forecast from.
+    `gain` is the expected rise of the dev accuracy of `technique`, linear or head, which learns as the best rung
+    does; None where there is too little to forecast from.
     """
 
     rows: tuple[Pick, ...]
@@ -112,12 +116,15 @@ async def label_next(
             f"{source} has no row to choose from: {len(read):,} without a label, all of them in the data already. "
             "Name a file of unlabelled rows: --pool FILE"
         )
-    tables = {rung: await _ask(store, case, directory, decision, candidates[rung], pool, clock) for rung in candidates}
-    picks = choose(
-        pool, tables, best, load_encoder(installed_encoder()), n=wanted.n, labels=dataset_labels(dataset), seed=case.seed
-    )
+    embeddings = Embeddings(store, cache(load_encoder), InlineExecutor(), clock)
+    tables = {}
+    for rung, candidate in candidates.items():
+        serving = ready(store, case, directory, decision, candidate, clock=clock, encode=embeddings.remembering)
+        tables[rung] = await _asked(serving, pool)
+    encode = embeddings.remembering(installed_encoder())
+    picks = choose(pool, tables, best, encode, n=wanted.n, labels=dataset_labels(dataset), seed=case.seed)
     write_to_fill_in(wanted.output, [pool[place] for place, _ in picks], columns)
-    technique, learner = _learner(candidates[best], dataset, seed=case.seed)
+    technique, learner = await _learner(candidates[best], dataset, embeddings, seed=case.seed)
     accuracy, gain = expected_gain(dataset, learner, more=len(picks), seed=case.seed)
     return LabelNext(
         rows=tuple(pick for _, pick in picks),
@@ -166,23 +173,15 @@ def dataset_labels(dataset: Dataset) -> tuple[str, ...]:
     return tuple(sorted({label for row, split in pairs if split in (TRAIN, DEV) for label in row.references}))
 
 
-async def _ask(
-    store: Store,
-    case: UseCase,
-    directory: Path,
-    decision: Decision,
-    candidate: Candidate,
-    pool: Sequence[PoolRow],
-    clock: Clock,
-) -> dict[str, Doubles]:
+async def _asked(serving: Serving, pool: Sequence[PoolRow]) -> dict[str, Doubles]:
     """What a candidate believes of every row of the pool: the probability of each of its labels, (rows,) each."""
-    serving = ready(store, case, directory, decision, candidate, clock=clock)
     requests = [Example(text=row.text, passage=row.passage).request for row in pool]
     async with serving as responder:
         scores = [response.scores async for _, response, _ in answer_stream(responder, requests)]
     labels = next((one.labels for one in scores if one is not None), ())
-    table = np.array([one.values if one is not None else [1 / max(1, len(labels))] * len(labels) for one in scores])
-    return dict(zip(labels, table.T.astype(np.float64), strict=True))
+    even = [1 / max(1, len(labels))] * len(labels)
+    table = np.array([one.values if one is not None else even for one in scores], dtype=np.float64)
+    return dict(zip(labels, table.T, strict=True))
 
 
 def choose(
@@ -241,17 +240,16 @@ def _entropy(tables: Doubles) -> Any:
     return -(tables * np.log(np.maximum(tables, 1e-12))).sum(axis=-1)
 
 
-def _learner(candidate: Candidate, dataset: Dataset, *, seed: int) -> tuple[str, Learner]:
-    """How the best candidate learns, over the training and dev rows; the linear model where it is neither that nor a head."""
-    labels = dataset_labels(dataset)
-    rows = [*dataset.part(TRAIN), *dataset.part(DEV)]
+async def _learner(candidate: Candidate, dataset: Dataset, embeddings: Embeddings, *, seed: int) -> tuple[str, Learner]:
+    """What learns as the best candidate does, over the training and dev rows: a head for whatever looks at embeddings."""
+    labels, parts = dataset_labels(dataset), (dataset.part(TRAIN), dataset.part(DEV))
+    rows = [row for part in parts for row in part]
     given = np.array([labels.index(row.label) for row in rows], dtype=np.int64)
     recipe = candidate.head.recipe if candidate.head is not None else {}
-    if candidate.model == "head":
-        vectors = load_encoder(str(recipe["encoder"]))([row.text for row in rows])
-        return "head", head_learner(vectors, given, len(labels), c=float(recipe["c"]))
-    c = float(recipe["c"]) if candidate.model == "linear" else 1.0
-    return "linear", linear_learner([row.text for row in rows], given, len(labels), c=c, seed=seed)
+    if candidate.model == "linear" or candidate.encoder is None:
+        return "linear", linear_learner([row.text for row in rows], given, len(labels), c=float(recipe.get("c", 1.0)), seed=seed)
+    vectors = np.concatenate([await embeddings.of_rows(candidate.encoder, part) for part in parts])
+    return "head", head_learner(vectors, given, len(labels), c=float(recipe.get("c", 10.0)))
 
 
 def expected_gain(dataset: Dataset, learn: Learner, *, more: int, seed: int) -> tuple[float | None, Estimate | None]:
@@ -270,6 +268,7 @@ def expected_gain(dataset: Dataset, learn: Learner, *, more: int, seed: int) -> 
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(train) for _ in range(DRAWS)]
     plan = [(size, order[:size]) for order in orders for size in sizes] + [(now, train)]
-    right = np.stack([learn(np.sort(rows), dev).argmax(axis=1) == truth for _, rows in plan])
+    with one_thread_each():
+        right = np.stack([learn(np.sort(rows), dev).argmax(axis=1) == truth for _, rows in plan])
     fits = Fits(np.array([size for size, _ in plan]), right)
     return float(right[-1].mean()), forecast_gain(fits, now=now, more=more, seed=seed)

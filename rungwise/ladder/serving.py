@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,7 +20,7 @@ from rungwise.data.documents import Documents, read_documents
 from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
 from rungwise.engines.prices import project_prices
-from rungwise.inference.respond import Kit, build_responder
+from rungwise.inference.respond import Encode, Kit, build_responder
 from rungwise.inference.wrappers import with_known
 
 
@@ -53,8 +54,20 @@ def chosen_responder(store: Store, case: UseCase, directory: Path, decision: Dec
     return ready(store, case, directory, decision, candidate, clock=clock)
 
 
-def ready(store: Store, case: UseCase, directory: Path, decision: Decision, candidate: Candidate, *, clock: Clock) -> Serving:
-    """A candidate of a decision, ready to answer new questions by the parts that the climb made."""
+def ready(
+    store: Store,
+    case: UseCase,
+    directory: Path,
+    decision: Decision,
+    candidate: Candidate,
+    *,
+    clock: Clock,
+    encode: Callable[[str], Encode] | None = None,
+) -> Serving:
+    """A candidate of a decision, ready to answer new questions by the parts that the climb made.
+
+    `encode` gives the encode function of an encoder's name; without one it is loaded for this candidate alone.
+    """
     kit = Kit(
         case=case,
         store=store,
@@ -65,7 +78,7 @@ def ready(store: Store, case: UseCase, directory: Path, decision: Decision, cand
         cache=CallCache(store, Commits(store)),
         prices=project_prices(directory),
     )
-    responder = build_responder(candidate, kit, encode=kit.encoder)
+    responder = build_responder(candidate, kit, encode=encode or kit.encoder)
     system = kit.included(candidate)
     return Serving(candidate, with_known(responder, system.name) if system is not None else responder, kit)
 
