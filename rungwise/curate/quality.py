@@ -2,7 +2,8 @@
 
 Words are split at white space; lines are what stands between line feeds, stripped, blank ones left out; paragraphs are
 runs of lines without a blank line between them. Lines and paragraphs are the same when their words are. Every share of
-characters is of all characters of the text.
+characters is of all characters of the text. A stop word counts in any case and with signs around it. A sentence ends with
+a word that ends in a sign of TERMINAL, quotes and brackets after it aside.
 
 The rules were published for web pages of at least 50 words. Two things follow. A row of fewer than 50 words, or of fewer
 than 5 lines where a rule speaks of lines, is exempt from all rules but `empty` and the count of words (rules that look
@@ -45,7 +46,7 @@ CLOSING = "\"')]}’”»›」』）】》〉"
 """Quotes and brackets that may follow the end of a sentence."""
 
 _CODE_POINTS = 0x34000  # no character beyond is assigned, but for tags and private use
-_LONGEST = 8_000_000  # characters of a text that are measured
+_LONGEST = 2_000_000  # characters of a text that are measured: a very long book
 _BATCH_BYTES = 8_000_000
 
 
@@ -165,7 +166,10 @@ class Quality:
             raise UsageError(f"most_rejected is a share of the rows between 0 and 1, not {self.most_rejected}")
 
     def look(self, texts: Sequence[str]) -> Look:
-        """`features`, float32 (n, features): what each text measures, in the order of kernels.quality.FEATURES."""
+        """`features`, float32 (n, features): what each text measures, in the order of kernels.quality.FEATURES.
+
+        Of a text, the first two million characters are measured. Raises MissingExtra where numba is not installed.
+        """
         return {"features": _measure(texts)}
 
     def decide(self, looks: Sequence[Look], rows: Rows) -> list[Finding]:
@@ -174,7 +178,7 @@ class Quality:
 
         features = _columns(looks)
         first = np.full(len(rows), len(RULES), np.int16)
-        in_force = self.in_force(looks)
+        in_force = self._in_force(features)
         for at, rule in reversed(list(enumerate(RULES))):
             if rule.code in in_force:
                 first[self._fails(rule, in_force[rule.code], features)] = at
@@ -184,20 +188,10 @@ class Quality:
             for rule in [RULES[first[row]]]
         ]
 
-    def in_force(self, looks: Sequence[Look]) -> dict[str, float]:
-        """The threshold of each rule for these rows, by code."""
-        features = _columns(looks)
-        own = dict(self.limits)
-        return {
-            rule.code: own[rule.code] if rule.code in own else self._threshold(rule, features)
-            for rule in RULES
-            if rule.code not in self.without
-        }
-
     def counts(self, looks: Sequence[Look]) -> list[RuleCount]:
         """For the data card: what each rule alone would set aside, as published and as in force."""
         features = _columns(looks)
-        in_force = self.in_force(looks)
+        in_force = self._in_force(features)
         n = len(features["words"])
         return [
             RuleCount(
@@ -211,6 +205,15 @@ class Quality:
             for rule in RULES
             if rule.code in in_force
         ]
+
+    def _in_force(self, features: Mapping[str, Floats]) -> dict[str, float]:
+        """The threshold of each rule for these rows, by code."""
+        own = dict(self.limits)
+        return {
+            rule.code: own[rule.code] if rule.code in own else self._threshold(rule, features)
+            for rule in RULES
+            if rule.code not in self.without
+        }
 
     def _fails(self, rule: Rule, threshold: float, features: Mapping[str, Floats]) -> Flags:
         fails = _beyond(rule, threshold, features[rule.feature])

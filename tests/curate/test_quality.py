@@ -262,6 +262,29 @@ def test_features_and_decisions_equal_the_plain_reference_on_real_texts() -> Non
     assert_equal_to_reference(real_texts())
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not beside this checkout (../shared/data)")
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("banking77/train", "text"),
+        ("clinc150/train", "text"),
+        ("scifact/corpus", "abstract"),
+        ("squad2_part/dev", "context"),
+        ("reviews/movie_train", "text"),
+        ("toldbr_pt/dev", "text"),
+        ("gsm8k/train", "answer"),
+        ("dated_speeches/speeches", "text"),
+        ("halueval_general/dev", "chatgpt_response"),
+        ("xquad_part/dev.zh", "context"),
+    ],
+)
+def test_every_row_of_a_real_set_is_measured_and_decided_as_by_the_plain_reference(name: str, field: str) -> None:
+    with gzip.open(DATA / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        values = [json.loads(line)[field] for line in file]
+    assert_equal_to_reference([" ".join(value) if isinstance(value, list) else value for value in values])
+
+
 def look_at(quality: Quality, *batches: Sequence[str]) -> list[Look]:
     return [quality.look(batch) for batch in batches]
 
@@ -374,6 +397,11 @@ def test_a_code_that_is_no_rule_is_refused_with_the_nearest() -> None:
         Quality(thresholds="publish")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="between 0 and 1"):
         Quality(most_rejected=5)
+
+
+def test_of_an_endless_text_only_the_beginning_is_measured() -> None:
+    endless = "word " * 400_001
+    assert measured([endless]) == measured([endless[:2_000_000]]) != measured([endless[:1_999_000]])
 
 
 def test_no_rows_give_no_findings() -> None:
