@@ -144,8 +144,8 @@ def _digests(version: Version, parts: Sequence[Part]) -> str:
     own = [("version", f"`{version.id}`"), ("content", f"`{version.content}`")]
     drawn = ""
     if version.split_by:
-        told = ", ".join(f"{name} {value}" for name, value in version.split_by.items() if value is not None)
-        drawn = f"\n\nThe splits were drawn by: {told}."
+        about = {name: value for name, value in version.split_by.items() if value is not None}
+        drawn = f"\n\nHow the splits were drawn: `{json.dumps(about, sort_keys=True, ensure_ascii=False)}`"
     title = f"## Digests (SHA-256; people are shown the first 12 digits, such as {short(version.id)})"
     return title + "\n\n" + _table(("what", "digest"), [*own, *files]) + drawn
 

@@ -195,7 +195,7 @@ def test_an_exported_folder_can_be_imported_again(store: Store, drawn: Version, 
 
 
 def test_licences_are_named_and_an_unknown_one_is_not_made_up(store: Store, drawn: Version, tmp_path: Path) -> None:
-    assert header(made(store, drawn, tmp_path / "a", "hub").path)["license_name"] == "unknown"
+    assert header(made(store, drawn, tmp_path / "a", "hub").path)["license"] == "unknown"
     given = replace(drawn, sources=(replace(drawn.sources[0], licence="CC BY 4.0"),))
     assert header(made(store, given, tmp_path / "b", "hub").path)["license"] == "cc-by-4.0"
 
