@@ -94,9 +94,7 @@ def _number(text: str, start: int, end: int) -> list[Span]:
     run = text[start:end]
     plain = run.isdigit()
     count = end - start if plain else sum(map(str.isdigit, run))
-    spans = list(years(text, start, end)) if count == 4 or (count > 4 and not plain) else []
-    if count < 5:
-        return spans
+    spans = list(years(text, start, end)) if count == 4 or (4 < count <= 8 and not plain) else []
     if count < end - start - 1:  # at least two separators
         spans += numeric_dates(text, start, end)
         if run.count(".") >= 3:
@@ -108,8 +106,8 @@ def _number(text: str, start: int, end: int) -> list[Span]:
     spans += _identifiers(text, start, run)
     if not _explained(spans, start, end):
         spans += phones(text, start, end, count)
-    if text[end : end + 1].isalpha() or text[end : end + 1] == "-" or _LETTERS_BEFORE.search(text, max(0, start - 4), start):
-        spans += _tokens(text, start, end)
+    if count <= 8 and (text[end : end + 2].strip("-")[:1].isalpha() or _LETTERS_BEFORE.search(text, max(0, start - 4), start)):
+        spans += _tokens(text, start, end)  # 12345678-Z, AB 12 34 56 C
     return spans
 
 
@@ -260,13 +258,14 @@ def _label(text: str, start: int, end: int) -> Iterator[Span]:
             return
 
 
-def _long(text: str, start: int, end: int) -> Iterator[Span]:
-    """What a long token can be: a key, a random string, an address on a chain, a bank account, the first part of an e-mail."""
-    yield from keys(text, start, end)
-    yield from random_strings(text, start, end)
-    yield from _tokens(text, start, end)
+def _long(text: str, start: int, end: int) -> list[Span]:
+    """What a long token can be: a bank account, an address on a chain, a key, a random string, the first part of an e-mail."""
+    spans = list(_tokens(text, start, end))
+    if not _explained(spans, start, end):
+        spans += [*keys(text, start, end), *random_strings(text, start, end)]
     if text[end : end + 1] in ("@", "."):
-        yield from _email(text, start, end + 1)
+        spans += _email(text, start, end + 1)
+    return spans
 
 
 def _age(text: str, start: int, end: int) -> Iterator[Span]:

@@ -35,7 +35,8 @@ def entropy(text: str) -> float:
 
 def keys(text: str, start: int, end: int) -> Iterator[Span]:
     """Keys in or around the characters from `start` to `end` whose form says who gave them."""
-    for place in _TOKEN_START.finditer(text, max(0, start - _KEY_REACH), end):
+    left = max(0, start - _KEY_REACH, text.rfind(" ", 0, start) + 1, text.rfind("\n", 0, start) + 1)
+    for place in _TOKEN_START.finditer(text, left, end):
         for kind, form in table().keys:
             found = form.match(text, place.start(), place.start() + _KEY_LENGTH)
             if found and found.end() > start:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import TypeAlias
 
 
@@ -46,11 +47,11 @@ def merged(spans: Iterable[Span]) -> list[Span]:
     Where two overlap the one with the stronger proof stays; of equal ones the longer; then the earlier; then the first type
     in the alphabet, so that the result does not depend on the order of the detectors.
     """
-    ranked = sorted(set(spans), key=lambda span: (-span.proof, span.start - span.end, span.start, span.type))
-    if len(ranked) == 1 and ranked[0].start < ranked[0].end:
-        return ranked
+    ordered = sorted((span for span in spans if span.start < span.end), key=lambda span: span.start)
+    if all(one.end <= other.start for one, other in pairwise(ordered)):
+        return ordered
     kept: list[Span] = []
-    for span in ranked:
-        if span.start < span.end and all(span.end <= other.start or other.end <= span.start for other in kept):
+    for span in sorted(ordered, key=lambda span: (-span.proof, span.start - span.end, span.start, span.type)):
+        if all(span.end <= other.start or other.end <= span.start for other in kept):
             kept.append(span)
     return sorted(kept, key=lambda span: span.start)
