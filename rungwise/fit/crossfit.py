@@ -199,20 +199,20 @@ def review_labels(rows: Sequence[Example], splits: Sequence[str], *, vectors: Fl
     """Label problems of the train and dev rows of a dataset; row numbers count over all `rows`, sealed ones included.
 
     `vectors` (n, d) of unit length are those of all rows, in order; the
-    sealed rows' are not used, nor are their texts and labels. Rows with several labels are
+    sealed rows' are not used (they may be zeros), nor are their texts and labels. Rows with several labels are
     looked at for conflicts and outliers only. Without `vectors` there are no outliers.
     """
     numbers = [row for row, split in enumerate(splits) if split != SEALED]
     open_rows = [rows[number] for number in numbers]
     own = vectors[numbers] if vectors is not None else None
-    found = conflicts([_content(row) for row in open_rows], [row.references for row in open_rows])
+    texts, units = [_content(row) for row in open_rows], [unit_of(row) for row in open_rows]
+    found = conflicts(texts, [row.references for row in open_rows])
     labels = label_names([row.references for row in open_rows])
     place = {label: number for number, label in enumerate(labels)}
     given = np.array([place.get(row.label, -1) for row in open_rows], dtype=np.int64)
     if own is not None:
         found += outliers(own, given, labels)
-    if len(labels) > 1 and all(len(row.references) == 1 for row in open_rows):
-        texts, units = [_content(row) for row in open_rows], [unit_of(row) for row in open_rows]
+    if len(labels) > 1 and len(set(units)) > 1 and all(len(row.references) == 1 for row in open_rows):
         found += find_wrong(texts, [row.label for row in open_rows], units, vectors=own, seed=seed)[0]
     return LabelProblems.sorted_out(found, [splits[number] for number in numbers], numbers)
 

@@ -126,6 +126,13 @@ def test_rows_with_several_labels_are_looked_at_for_conflicts() -> None:
     ]
 
 
+@pytest.mark.parametrize("texts", [[], ["a"], ["a", "A!"], ["a", "b"]])
+def test_very_few_rows_have_no_wrong_labels(texts: list[str]) -> None:
+    rows = [Example(text=text, references=("x" if place else "y",)) for place, text in enumerate(texts)]
+    found = review_labels(rows, [TRAIN] * len(rows), vectors=encode_hashed(texts))
+    assert {one.reason for one in found.quarantined} <= {"labels:conflict"}
+
+
 @pytest.mark.slow
 def test_one_in_ten_flipped_labels_of_banking77_are_found(shared_data: Path) -> None:
     from benchmarks.label_problems import at_default, flipped, read
