@@ -128,15 +128,19 @@ def _table(batch: Any, names: Mapping[str, Sequence[str]]) -> list[Any]:
 
 
 def _values(column: Any) -> list[Any]:
-    """A column as Python values. A text that stands in many rows becomes one object, so that it stays small."""
+    """A column as Python values. A long text that stands in many rows becomes one object."""
     if not hasattr(column, "dictionary"):
         values: list[Any] = column.to_pylist()
         return values
     import pyarrow.compute as pc
 
+    lengths = pc.binary_length(column.dictionary).take(column.indices)
+    if (pc.sum(lengths).as_py() or 0) <= _BATCH_BYTES:
+        texts: list[Any] = column.dictionary_decode().to_pylist()
+        return texts
     used = pc.unique(column.indices).drop_null()
-    texts: dict[int | None, Any] = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
-    return [texts.get(index) for index in column.indices.to_pylist()]
+    shared: dict[int | None, Any] = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
+    return [shared.get(index) for index in column.indices.to_pylist()]
 
 
 def _named(values: list[Any], names: Sequence[str] | None) -> list[Any]:
