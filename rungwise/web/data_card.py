@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -51,7 +50,7 @@ def render_data_card(card: Card, project: str) -> str:
         "aside": _aside(card),
         "pii": _pii(card),
         "rules": told.rules_at_work(card),
-        "commands": _commands(card, project),
+        "commands": told.next_commands(card, project),
     }
     return render_page("data_card.html.jinja2", ("report.css", "data_card.css"), context)
 
@@ -129,15 +128,3 @@ def _pii(card: Card) -> Bars | None:
         return None
     total = sum(card.pii.types.values())
     return _bars(card.pii.types, total=total, title="Personal data, by type", heading="Type", kind="aside")
-
-
-def _commands(card: Card, project: str) -> list[tuple[str, str]]:
-    """What to type next."""
-    name = shlex.quote(project)
-    listed = [(f"rungwise data show {name} {card.dataset[:12]}", "the rows themselves")]
-    if not card.curated:
-        listed.append((f"rungwise data curate {name}", "have them looked at, and set aside what should not be learned from"))
-    if card.quarantined:
-        listed.append((f"rungwise data quarantine {name} --version {card.dataset[:12]}", "what was set aside, with the evidence"))
-        listed.append((f"rungwise data restore {name} ID", "bring a row back"))
-    return listed

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 
 from rungwise.core.dataset import DEV, SEALED, TRAIN
+from rungwise.core.record import short
 from rungwise.data.card import Card, Lengths, RuleCard, SourceCard, ValueCard, by_count
 from rungwise.web.words import count, one_line, percent
 
@@ -27,15 +28,23 @@ def headline(card: Card) -> str:
     return f"{count(card.rows, 'row')}{kept}"
 
 
-def curation_sentence(card: Card, project: str) -> str:
-    """Which steps looked at it, or how to have them look."""
+def curation_sentence(card: Card) -> str:
+    """Which steps looked at it."""
     if not card.curated:
-        return (
-            "Nobody has looked for poor texts, duplicates, personal data, wrong labels or leaks in it yet. "
-            f"Type: rungwise data curate {shlex.quote(project)}"
-        )
-    named = [STEP_WORDS.get(step, step) for step in card.steps]
-    return f"Curated by {', '.join(named)}. Nothing is deleted: see rungwise data quarantine {shlex.quote(project)}"
+        return "Nobody has looked for poor texts, duplicates, personal data, wrong labels or leaks in it yet."
+    return f"Curated by {', '.join(STEP_WORDS.get(step, step) for step in card.steps)}. Nothing is deleted."
+
+
+def next_commands(card: Card, project: str) -> list[tuple[str, str]]:
+    """What to type next, and what for."""
+    name, version = shlex.quote(project), short(card.dataset)
+    listed = []
+    if not card.curated:
+        listed.append((f"rungwise data curate {name}", "look, and set aside what should not be learned from or tested on"))
+    if card.quarantined:
+        listed.append((f"rungwise data quarantine {name} --version {version}", "what was set aside, with the evidence"))
+        listed.append((f"rungwise data restore {name} ID", "bring a row back"))
+    return [*listed, (f"rungwise data show {name} {version}", "the rows themselves")]
 
 
 def source_sentence(source: SourceCard) -> str:

@@ -6,12 +6,14 @@ from collections import Counter
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.decision import Decision, Spend
+from rungwise.data.licences import read_licence
 from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
+from rungwise.data.versions import Version, Versions
 from rungwise.ladder.evidence import dev_evaluations
 from rungwise.ladder.expedition import Terrain
 from rungwise.ladder.forecast import forecast
-from rungwise.web.view import DataNotes, ForecastNotes, ReportView
+from rungwise.web.view import DataNotes, ForecastNotes, ReportView, VersionNotes
 
 
 def report_view(
@@ -29,14 +31,14 @@ def report_view(
         evaluations=dev_evaluations(store, decision),
         examples={row.id: row for row in terrain.splits.dev},
         candidates={id: nouns.get(Candidate, id) for id in ids},
-        data=data_notes(terrain),
+        data=data_notes(store, terrain),
         forecast=_forecast_notes(terrain),
         spent=spent,
     )
 
 
-def data_notes(terrain: Terrain) -> DataNotes:
-    """The data card."""
+def data_notes(store: Store, terrain: Terrain) -> DataNotes:
+    """The data in short."""
     imported, leaks = terrain.imported, terrain.leaks
     return DataNotes(
         source=imported.dataset.source,
@@ -45,6 +47,19 @@ def data_notes(terrain: Terrain) -> DataNotes:
         quarantined=Counter(one.reason for one in imported.quarantine),
         leaks={name: count for name, count in (("exact", leaks.exact), ("near", leaks.near), ("group", leaks.grouped)) if count},
         notes=terrain.warnings,
+        version=version_notes(Versions(store).get(imported.version)) if imported.version is not None else None,
+    )
+
+
+def version_notes(version: Version) -> VersionNotes:
+    """What the report says of a version; its data card says the rest."""
+    sources = ((note.location, read_licence(note.licence)) for note in version.sources)
+    return VersionNotes(
+        id=version.id,
+        kind=version.kind,
+        kept=version.rows,
+        quarantined=version.quarantined,
+        sources=tuple((place, f"licence {licence.name}" if licence.known else "licence not known") for place, licence in sources),
     )
 
 

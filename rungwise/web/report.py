@@ -13,10 +13,13 @@ from markupsafe import Markup
 from rungwise.core.decision import CANNOT_TELL, MET, NOT_MET, PROMISE, GroupVerdict, RungResult
 from rungwise.core.evaluation import Estimate, Evaluation
 from rungwise.core.record import short
+from rungwise.data.card import by_count
 from rungwise.web import charts, mistakes, words
 from rungwise.web.costs import VOLUMES, Cost, costs, crossings
 from rungwise.web.page import render_page
 from rungwise.web.view import ReportView
+
+MOST_REASONS = 5  # for which rows were set aside that are named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,8 @@ def _context(view: ReportView) -> dict[str, Any]:
         "cheapest": _cheapest_met(table_of_costs, view),
         "crossings": crossings(table_of_costs),
         "commands": _commands(view),
+        "data_reasons": by_count(view.data.version.quarantined)[:MOST_REASONS] if view.data.version else [],
+        "data_card": _data_card(view),
     }
 
 
@@ -212,6 +217,12 @@ def _cheapest_met(table: list[Cost], view: ReportView) -> list[str | None]:
     """For each volume, the rung with the lowest total among those shown to meet the target."""
     met = [cost for cost in table if cost.state == MET]
     return [min(met, key=lambda cost: cost.total_usd(volume)).rung if met else None for volume in VOLUMES]
+
+
+def _data_card(view: ReportView) -> str:
+    """The command that says all about the version of the data."""
+    version = view.data.version
+    return f"rungwise data card {shlex.quote(view.project)} --version {short(version.id)}" if version else ""
 
 
 def _commands(view: ReportView) -> list[tuple[str, str]]:

@@ -13,8 +13,19 @@ from rungwise.core.usecase import UseCase
 
 
 @dataclass(frozen=True, kw_only=True)
+class VersionNotes:
+    """The version of the data that was climbed on: how many rows it kept and set aside, and (place, licence) of its sources."""
+
+    id: str
+    kind: str
+    kept: int
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    sources: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataNotes:
-    """The data card: rows per split, bad rows by reason, rows that leak by kind.
+    """The data in short: rows per split, bad rows by reason, rows that leak by kind, and the version that it is, if it is one.
 
     Empty `quarantined` or `leaks` say that none was found; None, that nobody looked, and the report is silent about it.
     """
@@ -25,6 +36,7 @@ class DataNotes:
     quarantined: Mapping[str, int] | None = None
     leaks: Mapping[str, int] | None = None
     notes: tuple[str, ...] = ()
+    version: VersionNotes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

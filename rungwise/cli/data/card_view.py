@@ -35,7 +35,7 @@ class CardView:
     def _lines(self, console: Console, width: int, *, ascii_only: bool) -> Iterator[Text]:
         card = self.card
         yield Text(f"{one_line(self.project)}: {told.headline(card)}, version {short(card.dataset)} ({card.kind})", style="bold")
-        yield from _wrapped(console, told.curation_sentence(card, self.project), width, indent=0)
+        yield from _wrapped(console, told.curation_sentence(card), width, indent=0)
         yield Text()
         for name, text in self._facts():
             first, *rest = _wrapped(console, text, width, indent=_NAME + 2)
@@ -47,6 +47,8 @@ class CardView:
         yield from _table("quality rules, rows that each alone would set aside", _RULES, _rules(card), width)
         for note in card.notes:
             yield from _wrapped(console, f"note: {note}", width, indent=0)
+        # Something to copy is never broken by us.
+        yield Text(f"next  {told.next_commands(card, self.project)[0][0]}", no_wrap=True, overflow="ignore")
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         card = self.card
