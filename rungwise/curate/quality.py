@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GOPHER = "Gopher: Rae et al. 2021, arXiv 2112.11446, section A1.1"
 REPETITION = "Gopher: Rae et al. 2021, arXiv 2112.11446, table A1"
 C4 = "C4: Raffel et al. 2020, JMLR 21(140), section 2.2"
-FINEWEB = "FineWeb: Penedo et al. 2024, arXiv 2406.17557, section 3.5"
+FINEWEB = "FineWeb: Penedo et al. 2024, arXiv 2406.17557, section 3.6"
 FINEWEB_CODE = "FineWeb: its published pipeline (datatrove, FineWebQualityFilter)"
 
 LEAST_WORDS = 50
@@ -103,8 +103,8 @@ RULES: tuple[Rule, ...] = (
         Rule(f"duplicate_{n}_grams", f"duplicate_{n}_grams", "most", most, f"share of characters in repeated {n} words", REPETITION)
         for n, most in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
     ),
-    Rule("lorem_ipsum", "lorem_ipsum", "most", 0, "times the phrase lorem ipsum, at least", C4, "any", adjustable=False),
-    Rule("curly_brackets", "curly_brackets", "most", 0, "curly brackets, at least", C4),
+    Rule("lorem_ipsum", "lorem_ipsum", "most", 0, "has the phrase lorem ipsum", C4, "any", adjustable=False),
+    Rule("curly_brackets", "curly_brackets", "most", 0, "has a curly bracket", C4),
     Rule("few_sentences", "sentences", "least", 5, "sentences in lines that C4 keeps", C4),
     Rule("few_terminal_lines", "terminal_lines", "least", 0.12, "share of lines that end a sentence", FINEWEB, "lines"),
     Rule("short_lines", "short_lines", "most", 0.67, "share of lines of at most 30 characters", FINEWEB, "lines"),
@@ -116,7 +116,7 @@ RULES: tuple[Rule, ...] = (
 C4 edits texts line by line; here it judges whole texts: the sentences counted are those in lines that it would keep
 (ending in . ? ! " or ' but not in an ellipsis, of three words or more, none longer than 1,000 characters, without the word
 JavaScript and without the phrases of privacy notices); a kept line has at least one. FineWeb's paper takes 0.1 for
-duplicate lines, its code 0.01.
+duplicate lines, its code 0.01; at the bound itself, and for lines of exactly 30 characters, we follow the code.
 """
 
 
@@ -267,6 +267,8 @@ def _made_for(rule: Rule, features: Mapping[str, Floats]) -> Flags:
 
 
 def _evidence(rule: Rule, value: float, threshold: float) -> str:
+    if rule.threshold == 0:  # a sign or a phrase that is there or not
+        return rule.measures
     moved = "" if threshold == rule.threshold else f"; published: {rule.threshold:g}"
     return f"{value:.4g} {rule.measures}, at {rule.side} {threshold:.4g}{moved}"
 

@@ -326,6 +326,8 @@ def test_a_text_that_breaks_a_published_rule_is_set_aside_for_it(code: str, text
 def test_the_evidence_is_what_was_measured_against_the_threshold() -> None:
     (finding,) = decide(["The report is due."], Quality(thresholds="published"))
     assert finding.evidence == "4 words, at least 50"
+    (finding,) = decide([GOOD + " {x}."], Quality(thresholds="published"))
+    assert finding.evidence == "has a curly bracket"
 
 
 @settings(max_examples=50, deadline=None)

@@ -9,38 +9,21 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-FEATURES = (
-    "words",
-    "lines",
-    "word_length",
-    "hash_signs",
-    "ellipses",
-    "bullet_lines",
-    "ellipsis_lines",
-    "alphabetic_words",
-    "stop_words",
-    "duplicate_paragraphs",
-    "duplicate_paragraph_characters",
-    "duplicate_lines",
-    "duplicate_line_characters",
-    "top_2_gram",
-    "top_3_gram",
-    "top_4_gram",
-    "duplicate_5_grams",
-    "duplicate_6_grams",
-    "duplicate_7_grams",
-    "duplicate_8_grams",
-    "duplicate_9_grams",
-    "duplicate_10_grams",
-    "lorem_ipsum",
-    "curly_brackets",
-    "sentences",
-    "terminal_lines",
-    "short_lines",
-    "duplicate_line_text",
-    "line_breaks",
-)
+_NAMES = """
+words lines word_length hash_signs ellipses bullet_lines ellipsis_lines alphabetic_words stop_words
+duplicate_paragraphs duplicate_paragraph_characters duplicate_lines duplicate_line_characters duplicate_line_text
+top_2_gram top_3_gram top_4_gram
+duplicate_5_grams duplicate_6_grams duplicate_7_grams duplicate_8_grams duplicate_9_grams duplicate_10_grams
+lorem_ipsum curly_brackets sentences terminal_lines short_lines line_breaks
+"""
+FEATURES = tuple(_NAMES.split())
 """The columns of `measure`; rungwise/curate/quality.py says what each is."""
+
+# Where they stand, line by line as above; the n-grams begin at the 2-grams.
+_WORDS, _LINES, _WORD_LENGTH, _HASHES, _DOTS, _BULLETS, _ELLIPSIS_ENDS, _LETTERED, _STOPS = range(9)
+_PARAGRAPHS_AGAIN, _PARAGRAPH_SIZE_AGAIN, _LINES_AGAIN, _LINE_SIZE_AGAIN, _LINE_TEXT_AGAIN = range(9, 14)
+_N_GRAMS = 14
+_HAS_LOREM, _HAS_CURLY, _SENTENCE_COUNT, _TERMINAL_ENDS, _SHORT, _BREAKS_A_WORD = range(23, 29)
 
 # What a character is: bits of the table `kinds`.
 LETTER, SPACE, TERMINAL, CLOSING, NOTED = 1, 2, 4, 8, 16
@@ -90,14 +73,14 @@ def measure(data, offsets, kinds):  # type: ignore[no-untyped-def]
             continue
         n_lines, n_paragraphs = _lines(found, words, starts, ends, marks, totals, lines, line_sizes, paragraphs, paragraph_sizes)
         row = features[i]
-        row[0], row[1] = found, n_lines
+        row[_WORDS], row[_LINES] = found, n_lines
         _shares(row, found, n_lines, starts, ends, totals)
         characters = totals[_CHARACTERS]
         again, size_again = _duplicates(paragraphs, paragraph_sizes, n_paragraphs, keys, counts)
-        row[9], row[10] = again / n_paragraphs, size_again / characters
+        row[_PARAGRAPHS_AGAIN], row[_PARAGRAPH_SIZE_AGAIN] = again / n_paragraphs, size_again / characters
         again, size_again = _duplicates(lines, line_sizes, n_lines, keys, counts)
-        row[11], row[12] = again / n_lines, size_again / characters
-        row[27] = size_again / (characters - totals[_LINE_BREAKS])
+        row[_LINES_AGAIN], row[_LINE_SIZE_AGAIN] = again / n_lines, size_again / characters
+        row[_LINE_TEXT_AGAIN] = size_again / (characters - totals[_LINE_BREAKS])
         _repetition(row, words, starts, ends, found, characters, slots, repeated, keys, counts)
     return features
 
@@ -298,23 +281,23 @@ def _shares(row, found, n_lines, starts, ends, totals):  # type: ignore[no-untyp
     letters = 0
     for w in range(found):
         letters += ends[w] - starts[w]
-    row[2] = letters / found
-    row[3] = totals[_HASH_SIGNS] / found
-    row[4] = totals[_ELLIPSES] / found
-    row[5] = totals[_BULLET_LINES] / n_lines
-    row[6] = totals[_ELLIPSIS_LINES] / n_lines
-    row[7] = totals[_ALPHABETIC] / found
+    row[_WORD_LENGTH] = letters / found
+    row[_HASHES] = totals[_HASH_SIGNS] / found
+    row[_DOTS] = totals[_ELLIPSES] / found
+    row[_BULLETS] = totals[_BULLET_LINES] / n_lines
+    row[_ELLIPSIS_ENDS] = totals[_ELLIPSIS_LINES] / n_lines
+    row[_LETTERED] = totals[_ALPHABETIC] / found
     stops, distinct = totals[_STOP_WORDS], 0
     while stops:
         distinct += stops & 1
         stops >>= 1
-    row[8] = distinct
-    row[22] = totals[_LOREM]
-    row[23] = totals[_CURLY]
-    row[24] = totals[_SENTENCES]
-    row[25] = totals[_TERMINAL_LINES] / n_lines
-    row[26] = totals[_SHORT_LINES] / n_lines
-    row[28] = totals[_LINE_BREAKS] / found
+    row[_STOPS] = distinct
+    row[_HAS_LOREM] = totals[_LOREM]
+    row[_HAS_CURLY] = totals[_CURLY]
+    row[_SENTENCE_COUNT] = totals[_SENTENCES]
+    row[_TERMINAL_ENDS] = totals[_TERMINAL_LINES] / n_lines
+    row[_SHORT] = totals[_SHORT_LINES] / n_lines
+    row[_BREAKS_A_WORD] = totals[_LINE_BREAKS] / found
 
 
 @numba.njit(cache=True, nogil=True)
@@ -367,9 +350,9 @@ def _repetition(row, words, starts, ends, found, characters, slots, repeated, ke
             return
         left = _count_ngrams(n, last, own, words, slots, repeated, keys, counts)
         if n <= 4:
-            row[11 + n] = _top(n, last, starts, ends, slots, counts) / characters
+            row[_N_GRAMS + n - 2] = _top(n, last, starts, ends, slots, counts) / characters
         elif left:
-            row[11 + n] = _greedy(n, last, starts, ends, slots, counts) / characters
+            row[_N_GRAMS + n - 2] = _greedy(n, last, starts, ends, slots, counts) / characters
         for i in range(last):
             repeated[i] = slots[i] >= 0 and counts[slots[i]] != 1
         if left == 0 and n >= 4:
