@@ -35,22 +35,22 @@ class Duplicates:
 
     def decide(self, looks: Sequence[Look], rows: Rows) -> list[Finding]:
         """The copies; only texts that may have one are read."""
+        import numpy as np
+
         if len(rows) == 0:
             return []
         order = preference(rows.splits, len(rows))
         first = originals(looks, order)
         distinct = order[first[order] == order]
         near = matched(looks, rows, distinct, short=self.short, long=self.long)
-        found = {
-            row: (other, value)
-            for row, other, value in zip(distinct.tolist(), near.rows.tolist(), near.similarities.tolist(), strict=True)
-            if other >= 0
-        }
+        others, similarities = np.full(len(rows), -1), np.zeros(len(rows))
+        others[distinct], similarities[distinct] = near.rows, near.similarities
         findings = []
-        for row, original in enumerate(first.tolist()):
-            if original in found:
-                other, value = found[original]
-                findings.append(Finding(row, NEAR_COPY, f"nearly the same as row {other} (similarity {value:.2f})"))
-            elif original != row:
+        for row in np.flatnonzero((others[first] >= 0) | (first != np.arange(len(rows)))).tolist():
+            original = int(first[row])
+            if (other := int(others[original])) >= 0:
+                evidence = f"nearly the same as row {other} (similarity {similarities[original]:.2f})"
+                findings.append(Finding(row, NEAR_COPY, evidence))
+            else:
                 findings.append(Finding(row, EXACT, f"the same as row {original}"))
         return findings

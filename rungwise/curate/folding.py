@@ -20,7 +20,9 @@ FOLDED = 0x20000
 """Code points below this are folded by the table; texts with others (rare Han characters, tags) are normalised in Python."""
 
 _SEPARATOR = " qzq "  # a word that no single character folds to
-_SLICE = 4_000_000  # characters; texts are encoded in slices of this size, so that a pack of long texts stays small
+_SLICE = (
+    500_000  # characters; texts are encoded in slices of about this size: it fits the cache, and a pack of long texts stays small
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def compiled(name: str) -> Any:
 
 
 def slices(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Begin and end of neighbouring texts of about 4 million characters together, at least one at a time."""
+    """Begin and end of neighbouring texts of about 500,000 characters together, at least one at a time."""
     begin = size = 0
     for end, text in enumerate(texts, start=1):
         size += len(text)

@@ -31,7 +31,7 @@ A share p of words changed leaves q = (1 - p)^5 of the 5-grams and a similarity 
 """
 
 _LEADERS = 256  # kept rows that a bucket lists at most; bounds the time on families of texts that are alike but not alike enough
-_SHINGLES = 2_000_000  # of the texts that are compared at once: about 12 MB of text
+_SHINGLES = 1_000_000  # of the texts that are compared at once: about 6 MB of text
 _DEVIATIONS = 4  # how far below its expectation the agreement of two sketches may lie: 3 true pairs in 100,000 are lost
 
 
@@ -159,11 +159,15 @@ def _floor(threshold: float, bins: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """The entries that share a bucket with another, and the buckets: `rows` are their members, `firsts` their first entries."""
+    """The entries that share a bucket with another, and the buckets.
+
+    `rows` are their members, `firsts` their first entries, `follows` whether any of them is not the first of its bucket.
+    """
 
     entries: _Entries
     rows: NDArray[np.int64]
     firsts: NDArray[np.int64]
+    follows: NDArray[np.bool_]
     buckets: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 
     @classmethod
@@ -172,12 +176,14 @@ class _Index:
 
         leaders, bands = compiled("leaders"), compiled("minhash").BANDS
         found: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
-        active = np.zeros(len(entries.owners), np.bool_)
+        active, later = np.zeros(len(entries.owners), np.bool_), np.zeros(len(entries.owners), np.bool_)
         for band in range(bands):
             hashes = np.concatenate([look["bands"][:, band] for look in looks])[entries.places].astype(np.uint64)
             keys = np.sort(hashes << np.uint64(32) | np.arange(len(hashes), dtype=np.uint64))
-            found.append(leaders.buckets(keys, entries.marks, entries.floors))
-            active[found[-1][0]] = True
+            members, numbers = leaders.buckets(keys, entries.marks, entries.floors)
+            active[members] = True
+            later[members[1:][numbers[1:] == numbers[:-1]]] = True
+            found.append((members, numbers))
         chosen = np.flatnonzero(active)
         renumbered = np.cumsum(active) - 1
         slots, sizes = np.full((len(chosen), bands), -1, np.int32), []
@@ -190,29 +196,32 @@ class _Index:
         kept = entries.only(chosen)
         rows, firsts = np.unique(kept.owners, return_index=True)
         buckets = (slots, heads, np.zeros(number, np.int64), np.empty(heads[-1], np.int32))
-        return cls(kept, rows, np.append(firsts, len(chosen)), buckets)
+        follows = np.bincount(np.searchsorted(rows, kept.owners), later[chosen], len(rows)) > 0
+        return cls(kept, rows, np.append(firsts, len(chosen)), follows, buckets)
 
 
 def _settle_all(index: _Index, rows: Rows, members: NDArray[np.int64], leading: int | None, result: Matches) -> None:
-    """Settle the rows of the index in order, as many at once as their shingles fit."""
+    """Settle the rows of the index in order, as many at once as their shingles fit.
+
+    A row that comes first in all its buckets is kept for sure, and read only for others that may be like it.
+    """
     import numpy as np
 
     leaders, entries = compiled("leaders"), index.entries
+    all_lead = leading is None
     seen = np.zeros(len(entries.owners) + 1, np.int64)
     matches, similarities = np.full(len(index.rows), -1, np.int64), np.zeros(len(index.rows))
-    begin = 0
-    if leading is not None:
-        begin = int(np.searchsorted(index.rows, leading))
-        leaders.enlist(0, index.firsts[begin], index.buckets)
-    while begin < len(index.rows):
-        end, needed = leaders.plan(
-            begin, index.firsts, index.buckets, entries.marks, entries.floors, entries.sizes, seen, _SHINGLES
-        )
+    compared = index.follows if leading is None else index.rows >= leading
+    leaders.enlist(np.flatnonzero(~np.repeat(compared, np.diff(index.firsts))), index.buckets)
+    open, begin = np.flatnonzero(compared), 0
+    known = (index.buckets, entries.marks, entries.floors)
+    while begin < len(open):
+        end, needed = leaders.plan(begin, open, index.firsts, *known, entries.sizes, all_lead, seen, _SHINGLES)
         values, bounds = _shingles(entries.only(needed), rows, members)
         places = np.zeros(len(entries.owners), np.int64)
         places[needed] = np.arange(len(needed))
-        settings = (index.buckets, entries.marks, entries.floors, entries.thresholds, leading is None)
-        leaders.settle(begin, end, index.firsts, *settings, seen, places, values, bounds, matches, similarities)
+        shingles = (places, values, bounds)
+        leaders.settle(open[begin:end], index.firsts, *known, entries.thresholds, all_lead, seen, *shingles, matches, similarities)
         begin = end
     near = matches >= 0
     result.rows[index.rows[near]] = members[entries.owners[matches[near]]]

@@ -97,10 +97,10 @@ def _before(agreement: int, other: int, best: Any, place: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def enlist(begin: int, end: int, index: Any) -> None:
+def enlist(entries: Any, index: Any) -> None:
     """Make leaders of these entries, in the buckets that have room."""
     slots, heads, counts, leaders = index
-    for entry in range(begin, end):
+    for entry in entries:
         for band in range(BANDS):
             slot = slots[entry, band]
             if slot >= 0 and heads[slot] + counts[slot] < heads[slot + 1]:
@@ -109,30 +109,33 @@ def enlist(begin: int, end: int, index: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def plan(begin: int, firsts: Any, index: Any, marks: Any, floors: Any, sizes: Any, seen: Any, budget: int) -> tuple[int, Any]:
-    """How far the rows from `begin` on can be settled with the shingles of `budget`, and the entries that this takes.
+def plan(
+    begin: int, open: Any, firsts: Any, index: Any, marks: Any, floors: Any, sizes: Any, leading: bool, seen: Any, budget: int
+) -> tuple[int, Any]:
+    """How far the rows `open[begin:]` can be settled with the shingles of `budget`, and the entries that this takes.
 
-    Their own entries and those of leaders that stand already; at least one row is taken.
+    Those are their own and those of leaders that stand already; at least one row is taken.
     """
     needed = np.zeros(len(floors), np.bool_)
     best = np.empty((TRIED, 2), np.int64)
-    row, spent = begin, np.int64(0)
-    while row < len(firsts) - 1 and (row == begin or spent < budget):
-        for entry in range(firsts[row], firsts[row + 1]):
-            needed[entry] = True
-            spent += sizes[entry]
-            for place in range(_nearest(entry, index, marks, floors[entry], seen, best)):
+    end, spent = begin, np.int64(0)
+    while end < len(open) and (end == begin or spent < budget):
+        for entry in range(firsts[open[end]], firsts[open[end] + 1]):
+            found = _nearest(entry, index, marks, floors[entry], seen, best)
+            if found or leading:
+                needed[entry] = True
+                spent += sizes[entry]
+            for place in range(found):
                 if not needed[best[place, 1]]:
                     needed[best[place, 1]] = True
                     spent += sizes[best[place, 1]]
-        row += 1
-    return row, np.flatnonzero(needed)
+        end += 1
+    return end, np.flatnonzero(needed)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def settle(
-    begin: int,
-    end: int,
+    open: Any,
     firsts: Any,
     index: Any,
     marks: Any,
@@ -152,7 +155,7 @@ def settle(
     becomes one, if `leading`.
     """
     best, slots = np.empty((TRIED, 2), np.int64), np.empty(64, np.uint64)
-    for row in range(begin, end):
+    for row in open:
         for entry in range(firsts[row], firsts[row + 1]):
             found = _nearest(entry, index, marks, floors[entry], seen, best)
             if found == 0 or matches[row] >= 0:
@@ -169,7 +172,7 @@ def settle(
                     matches[row], similarities[row] = best[place, 1], similarity
                     break
         if leading and matches[row] < 0:
-            enlist(firsts[row], firsts[row + 1], index)
+            enlist(np.arange(firsts[row], firsts[row + 1]), index)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -37,6 +37,7 @@ _HALF, _LOW, _TOP = np.uint64(32), np.uint64(0xFFFFFFFF), np.uint64(63)
 _EMPTY, _ONE = np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(1)
 _BINS = np.uint64(BINS)
 _SPACE = np.uint32(32)
+_CACHED = 65_536
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -151,14 +152,14 @@ def sets(data: Any, offsets: Any, folded: Any, folds: Any, kinds: Any) -> tuple[
                 values[used] = elements[j]
                 used += 1
         bounds[i + 1] = used
-    return values[:used].copy(), bounds
+    return values[:used], bounds
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def width(n: int) -> int:
-    """A power of two: slots that keep a hash table of n values at most half full."""
+    """A power of two: slots of a hash table of n values, at most half full, or a quarter where it then fits the cache."""
     size = 64
-    while size < 2 * n:
+    while size < 2 * n or (size < 4 * n and size < _CACHED):
         size *= 2
     return size
 

@@ -113,6 +113,23 @@ def _append(source: Any, at: Any, stop: Any, out: Any, ends: Any, state: Any) ->
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _read_ascii(
+    data: Any, i: Any, stop: Any, ascii: Any, out: Any, ends: Any, size: Any, count: Any, gap: Any, inside: Any
+) -> tuple[Any, Any, Any, Any, Any]:
+    """Fold up to the first byte that is not ASCII; without branches, since the ends of words cannot be predicted."""
+    while i < stop and data[i] < 128:
+        fold = ascii[data[i]]
+        space = np.uint64(fold == _SPACE)
+        out[size] = fold
+        ends[count] = size
+        count += space & inside
+        size += _1 - (space & gap)
+        gap, inside = space, _1 - space
+        i += _1
+    return size, count, gap, inside, i
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def read(data: Any, begin: int, end: int, folded: bool, folds: Any, scratch: Any) -> tuple[int, int]:
     """Write a text's normalised bytes, with a space at either end, and the hashes of its words; gives how many of each.
 
@@ -126,22 +143,13 @@ def read(data: Any, begin: int, end: int, folded: bool, folds: Any, scratch: Any
     size, count, gap, inside = _1, _0, _1, _0
     i, stop = np.uint64(begin), np.uint64(end)
     while i < stop and not folded:
-        byte = data[i]
-        if byte < 128:  # without branches, since the ends of words cannot be predicted
-            fold = ascii[byte]
-            space = np.uint64(fold == _SPACE)
-            out[size] = fold
-            ends[count] = size
-            count += space & inside
-            size += _1 - (space & gap)
-            gap, inside = space, _1 - space
-            i += _1
-            continue
-        code, width = _decode(data, i)
-        i += width
-        state[0], state[1], state[2], state[3] = size, count, gap, inside
-        _append(runs, np.uint64(starts[code]), np.uint64(starts[code + 1]), out, ends, state)
-        size, count, gap, inside = np.uint64(state[0]), np.uint64(state[1]), np.uint64(state[2]), np.uint64(state[3])
+        size, count, gap, inside, i = _read_ascii(data, i, stop, ascii, out, ends, size, count, gap, inside)
+        if i < stop:
+            code, width = _decode(data, i)
+            i += width
+            state[0], state[1], state[2], state[3] = size, count, gap, inside
+            _append(runs, np.uint64(starts[code]), np.uint64(starts[code + 1]), out, ends, state)
+            size, count, gap, inside = np.uint64(state[0]), np.uint64(state[1]), np.uint64(state[2]), np.uint64(state[3])
     if folded:
         state[0], state[1], state[2], state[3] = 1, 0, 1, 0
         _append(data, i, stop, out, ends, state)
@@ -183,7 +191,8 @@ def _hash_words(blocks: Any, ends: Any, count: Any, hashes: Any) -> None:
         first = min(end - at, _8)
         low = _eight(blocks, at) & _first_bytes(first)
         high = _eight(blocks, at + _8) & _first_bytes(end - at - first)
-        hashes[word] = mix(state ^ low ^ high * _PRIME)
+        value = (state ^ low ^ high * _PRIME) * _MIX_1  # no two words of up to eight bytes have the same hash
+        hashes[word] = value ^ value >> _32
         begin = end + np.uint64(out[end] == _SPACE)
 
 
