@@ -79,9 +79,9 @@ def detectors(*, names: bool) -> tuple[Detector, ...]:
 
     if not names:
         return (Structured(),)
-    from rungwise.curate.names import Tagger
+    from rungwise.curate.names.tagger import names_detector
 
-    return Structured(), Tagger()
+    return Structured(), names_detector()
 
 
 def opened_vault(stack: ExitStack, path: str | None, key_env: str, mode: str) -> Vault | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise
 from typing import TypeAlias
@@ -41,17 +41,31 @@ Detectors that are kept as settings of a step are frozen dataclasses with `__cal
 """
 
 
+_LEAST_REST = 3  # characters; what is shorter between two spans is punctuation
+
+
 def merged(spans: Iterable[Span]) -> list[Span]:
     """Spans without overlap, in the order of the text.
 
     Where two overlap the one with the stronger proof stays; of equal ones the longer; then the earlier; then the first type
-    in the alphabet, so that the result does not depend on the order of the detectors.
+    in the alphabet, so that the result does not depend on the order of the detectors. Of a tagger's span what the stronger
+    ones leave stays too: a postal code inside an address does not uncover the street.
     """
     ordered = sorted((span for span in spans if span.start < span.end), key=lambda span: span.start)
     if all(one.end <= other.start for one, other in pairwise(ordered)):
         return ordered
     kept: list[Span] = []
     for span in sorted(ordered, key=lambda span: (-span.proof, span.start - span.end, span.start, span.type)):
-        if all(span.end <= other.start or other.end <= span.start for other in kept):
+        over = [other for other in kept if span.start < other.end and other.start < span.end]
+        if not over:
             kept.append(span)
+        elif span.proof is Proof.TAGGER and all(other.proof > Proof.TAGGER for other in over):
+            kept += _rests(span, sorted(over, key=lambda other: other.start))
     return sorted(kept, key=lambda span: span.start)
+
+
+def _rests(span: Span, over: Iterable[Span]) -> list[Span]:
+    """The parts of a span that others, in order, leave free."""
+    edges = [span.start, *(edge for other in over for edge in (other.start, other.end)), span.end]
+    parts = zip(edges[::2], edges[1::2], strict=True)
+    return [replace(span, start=left, end=right) for left, right in parts if right - left >= _LEAST_REST]

@@ -20,12 +20,14 @@ _SEPARATOR = (
     r"""(?:\s{0,2}(?:\(?(?:number|no\.?|num\.?|nr\.?|code|id|\#)\)?))?\s{0,2}(?:is|was|:|=|\#|-|–)?:?[ \t]{0,3}\n?["'(\#]?"""
 )
 _ASSIGNED = r"""["']?\s{0,2}(?:=>|:=|:|=|\bis:)\s{0,2}["']?"""
-_LONG_AFFIX = 64  # how far a key with dots or colons may begin before, in characters
 
 # Domains under which people write addresses without http:// in front; after those of other countries a word must say it is one.
 DOMAINS = r"com|org|net|edu|gov|info|biz|io|co\.uk|ac\.uk|gov\.uk|org\.uk|com\.br|com\.au|co\.nz|co\.in|co\.jp|com\.mx|com\.ar|eu"
-# Six digits or more with what people write between them, a date of fewer, or four digits that can be a year.
-_NUMBER = r"[+(]{0,2}\d(?:(?:[ .\-/():]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,3}\d){5,}|\b\d{1,2}[./\-]\d{1,2}[./\-]\d\d\b|\b(?:1\d|20|21)\d\d\b"
+# Six digits or more with what people write between them, a date or an address of fewer, or four digits that can be a year.
+_NUMBER = (
+    r"[+(]{0,2}\d(?:(?:[ .\-/():]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,3}\d){5,}|\b\d{1,2}[./\-]\d{1,2}[./\-]\d\d\b"
+    r"|\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\b(?:1\d|20|21)\d\d\b"
+)
 
 
 @dataclass(frozen=True, slots=True)

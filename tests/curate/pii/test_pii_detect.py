@@ -158,11 +158,16 @@ def test_offsets_are_characters_whatever_stands_before(before: str) -> None:
 
 
 def test_merging_prefers_proof_then_length_then_place() -> None:
-    tagger, pattern, proven = Span(0, 30, "NAME"), Span(5, 12, "PHONE", Proof.PATTERN), Span(8, 11, "AGE", Proof.CHECKSUM)
-    assert merged([tagger, pattern]) == [pattern]
+    pattern, proven = Span(5, 12, "PHONE", Proof.PATTERN), Span(8, 11, "AGE", Proof.CHECKSUM)
     assert merged([pattern, proven]) == [proven]
     assert merged([Span(0, 4, "NAME"), Span(2, 9, "ADDRESS")]) == [Span(2, 9, "ADDRESS")]
     assert merged([Span(4, 8, "NAME"), Span(0, 4, "NAME"), Span(3, 3, "NAME")]) == [Span(0, 4, "NAME"), Span(4, 8, "NAME")]
+
+
+def test_what_a_pattern_leaves_of_an_address_stays_an_address() -> None:
+    address, code = Span(0, 30, "ADDRESS"), Span(20, 25, "ZIP_CODE", Proof.PATTERN)
+    assert merged([address, code]) == [Span(0, 20, "ADDRESS"), code, Span(25, 30, "ADDRESS")]
+    assert merged([address, Span(0, 28, "PHONE", Proof.PATTERN)]) == [Span(0, 28, "PHONE", Proof.PATTERN)]
 
 
 spans = st.builds(Span, st.integers(0, 30), st.integers(0, 30), st.sampled_from(["A", "B"]), st.sampled_from(list(Proof)))
