@@ -100,7 +100,7 @@ def coverage(texts: list[str], labels: list[str], vectors: Callable[[], Floats],
 
 
 def _dataset(texts: list[str], labels: list[str], train: Codes, dev: Codes, names: list[str]) -> Dataset:
-    """The rows as a dataset; a label without rows among them stands nowhere, so that columns agree it must not be missing."""
+    """The rows as a dataset. All labels must stand among them, so that its columns are those of the learner."""
     rows = tuple(Example(text=texts[row], references=(labels[row],)) for row in (*train, *dev))
     dataset = Dataset(rows=rows, splits=("train",) * len(train) + ("dev",) * len(dev))
     assert list(dataset.labels) == names, "a label is missing among the rows drawn: draw more"

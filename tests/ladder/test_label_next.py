@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from terminal import ticket_rows, write_csv
 
 import rungwise
-from rungwise.core.dataset import Dataset, Example
-from rungwise.core.errors import BadData, UsageError
+from rungwise.core.errors import UsageError
 from rungwise.core.usecase import UseCase
 from rungwise.data.nouns import Nouns
 from rungwise.engines.clock import SystemClock
@@ -23,7 +22,7 @@ from rungwise.engines.encoder import encode_hashed
 from rungwise.engines.loop import run_in_background
 from rungwise.ladder.expedition import Wishes
 from rungwise.ladder.label_next import LabelNext, Wanted, choose, divergence, label_next
-from rungwise.ladder.pool import PoolRow, read_pool, unknown_rows, write_to_fill_in
+from rungwise.ladder.pool import PoolRow
 
 COLUMNS = {"text": "message", "label": "intent", "key": "id"}
 LABELS = ("a", "b")
@@ -138,30 +137,3 @@ def test_disagreement_lies_between_none_and_one(models: list[list[float]]) -> No
 
 def test_models_that_never_believe_the_same_disagree_fully() -> None:
     assert divergence(np.eye(3)[:, None, :]).tolist() == pytest.approx([1.0])
-
-
-def test_known_rows_and_copies_within_the_pool_are_left_out() -> None:
-    sealed = Example(text="Where is it?", references=("a",))
-    data = Dataset(rows=(sealed,), splits=("sealed",))
-    assert [row.place for row in unknown_rows(pool_of(["where is IT", "new", "NEW!", "other"]), data)] == ["pool:1", "pool:3"]
-
-
-def test_a_pool_without_the_text_column_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pool.jsonl").write_text('{"body": "x"}\n', encoding="utf-8")
-    with pytest.raises(BadData, match="no column 'message'"):
-        read_pool(tmp_path / "pool.jsonl", COLUMNS)
-
-
-def test_rows_that_have_a_label_or_no_text_are_not_in_the_pool(tmp_path: Path) -> None:
-    (tmp_path / "pool.csv").write_text("message,intent\nfirst,\nsecond,refund\n,\n", encoding="utf-8")
-    assert [row.text for row in read_pool(tmp_path / "pool.csv", COLUMNS)] == ["first"]
-
-
-def test_the_file_to_fill_in_keeps_all_other_cells(tmp_path: Path) -> None:
-    rows = [PoolRow(place="p:1", cells={"message": 'say "a", b', "meta": {"n": 1}, "intent": None}, text="x")]
-    write_to_fill_in(tmp_path / "next.jsonl", rows, COLUMNS)
-    line = json.loads((tmp_path / "next.jsonl").read_text(encoding="utf-8"))
-    assert line == {"message": 'say "a", b', "meta": {"n": 1}, "intent": "", "split": "train"}
-    write_to_fill_in(tmp_path / "next.csv", rows, COLUMNS)
-    with (tmp_path / "next.csv").open(encoding="utf-8", newline="") as file:
-        assert next(csv.DictReader(file)) == {"message": 'say "a", b', "meta": '{"n": 1}', "intent": "", "split": "train"}
