@@ -11,7 +11,7 @@ from pathlib import Path
 from rungwise.core.content import Passage
 from rungwise.core.errors import BadData
 from rungwise.core.record import digest
-from rungwise.data.lines import Lines
+from rungwise.data.lines import Damaged, Lines
 from rungwise.data.readers import Quarantined
 
 ENDINGS = (".md", ".markdown", ".txt")
@@ -85,16 +85,17 @@ def read_documents(folder: Path) -> Documents:
 
 def _text(path: Path, id: str) -> str | Quarantined:
     if path.suffix.lower() not in ENDINGS:
-        return Quarantined(id, f"files that end in '{path.suffix}' are not read (known: {' '.join(ENDINGS)})")
+        reason = f"files that end in '{path.suffix}' are not read (known: {' '.join(ENDINGS)})"
+        return Quarantined(id, reason, "unsupported:format")
     try:
         # As everywhere: UTF-8, or UTF-16 by its mark, and the reason names line and byte.
         lines = list(Lines(iter([path.read_bytes()]), id, None))
-    except BadData as error:
-        return Quarantined(id, str(error))
+    except Damaged as error:
+        return Quarantined(id, str(error), error.code, error.raw)
     except OSError as error:
-        return Quarantined(id, f"cannot be opened: {error.strerror}")
+        return Quarantined(id, f"cannot be opened: {error.strerror}", "malformed:unreadable")
     text = "\n".join((line or "").removesuffix("\r") for line in lines)
-    return text if text.strip() else Quarantined(id, "the file holds no text")
+    return text if text.strip() else Quarantined(id, "the file holds no text", "malformed:no_text")
 
 
 def split_sections(document: Document, *, cap: int = SECTION_CAP) -> tuple[Section, ...]:

@@ -88,6 +88,7 @@ def test_a_folder_is_read_in_order_and_what_cannot_be_read_is_named(tmp_path: Pa
     assert [(document.id, document.text) for document in found.documents] == [("a.md", "first"), ("sub/b.txt", "second\nline")]
     assert [bad.place for bad in found.quarantine] == ["bad.md", "empty.md", "page.html"]
     assert "bad.md:2: byte 3" in found.quarantine[0].reason
+    assert [bad.code for bad in found.quarantine] == ["malformed:encoding", "malformed:no_text", "unsupported:format"]
     assert read_documents(tmp_path).id == found.id
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rungwise.core.errors import BadData
-from rungwise.data.lines import RAW_CAP, Damaged, Lines, blocks, require_file
+from rungwise.data.lines import CELL_CAP, RAW_CAP, Damaged, Lines, blocks, require_file
 from rungwise.data.readers import Quarantined, Read, Row
 from rungwise.data.sources import Piece
 from rungwise.data.sources.extractor import Extractor
@@ -29,7 +29,8 @@ COLUMNS = ("id", "text", "title", "type")
 EDITION = {"html": 1, "pdf": 1}
 """Raised whenever the same bytes give another text, so that they are read again."""
 
-_HEADING = re.compile(r"^#[ \t]+(.+?)[ \t]*#*[ \t\r]*$", re.MULTILINE)
+_HEADING = re.compile(r"#[ \t]+(.+?)[ \t]*#*[ \t]*$")
+_FENCE = re.compile(r"[ \t]{0,3}(```|~~~)")
 
 
 def open_folder(location: str, options: Options) -> Folder:
@@ -88,11 +89,24 @@ def document_rows(piece: Piece, type: str, encoding: str | None, extractor: Extr
             text, title = extractor.text(piece.path, type, encoding)
         else:
             text = _plain_text(piece, encoding)
-            title = heading[1] if type == "markdown" and (heading := _HEADING.search(text)) else None
+            title = markdown_title(text) if type == "markdown" else None
     except BadData as error:
         return unreadable(piece.name, error)
     row: Row = (piece.name, {"id": piece.name, "text": text, "title": title, "type": type})
     return Read(iter([row]), columns=list(COLUMNS))
+
+
+def markdown_title(text: str) -> str | None:
+    """The first heading of the first level: # Title, or Title over a line of =. Code between fences has none."""
+    fenced, above = False, ""
+    for line in text.split("\n"):
+        fenced = fenced != bool(_FENCE.match(line))
+        if not fenced and (heading := _HEADING.match(line)) is not None:
+            return heading[1]
+        if not fenced and above and line.strip() and not line.strip("= \t"):
+            return above
+        above = line.strip()
+    return None
 
 
 def _plain_text(piece: Piece, encoding: str | None) -> str:
@@ -103,6 +117,8 @@ def _plain_text(piece: Piece, encoding: str | None) -> str:
             raise Damaged("malformed:too_long", "one of its lines is too long to hold.", hint="Cut it into parts")
         lines.append(line.removesuffix("\r"))
     text = "\n".join(lines)
+    if len(text) > CELL_CAP:
+        raise Damaged("malformed:too_long", f"the text is longer than {CELL_CAP:,} characters.", hint="Cut it into parts")
     if not text.strip():
         raise Damaged("malformed:no_text", "the file holds no text.", hint="Delete it, or write something in it")
     if "\0" in text:

@@ -60,7 +60,7 @@ def test_another_package_brings_a_scheme(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_every_reason_code_is_explained_and_no_other() -> None:
     folder = ROOT / "rungwise" / "data"
-    paths = [folder / "lines.py", folder / "readers.py", folder / "columnar.py", *(folder / "sources").glob("*.py")]
+    paths = [*(folder / f"{name}.py" for name in ("lines", "readers", "columnar", "documents")), *(folder / "sources").glob("*.py")]
     given = {code for path in paths for code in CODE.findall(path.read_text(encoding="utf-8"))}
     explained = set(re.findall(r"^\| `([a-z]+:[a-z_]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     assert given == explained

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import zlib
 from pathlib import Path
 
 import pytest
 
-from rungwise.core.errors import BadData
+from rungwise.core.errors import BadData, MissingExtra
 from rungwise.data.readers import Quarantined, Read
 from rungwise.data.sources import Piece
 from rungwise.data.sources.extractor import Extractor
-from rungwise.data.sources.folder import Folder, open_folder
+from rungwise.data.sources.folder import Folder, markdown_title, open_folder
 from rungwise.data.sources.options import Limits, Options
 
 pytest.importorskip("selectolax", reason="the extra 'curation' is not installed")
@@ -239,3 +240,66 @@ def test_a_reader_is_picklable_and_ends_with_its_owner() -> None:
     assert pickle.loads(pickle.dumps(extractor)).seconds == 5  # noqa: S301
     del extractor
     assert process.poll() is not None
+
+
+def pdf(*objects: bytes) -> bytes:
+    """A PDF of these objects, the first of them the catalogue. Readers find them without a table of offsets."""
+    body = b"".join(b"%d 0 obj\n%s\nendobj\n" % (number, content) for number, content in enumerate(objects, start=1))
+    return b"%PDF-1.4\n" + body + b"trailer\n<</Root 1 0 R/Size 9>>\n"
+
+
+def stream(content: bytes) -> bytes:
+    packed = zlib.compress(content, 9)
+    return b"<</Length %d/Filter/FlateDecode>>stream\n%s\nendstream" % (len(packed), packed)
+
+
+FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+PAGE = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>"
+
+
+def test_pdfs_made_to_swell_or_never_end_cost_only_themselves(tmp_path: Path) -> None:
+    one = b"<</Type/Pages/Kids[3 0 R]/Count 1>>"
+    draw = b"BT /F 9 Tf 9 9 Td (a word ) Tj ET "
+    (tmp_path / "fine.pdf").write_bytes(pdf(b"<</Type/Catalog/Pages 2 0 R>>", one, PAGE, stream(draw), FONT))
+    (tmp_path / "swells.pdf").write_bytes(pdf(b"<</Type/Catalog/Pages 2 0 R>>", one, PAGE, stream(draw * 4_000_000), FONT))
+    loop = b"<</Type/Pages/Kids[2 0 R 2 0 R]/Count 1000000000>>"
+    (tmp_path / "loops.pdf").write_bytes(pdf(b"<</Type/Catalog/Pages 2 0 R>>", loop, PAGE, stream(draw), FONT))
+    many = b"<</Type/Pages/Kids[" + b"3 0 R " * 200_000 + b"]/Count 200000>>"
+    (tmp_path / "many.pdf").write_bytes(pdf(b"<</Type/Catalog/Pages 2 0 R>>", many, PAGE, stream(draw * 1000), FONT))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 3_000_000
+    start = time.monotonic()
+    rows, aside = taken(folder(tmp_path, document_seconds=2, document_memory_bytes=600 * 2**20))
+    assert time.monotonic() - start < 20
+    assert {place: row["text"] for place, row in rows.items()} == {"fine.pdf": "a word"}
+    assert set(aside) == {"swells.pdf", "loops.pdf", "many.pdf"}
+    assert {bad.code for bad in aside.values()} <= {"refused:time", "refused:memory", "malformed:crash", "malformed:pdf"}
+
+
+def test_a_text_beyond_what_a_cell_holds_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<p>" + "word " * 4_000_000, encoding="utf-8")
+    (tmp_path / "a.txt").write_text("word\n" * 4_000_000, encoding="utf-8")
+    _, aside = taken(folder(tmp_path))
+    assert {bad.code for bad in aside.values()} == {"malformed:too_long"}
+    assert len(aside) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("intro\n\n# One ##\n# Two", "One"),
+        ("```\n# a comment\n```\n\nThe title\n=========\n", "The title"),
+        ("## second level\n\n=====\n#hashtag", None),
+        ("", None),
+    ],
+)
+def test_the_title_of_markdown_is_its_first_heading_of_the_first_level(text: str, title: str | None) -> None:
+    assert markdown_title(text) == title
+
+
+def test_without_its_reader_a_document_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rungwise.data.sources.extractor.find_spec", lambda name: None)
+    source = folder(DOCUMENTS / "two_pages.pdf")
+    (piece,) = source.pieces()
+    assert isinstance(piece, Piece)
+    with pytest.raises(MissingExtra, match=r"rungwise\[curation\]"):
+        source.read(piece)
