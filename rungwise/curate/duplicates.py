@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rungwise.curate.near import LONG, SHORT, matched, originals, preference, sketches
+from rungwise.curate.folding import packs
+from rungwise.curate.near import LONG, SHORT, SKETCH, joined, matched, originals, preference, sketch
 from rungwise.curate.step import Finding, Look, Rows
 
 EXACT, NEAR_COPY = "dedup:exact", "dedup:near"
@@ -31,7 +32,7 @@ class Duplicates:
 
     def look(self, texts: Sequence[str]) -> Look:
         """About 120 bytes a text: its content as 128 bits and its MinHash bands. Raises MissingExtra without numba."""
-        return sketches(texts)
+        return joined([sketch(part) for part in packs(texts)], *SKETCH)
 
     def decide(self, looks: Sequence[Look], rows: Rows) -> list[Finding]:
         """The copies; only texts that may have one are read."""

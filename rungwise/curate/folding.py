@@ -120,11 +120,13 @@ def compiled(name: str) -> Any:
         raise MissingExtra("finding duplicates and leaks", "curation") from error
 
 
-def slices(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Begin and end of neighbouring texts of about 500,000 characters together, at least one at a time."""
+def packs(texts: Sequence[str]) -> Iterator[Packed]:
+    """Texts encoded in slices of about 500,000 characters, at least one text at a time; one empty slice of no texts."""
     begin = size = 0
     for end, text in enumerate(texts, start=1):
         size += len(text)
         if size >= _SLICE or end == len(texts):
-            yield begin, end
+            yield packed(texts[begin:end])
             begin, size = end, 0
+    if not texts:
+        yield packed(texts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rungwise.core.dataset import DEV, SEALED
-from rungwise.curate.folding import compiled, folds, packed, slices
+from rungwise.curate.folding import Packed, compiled, folds, packed
 from rungwise.curate.leaks import NEAR
 from rungwise.curate.step import Look, Rows
 
@@ -30,24 +30,24 @@ A share p of words changed leaves q = (1 - p)^5 of the 5-grams and a similarity 
 0.75 at 3 %, 0.63 at 5 %.
 """
 
+SKETCH = ("content", "kinds", "bands", "marks", "sizes")
+"""The names of what `sketch` gives."""
+
 _LEADERS = 256  # kept rows that a bucket lists at most; bounds the time on families of texts that are alike but not alike enough
 _SHINGLES = 1_000_000  # of the texts that are compared at once: about 6 MB of text
 _DEVIATIONS = 4  # how far below its expectation the agreement of two sketches may lie: 3 true pairs in 100,000 are lost
 
 
-def sketches(texts: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """What each text shows, about 120 bytes: content, kinds, bands, marks and sizes, as kernels/minhash.py has them.
+def sketch(part: Packed) -> tuple[NDArray[Any], ...]:
+    """What each text shows, about 120 bytes: content, kinds, bands, marks and sizes, as kernels/minhash.py has them."""
+    found: tuple[NDArray[Any], ...] = compiled("minhash").look(part.data, part.offsets, part.folded, folds().kernel)
+    return found
 
-    Raises MissingExtra without numba.
-    """
+
+def joined(parts: Sequence[tuple[NDArray[Any], ...]], *names: str) -> dict[str, NDArray[Any]]:
+    """The columns of several slices as one."""
     import numpy as np
 
-    minhash, fold = compiled("minhash"), folds()
-    names = ("content", "kinds", "bands", "marks", "sizes")
-    parts: list[tuple[NDArray[Any], ...]] = []
-    for begin, end in list(slices(texts)) or [(0, 0)]:
-        part = packed(texts[begin:end])
-        parts.append(minhash.look(part.data, part.offsets, part.folded, fold.kernel))
     return {name: np.concatenate(columns) for name, columns in zip(names, zip(*parts, strict=True), strict=True)}
 
 
@@ -234,6 +234,6 @@ def _shingles(entries: _Entries, rows: Rows, members: NDArray[np.int64]) -> tupl
 
     wanted, of = np.unique(members[entries.owners], return_inverse=True)
     texts = rows.texts(wanted.tolist())
-    part, fold = packed([texts[i] for i in of.tolist()]), folds()
-    values, bounds = compiled("minhash").sets(part.data, part.offsets, part.folded, fold.kernel, entries.kinds)
+    part = packed([texts[i] for i in of.tolist()])
+    values, bounds = compiled("minhash").sets(part.data, part.offsets, part.folded, folds().kernel, entries.kinds)
     return values, bounds

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rungwise.core.dataset import SEALED
-from rungwise.curate.folding import compiled, folds, packed, slices
-from rungwise.curate.near import LONG, SHORT, matched, originals, preference, sketches
+from rungwise.curate.folding import compiled, folds, packed, packs
+from rungwise.curate.near import LONG, SHORT, SKETCH, joined, matched, originals, preference, sketch
 from rungwise.curate.step import Finding, Look, Rows
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ GENERIC = 10
 Source: Brown et al. 2020, appendix C, which ignored 13-grams that more than 10 training documents held.
 """
 
-_RUNS_AT_ONCE = 2_000_000  # of sealed texts in one hash table: at most 120 MB
-_GRAMS_AT_ONCE = 500_000  # remembered by texts that are read at once: about 10 MB of text
+_RUNS_AT_ONCE = 1_500_000  # of sealed texts in one hash table: about 80 MB
+_GRAMS_AT_ONCE = 140_000  # remembered by texts that are read at once: about 3 MB of text, 500,000 runs
 _TEXTS_AT_ONCE = 8_192
 
 
@@ -49,16 +49,11 @@ class Leaks:
 
         Raises MissingExtra without numba.
         """
-        import numpy as np
-
-        fold, ngrams = folds(), compiled("ngrams")
-        grams, counts = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
-        for begin, end in slices(texts):
-            part = packed(texts[begin:end])
-            found = ngrams.look(part.data, part.offsets, part.folded, fold.kernel)
-            grams.append(found[0])
-            counts.append(found[1])
-        return sketches(texts) | {"grams": np.concatenate(grams), "counts": np.concatenate(counts)}
+        ngrams, sketched, remembered = compiled("ngrams"), [], []
+        for part in packs(texts):
+            sketched.append(sketch(part))
+            remembered.append(ngrams.look(part.data, part.offsets, part.folded, folds().kernel))
+        return joined(sketched, *SKETCH) | joined(remembered, "grams", "counts")
 
     def decide(self, looks: Sequence[Look], rows: Rows) -> list[Finding]:
         """The open rows to set aside; only texts that may leak or be leaked are read."""
@@ -162,12 +157,12 @@ class _Search:
         """All runs of 13 words of rows, in batches of texts."""
         import numpy as np
 
-        fold, ngrams = folds(), compiled("ngrams")
+        ngrams = compiled("ngrams")
         counts = np.concatenate([look["counts"] for look in self.looks])[chosen].astype(np.int64)
         batches = np.maximum(np.cumsum(counts) // _GRAMS_AT_ONCE, np.arange(len(chosen)) // _TEXTS_AT_ONCE)
         for batch in np.split(chosen, np.flatnonzero(np.diff(batches)) + 1) if len(chosen) else []:
             part = packed(self.rows.texts(batch.tolist()))
-            runs, bounds = ngrams.runs_of(part.data, part.offsets, part.folded, fold.kernel)
+            runs, bounds = ngrams.runs_of(part.data, part.offsets, part.folded, folds().kernel)
             yield batch, runs, bounds
 
     def _owners_in(self, part: tuple[Any, Any, Any], suspects: NDArray[np.int64], generic: int) -> dict[int, int]:
@@ -177,9 +172,9 @@ class _Search:
         minhash, ngrams = compiled("minhash"), compiled("ngrams")
         values, bounds, sealed = part
         table = np.zeros(minhash.width(len(values)), np.uint64)
-        owners = np.full(len(table), np.iinfo(np.int64).max)
+        owners = np.full(len(table), np.iinfo(np.int32).max, np.int32)
         ngrams.own(values, bounds, sealed, table, owners)
-        counts, last = np.zeros(len(table), np.int32), np.full(len(table), -1, np.int64)
+        counts, last = np.zeros(len(table), np.int32), np.full(len(table), -1, np.int32)
         sharing = [np.zeros(0, np.int64)]
         for batch, runs, places in self._runs(suspects):
             sharing.append(batch[ngrams.count(runs, places, batch, table, counts, last)])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rungwise.core.errors import MissingExtra
-from rungwise.curate.folding import FOLDED, compiled, folds, packed, slices
+from rungwise.curate.folding import FOLDED, compiled, folds, packed, packs
 from rungwise.curate.kernels import words
 from rungwise.curate.shingles import normalise
 
@@ -77,10 +77,10 @@ def words_of(text: str) -> list[int]:
     return scratch[2][:count].tolist()
 
 
-def test_slices_hold_every_text_once_and_long_ones_alone() -> None:
+def test_packs_hold_every_text_once_and_end_after_a_long_one() -> None:
     sizes = [10, 900_000, 10, 300_000, 300_000, 1]
-    assert list(slices(["x" * size for size in sizes])) == [(0, 2), (2, 5), (5, 6)]
-    assert list(slices([])) == []
+    assert [np.diff(part.offsets).tolist() for part in packs(["x" * size for size in sizes])] == [sizes[:2], sizes[2:5], sizes[5:]]
+    assert [len(part.folded) for part in packs([])] == [0]
 
 
 def test_without_numba_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
