@@ -19,6 +19,7 @@ VERBS = {
     "forecast": "Before spending: what this data can show, and what each rung will cost.",
     "climb": "Find the cheapest technique that is shown to meet the target.",
     "ask": "Ask the chosen candidate, one question or a whole file.",
+    "label-next": "The rows whose labels would teach the most, and what they are expected to bring.",
     "report": "Write the decision as one HTML file.",
     "compare": "Test two candidates against each other on the dev rows.",
     "replay": "Recompute a decision from the stored scores; it must agree.",
@@ -41,7 +42,8 @@ class Verbs(click.Group):
         """Import one verb; an unknown one is None, and click says so."""
         if name not in VERBS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"rungwise.cli.{name}"), name)
+        module = name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"rungwise.cli.{module}"), module)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,10 +23,12 @@ from rungwise.data.quarantine import Entry, count_reasons, keep_entries
 from rungwise.data.readers import cell_text
 from rungwise.data.records import record_bytes, record_cells, record_id
 from rungwise.data.selection import Selection
-from rungwise.data.splits import SALT_SETTING, complete_splits, draw_splits, is_split, split_named
+from rungwise.data.splits import SALT_SETTING, fill_splits, is_split, split_named
 from rungwise.data.splitting import carry_splits
+from rungwise.data.spool import Spool
 from rungwise.data.store import Store
-from rungwise.data.versions import Version, Versions, content_digest
+from rungwise.data.versioned import split_column
+from rungwise.data.versions import Version, Versions, column_naming, content_digest
 from rungwise.data.writing import PackWriter
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 STAGES = (("quality", "language", "pii"), ("dedup",), ("leaks",), ("labels",))
 """Steps of one stage look at the same rows; those of the next see only what the stages before have left."""
 
+# What these say is about splits; a corpus without labels has none.
+_FOR_SPLITS = ("leaks", "labels")
 _ROW = re.compile(r"\brow (\d+)\b")
 
 
@@ -52,6 +57,7 @@ class VersionRows:
 
     def __init__(self, versions: Versions, version: Version, selection: Selection, splits: Sequence[str]) -> None:
         self.versions, self.version, self.selection, self.splits = versions, version, selection, splits
+        self._spool: Spool | None = None
 
     def __len__(self) -> int:
         return len(self.selection)
@@ -64,9 +70,14 @@ class VersionRows:
 
     def texts(self, rows: Sequence[int]) -> list[str]:
         """The texts of these rows, in the order asked for."""
-        import numpy as np
+        if self._spool is None:
+            self._spool = Spool(self.versions.store.directory, self.all_texts())
+        return self._spool.texts(rows)
 
-        return self.versions.texts(self.selection.take(np.asarray(rows, np.int64)), self.version.columns.text)
+    def close(self) -> None:
+        """Let go of the texts on disk."""
+        if self._spool is not None:
+            self._spool.close()
 
     def all_texts(self) -> Iterator[Sequence[str]]:
         """Every text, in order, in batches."""
@@ -118,10 +129,11 @@ class _Curation:
         splits = carried or split_of(self.store, self.versions, self.base, whole)
         kept, selection = np.arange(len(whole)), whole
         for stage in STAGES:
-            steps = [self.steps[name] for name in stage if name in self.steps]
+            steps = [self.steps[name] for name in stage if name in self.steps and (splits or name not in _FOR_SPLITS)]
             if steps and len(kept):
                 rows = VersionRows(self.versions, self.base, selection, [splits[i] for i in kept.tolist()] if splits else ())
-                aside, selection = await self._stage(steps, rows, kept)
+                with contextlib.closing(rows):
+                    aside, selection = await self._stage(steps, rows, kept)
                 kept = np.delete(kept, aside)
         return self._commit(selection, [carried[i] for i in kept.tolist()] if carried else ())
 
@@ -199,19 +211,20 @@ def split_of(store: Store, versions: Versions, version: Version, selection: Sele
     """The split of each record as a climb would see it; empty for data without labels, which no climb can use."""
     if version.splits:
         return versions.splits(version)
-    columns = version.columns
-    if columns.label is None and columns.split is None:
+    columns, split = version.columns, split_column(version)
+    if columns.label is None and split is None:
         return ()
+    naming = column_naming(version)
     rows, given = [], []
     for positions in cut_batches(versions, selection):
-        for cells in map(record_cells, versions.bodies(selection.take(positions))):
+        for cells in map(naming, map(record_cells, versions.bodies(selection.take(positions)))):
             cell = {role: cell_text(cells.get(name)) for role in ("text", "passage", "group") if (name := getattr(columns, role))}
             rows.append(Example(text=cell.get("text") or "", passage=cell.get("passage"), group=cell.get("group")))
-            name = cell_text(cells.get(columns.split)) if columns.split else None
+            name = cell_text(cells.get(split)) if split else None
             given.append(split_named(name) if name and is_split(name) else "")
     salt = store.setting(SALT_SETTING) or version.content
     try:
-        return complete_splits(rows, given, salt) if columns.split and all(given) else draw_splits(rows, salt)
+        return fill_splits(rows, given, salt)
     except BadData:
         return ()
 

@@ -18,7 +18,7 @@ from rungwise.curate.shingles import normalise
 from rungwise.data.columns import Roles, infer_roles
 from rungwise.data.documents import Documents, read_documents
 from rungwise.data.readers import Quarantined, Read, cell_text, read_rows
-from rungwise.data.splits import complete_splits, draw_splits, split_named
+from rungwise.data.splits import draw_splits, fill_splits, split_named
 
 LEAST_ROWS = 20
 """Fewer usable rows than this cannot fill three splits (60 / 15 / 25 %) with anything to learn from or to test."""
@@ -81,20 +81,29 @@ def read_dataset(
 
 
 def dataset_of(
-    read: Read, use: UseCase, *, salt: str, source: str, where: str, documents: Path | None = None, records: Sequence[str] = ()
+    read: Read,
+    use: UseCase,
+    *,
+    salt: str,
+    source: str,
+    where: str,
+    documents: Path | None = None,
+    records: Sequence[str] = (),
+    blank_splits: bool = False,
 ) -> Imported:
     """The same from rows that are read already: `source` is what the dataset is called after, `where` what errors name.
 
-    `records` names the record behind each row, where there is one.
+    `records` names the record behind each row, where there is one. With `blank_splits`, a row whose split is blank is drawn
+    one, as where rows of several sources stand together; else it is an error.
     """
     table = list(read.rows)
     if not table:
         first = f" The first: {read.quarantine[0].place}: {read.quarantine[0].reason}" if read.quarantine else ""
         raise BadData(f"no usable row ({len(read.quarantine)} set aside).{first}", where=where, hint="Add rows below the header")
     roles = infer_roles(read.columns, [row for _, row in table], use, source=source)
-    kept, rows, places, given = _examples(table, roles, use, read.quarantine)
+    kept, rows, places, given = _examples(table, roles, use, read.quarantine, blank_splits=blank_splits)
     _require_rows(rows, read.quarantine, use, source)
-    splits = complete_splits(rows, given, salt) if roles.columns.split is not None else draw_splits(rows, salt)
+    splits = fill_splits(rows, given, salt) if roles.columns.split is not None else draw_splits(rows, salt)
     dataset = Dataset(rows=tuple(rows), splits=splits, salt=salt, source=source)
     _require_splits(dataset)
     found = read_documents(documents) if documents is not None else Documents()
@@ -119,7 +128,7 @@ def dataset_of(
 
 
 def _examples(
-    table: Sequence[tuple[str, dict[str, Any]]], roles: Roles, use: UseCase, quarantine: list[Quarantined]
+    table: Sequence[tuple[str, dict[str, Any]]], roles: Roles, use: UseCase, quarantine: list[Quarantined], *, blank_splits: bool
 ) -> tuple[list[int], list[Example], list[str], list[str]]:
     """The usable rows: their numbers, the examples, their places, and the splits they are given (none without a split column)."""
     columns = roles.columns
@@ -136,7 +145,8 @@ def _examples(
             quarantine.append(Quarantined(place, str(error)))
             continue
         if columns.split is not None:
-            given.append(split_named(cell_text(cells.get(columns.split)), place=place))
+            name = cell_text(cells.get(columns.split))
+            given.append("" if name is None and blank_splits else split_named(name, place=place))
         fields = {name: value for name in roles.fields if (value := cell_text(cells.get(name))) is not None}
         key = cell_text(cells.get(columns.key)) if columns.key is not None else None
         rows.append(Example(text=text, references=references, passage=passage, group=group, fields=fields, key=key))

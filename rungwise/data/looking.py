@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH_ROWS = 8_192
-BATCH_BYTES = 16 * 2**20
+BATCH_BYTES = 8 * 2**20
 _MEAN_ROWS = 4_096
 _IN_FLIGHT = 4
 
@@ -95,7 +95,7 @@ def _packs(directory: str) -> Packs:
 def cut_batches(versions: Versions, selection: Selection) -> list[NDArray[np.int64]]:
     """The positions of the records in batches of bounded size, cut by content: a row that comes or goes changes only its own batch.
 
-    A batch ends after a record whose digest is a multiple of 4,096, or before it would hold more than 8,192 rows or about 16 MB.
+    A batch ends after a record whose digest is a multiple of 4,096, or before it would hold more than 8,192 rows or about 8 MB.
     """
     import numpy as np
 

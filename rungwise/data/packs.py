@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NARROW_PACKS = 32
 
 PACK_ROWS = 65_536
-PACK_BYTES = 64 * 2**20
+PACK_BYTES = 32 * 2**20
 """A pack is closed when it holds this many rows or this many bytes of cells, whichever comes first."""
 
 _COLUMNS: tuple[Any, ...] = (

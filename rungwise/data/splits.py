@@ -69,6 +69,14 @@ def draw_splits(rows: Sequence[Example], salt: str) -> tuple[str, ...]:
     return tuple(draw_split(unit_of(row), salt) for row in rows)
 
 
+def fill_splits(rows: Sequence[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:
+    """The given splits, '' where a row has none: those are drawn; then as `complete_splits`."""
+    if not any(given):
+        return draw_splits(rows, salt)
+    filled = [own or draw_split(unit_of(row), salt) for row, own in zip(rows, given, strict=True)]
+    return complete_splits(rows, filled, salt)
+
+
 def complete_splits(rows: Sequence[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:
     """The given splits; a dev or sealed part that is missing is drawn from the training rows, in the default proportions.
 

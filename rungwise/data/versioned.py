@@ -33,14 +33,21 @@ def read_version(store: Store, use: UseCase, *, version: str | None = None, docu
     salt = store.setting(SALT_SETTING) or found.content
     case = replace(use, columns=merged(use.columns, found))
     return replace(
-        dataset_of(read, case, salt=salt, source=name, where=name, documents=documents, records=records), version=found.id
+        dataset_of(read, case, salt=salt, source=name, where=name, documents=documents, records=records, blank_splits=True),
+        version=found.id,
     )
 
 
 def merged(columns: Columns, version: Version) -> Columns:
     """The roles of a use case, completed by those of a version."""
-    own = replace(version.columns, split=version.columns.split or "split") if version.splits else version.columns
+    own = replace(version.columns, split=split_column(version))
     return Columns(**{one.name: getattr(columns, one.name) or getattr(own, one.name) for one in fields(Columns)})
+
+
+def split_column(version: Version) -> str | None:
+    """The column that splits stand in, if any: that of the first source with one, or 'split' for splits that were drawn."""
+    given = next((source.columns.split for source in version.sources if source.columns.split), None)
+    return version.columns.split or ("split" if version.splits else given)
 
 
 def _names(version: Version) -> list[str]:

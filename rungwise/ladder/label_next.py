@@ -21,8 +21,11 @@ from rungwise.core.types import Clock
 from rungwise.core.usecase import UseCase
 from rungwise.curate.sampling import take_spread
 from rungwise.data.datasets import load_dataset
+from rungwise.data.readers import Read
 from rungwise.data.spec import beside
 from rungwise.data.store import Store
+from rungwise.data.versioned import is_version
+from rungwise.data.versions import HEAD, PREFIX, Versions
 from rungwise.engines.encoder import Encode, load_encoder
 from rungwise.engines.executors import InlineExecutor
 from rungwise.evaluate.learning_curve import Fits, forecast_gain
@@ -30,7 +33,7 @@ from rungwise.fit.crossfit import Learner, head_learner, linear_learner, one_thr
 from rungwise.inference.window import answer_stream
 from rungwise.ladder.embedding import Embeddings
 from rungwise.ladder.expedition import installed_encoder
-from rungwise.ladder.pool import PoolRow, read_pool, unknown_rows, write_to_fill_in
+from rungwise.ladder.pool import PoolRow, read_pool, unknown_rows, unlabelled, write_to_fill_in
 from rungwise.ladder.serving import Serving, answering, ready
 
 Doubles = NDArray[np.float64]
@@ -90,6 +93,19 @@ class Wanted:
     output: Path
 
 
+def _pool(
+    store: Store, case: UseCase, directory: Path, columns: Mapping[str, str | None], wanted: Wanted
+) -> tuple[str, list[PoolRow]]:
+    """What the pool is called, and its rows: those of a file, else those of the project's own data that have no label."""
+    if wanted.pool is None and is_version(case.data):
+        versions = Versions(store)
+        version = versions.get(case.data.removeprefix(PREFIX) or HEAD)
+        read = Read(versions.rows(version), columns=[name for source in version.sources for name in source.names])
+        return case.data, unlabelled(read, columns, where=case.data)
+    source = wanted.pool or beside(directory, case.data)
+    return str(source), read_pool(source, columns)
+
+
 async def label_next(
     store: Store,
     case: UseCase,
@@ -108,8 +124,7 @@ async def label_next(
     candidates, best = committee(decision, answering(store, decision, case))
     _require(case, candidates, wanted)
     dataset = load_dataset(store, decision.dataset)
-    source = wanted.pool or beside(directory, case.data)
-    read = read_pool(source, columns)
+    source, read = _pool(store, case, directory, columns, wanted)
     pool = unknown_rows(read, dataset)
     if not pool:
         raise UsageError(

@@ -14,7 +14,7 @@ from rungwise.core.dataset import TRAIN, Dataset, Example
 from rungwise.core.errors import BadData
 from rungwise.curate.shingles import normalise
 from rungwise.data.blobs import write_durably
-from rungwise.data.readers import cell_text, read_rows
+from rungwise.data.readers import Read, cell_text, read_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,12 @@ class PoolRow:
 
 def read_pool(source: Path, columns: Mapping[str, str | None]) -> list[PoolRow]:
     """The rows of a file that have a text and no label. Raises BadData when it lacks the text column."""
+    return unlabelled(read_rows(source), columns, where=str(source))
+
+
+def unlabelled(read: Read, columns: Mapping[str, str | None], *, where: str) -> list[PoolRow]:
+    """The same of rows that are read already."""
     text, label, passage = columns.get("text") or "text", columns.get("label"), columns.get("passage")
-    read = read_rows(source)
     found = []
     for place, cells in read.rows:
         words = cell_text(cells.get(text))
@@ -38,7 +42,7 @@ def read_pool(source: Path, columns: Mapping[str, str | None]) -> list[PoolRow]:
             about = cell_text(cells.get(passage)) if passage is not None else None
             found.append(PoolRow(place=place, cells=cells, text=words, passage=about))
     if text not in read.columns:
-        raise BadData(f"has no column '{text}', which holds the text in this project.", where=str(source), hint="Rename its column")
+        raise BadData(f"has no column '{text}', which holds the text in this project.", where=where, hint="Rename its column")
     return found
 
 

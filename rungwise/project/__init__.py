@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rungwise.ladder.diagnosis import Finding
     from rungwise.ladder.expedition import Expedition, Terrain, Wishes
     from rungwise.ladder.forecast import ForecastDocument
+    from rungwise.ladder.label_next import LabelNext
     from rungwise.ladder.replay import Replay
     from rungwise.ladder.serving import Serving
     from rungwise.project.data import ProjectData
@@ -220,6 +221,19 @@ class Project:
         with self._store() as store:
             decision = self.decision(store)
             return compare_candidates(store, decision, first, second, case=_case_of(store, decision))
+
+    def label_next(self, n: int = 50, *, pool: str | Path | None = None, output: str | Path | None = None) -> LabelNext:
+        """The rows to label next, written to a file to fill in, with the gain that they are expected to bring."""
+        from rungwise.ladder.label_next import Wanted, label_next
+
+        columns = self._columns()
+        wanted = Wanted(
+            n=n, pool=Path(pool) if pool else None, output=Path(output) if output else self.directory / "label-next.csv"
+        )
+        with self._store() as store:
+            decision = self.decision(store)
+            case = _case_of(store, decision)
+            return run(label_next(store, case, self.directory, decision, columns=columns, wanted=wanted, clock=self.clock))
 
     def replay(self) -> Replay:
         """Recompute the last decision from the stored scores."""

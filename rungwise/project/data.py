@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from rungwise.curate.step import Step
     from rungwise.data.card import Card
     from rungwise.data.curation import Curated
+    from rungwise.data.difference import Changed, Difference
+    from rungwise.data.erasure import Erased
+    from rungwise.data.exporting import Exported
     from rungwise.data.intake import Taken
     from rungwise.data.quarantine import Entry
+    from rungwise.data.restoring import Restored
+    from rungwise.data.splitting import SplitDone, SplitPlan
 
 Say = Callable[[Progress], None]
 
 STEPS = ("quality", "language", "dedup", "pii", "labels", "leaks")
 """The steps of a curation, as people name them."""
 
-_MANY_BYTES = 64 * 2**20
 # From so many bytes of records on, the seconds that worker processes take to start are won back.
+_MANY_BYTES = 64 * 2**20
+# With more rows than this, label problems are looked for by the linear model alone: embedding them takes minutes.
+_EMBEDDED_ROWS = 30_000
 
 
 class ProjectData:
@@ -54,7 +61,7 @@ class ProjectData:
         from rungwise.data.intake import take_in
         from rungwise.data.sources.door import open_source
 
-        found = open_source(source, encoding=encoding, allow=tuple(allow_hosts), cache=self.state / "web")
+        found = open_source(source, encoding=encoding, allow_hosts=tuple(allow_hosts), cache=self.state / "web")
         with self._locked(), self.store(create=True) as store:
             return take_in(store, found, columns=columns, licence=licence, say=say)
 
@@ -127,6 +134,58 @@ class ProjectData:
             versions.checkout(version)
             return version
 
+    def diff(self, old: str, new: str = HEAD, *, limit: int = 10) -> tuple[Difference, list[Changed]]:
+        """What changed from one version to another, with the first `limit` rows of it."""
+        from rungwise.data.difference import compare, examples
+
+        with self.store() as store:
+            versions = Versions(store)
+            found = compare(versions, versions.get(old), versions.get(new))
+            return found, examples(versions, found, limit)
+
+    def export(self, target: str | Path, *, name: str = HEAD, form: str | None = None) -> Exported:
+        """Write a version to a JSONL or Parquet file, or as a dataset folder with its card; told from the target's ending.
+
+        The same version gives the same bytes. Raises UsageError for a target that cannot be replaced.
+        """
+        from rungwise.data.exporting import export
+
+        with self.store() as store:
+            versions = Versions(store)
+            return export(versions, versions.get(name), Path(target), form=form)
+
+    def restore(self, ids: Sequence[str] = (), *, reason: str | None = None, everything: bool = False) -> Restored:
+        """Bring rows back from the quarantine, by id, by reason, or all. Raises UnknownName for an id that is not there."""
+        from rungwise.data.restoring import restore
+
+        with self._locked(), self.store() as store:
+            return restore(store, Versions(store).get(), ids, reason=reason, everything=everything)
+
+    def split(self, plan: SplitPlan, *, anew: bool = False) -> SplitDone:
+        """Draw the splits as a new version. Rows that were opened stay sealed; others keep a split they had, but for `anew`."""
+        from rungwise.data.splitting import split
+
+        with self._locked(), self.store() as store:
+            return split(store, Versions(store).get(), plan, anew=anew)
+
+    def erase(
+        self,
+        ids: Sequence[str] = (),
+        *,
+        person: str | None = None,
+        column: str | None = None,
+        dry_run: bool = False,
+        agree: Callable[[Erased], bool] = lambda _: True,
+    ) -> Erased:
+        """Remove rows, or every row of a person, from everything that is kept, and say what must be made anew.
+
+        `agree` sees what would go before anything does. An erasure that was killed is finished by the next one.
+        """
+        from rungwise.data.erasure import erase
+
+        with self._locked(), self.store() as store:
+            return erase(store, ids, person=person, column=column, dry_run=dry_run, agree=agree)
+
     @contextlib.contextmanager
     def store(self, *, create: bool = False) -> Iterator[Store]:
         """The open store. Raises UsageError where the folder holds no data and none is to be made."""
@@ -150,18 +209,22 @@ class ProjectData:
         from rungwise.curate.overlap import Leaks
         from rungwise.curate.pii.step import Pii
         from rungwise.curate.quality import Quality
+        from rungwise.fit.labels import Labels
+        from rungwise.ladder.expedition import installed_encoder
 
+        few = version.rows + sum(version.quarantined.values()) <= _EMBEDDED_ROWS
         usual: Mapping[str, Callable[[], Step]] = {
             "quality": Quality,
             "language": Language,
             "dedup": Duplicates,
             "pii": Pii,
+            "labels": lambda: Labels(encoder=installed_encoder() if few else None),
             "leaks": Leaks,
         }
         for step in steps:
-            if isinstance(step, str) and step not in STEPS:
-                raise UnknownName("step", step, STEPS)
-        return [usual[step]() if isinstance(step, str) else step for step in steps if not isinstance(step, str) or step in usual]
+            if isinstance(step, str) and step not in usual:
+                raise UnknownName("step", step, usual)
+        return [usual[step]() if isinstance(step, str) else step for step in steps]
 
 
 @contextlib.contextmanager

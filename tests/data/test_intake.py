@@ -14,12 +14,15 @@ from clocks import StillClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rungwise.core.dataset import SPLITS
 from rungwise.core.errors import UnknownName, UsageError
-from rungwise.core.usecase import Columns
+from rungwise.core.usecase import Columns, UseCase
+from rungwise.data.curation import split_of
 from rungwise.data.intake import Taken, take_in
 from rungwise.data.packs import Packs
 from rungwise.data.sources.door import open_source
 from rungwise.data.store import Store
+from rungwise.data.versioned import read_version
 from rungwise.data.versions import Versions
 
 Rows = Sequence[Sequence[str]]
@@ -276,3 +279,14 @@ def test_a_killed_import_goes_on_from_its_last_pack(
     other = Store.open(tmp_path / "other", clock=clock)
     assert imported(other, path).version.content == taken.version.content
     other.close()
+
+
+def test_rows_of_a_source_with_splits_keep_them_beside_rows_that_are_drawn(store: Store, tmp_path: Path) -> None:
+    imported(store, write_csv(tmp_path / "tickets.csv", table(200)))
+    labelled = [[f"n{i}", f"a newly labelled question about voucher {i}", "ab"[i % 2], "train"] for i in range(50)]
+    version = imported(store, write_csv(tmp_path / "labelled.csv", labelled, ("id", "text", "label", "split"))).version
+    found = read_version(store, UseCase(name="t", task="classify", data="version:HEAD"))
+    assert found.dataset.splits[200:] == ("train",) * 50
+    assert {split: found.dataset.splits[:200].count(split) > 10 for split in SPLITS} == dict.fromkeys(SPLITS, True)
+    versions = Versions(store)
+    assert split_of(store, versions, version, versions.selection(version)) == found.dataset.splits

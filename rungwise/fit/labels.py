@@ -1,0 +1,46 @@
+"""The step `labels`: training rows whose label is likely wrong, that lie far from all others, or that contradict a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rungwise.core.dataset import SEALED, Example
+from rungwise.curate.step import Finding, Look, Rows
+from rungwise.engines.encoder import load_encoder
+from rungwise.fit.crossfit import review_labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Sets aside training rows with a label problem, found with out-of-fold probabilities (rungwise/fit/crossfit.py).
+
+    Dev and sealed rows are left as they are: a test without the rows that a model disagrees with would flatter every
+    candidate. `encoder` names the sentence encoder that stands beside the linear model; none leaves it out.
+    """
+
+    encoder: str | None = None
+    seed: int = 0
+
+    name: ClassVar[str] = "labels"
+    edition: ClassVar[int] = 1
+
+    def look(self, texts: Sequence[str]) -> Look:
+        """`vectors`, float32 (n, d): the texts as the encoder sees them; (n, 0) without one."""
+        import numpy as np
+
+        if self.encoder is None or not texts:
+            return {"vectors": np.zeros((len(texts), 0), np.float32)}
+        return {"vectors": load_encoder(self.encoder)(texts)}
+
+    def decide(self, looks: Sequence[Look], rows: Rows) -> list[Finding]:
+        """The training rows to set aside. Rows without a label say nothing and are left alone."""
+        import numpy as np
+
+        texts = [text for batch in rows.all_texts() for text in batch]
+        chosen = [row for row, label in enumerate(rows.labels) if label or rows.splits[row] == SEALED]
+        examples = [Example(text=texts[row], references=(rows.labels[row],)) for row in chosen]
+        vectors = np.concatenate([look["vectors"] for look in looks])[chosen] if self.encoder is not None else None
+        problems = review_labels(examples, [rows.splits[row] for row in chosen], vectors=vectors, seed=self.seed)
+        return [Finding(chosen[one.row], one.reason, one.evidence) for one in problems.quarantined]
