@@ -19,7 +19,7 @@ from rungwise.data.sources.addresses import Addresses, check_url
 from rungwise.data.sources.options import Limits
 
 _MOVED = frozenset({301, 302, 303, 307, 308})
-_GONE = frozenset({401, 402, 403, 404, 405, 406, 410, 451})
+_GONE = frozenset({404, 410})  # not 401 or 403: a login that ran out does not mean that the page vanished
 _BLOCK_BYTES = 1 << 16
 
 

@@ -222,9 +222,10 @@ def test_a_page_that_is_gone_is_set_aside_and_a_server_that_fails_is_an_error(se
     (bad,) = source(host, "/a").pieces()
     assert isinstance(bad, Quarantined)
     assert (bad.code, bad.place) == ("unreachable:gone", f"http://{host}/a")
-    own.answers["/a"] = lambda s: s.give(b"", status=503)
-    with pytest.raises(RungwiseError, match="answers 503"):
-        list(source(host, "/a").pieces())
+    for status in (401, 403, 429, 500, 503):
+        own.answers["/a"] = lambda s, status=status: s.give(b"", status=status)  # type: ignore[misc]
+        with pytest.raises(RungwiseError, match=f"answers {status}"):
+            list(source(host, "/a").pieces())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{free.getsockname()[1]}"
