@@ -60,6 +60,13 @@ class Blobs:
             write_durably(self.path(digest), data)
         return digest
 
+    def delete(self, digest: str) -> None:
+        """Delete bytes; nothing happens where they are gone already."""
+        path = self.path(digest)
+        if path.exists():
+            path.unlink()
+            _sync_directory(path.parent)
+
     def size_bytes(self, digest: str) -> int:
         """How many bytes are kept under this digest. Raises Corrupt when they are missing."""
         try:

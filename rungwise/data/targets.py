@@ -1,0 +1,226 @@
+"""Which records are meant when a row or a person is to be erased: in every pack, with what was made from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rungwise.core.dataset import Example
+from rungwise.core.errors import UnknownName, UsageError
+from rungwise.data.quarantine import Entry
+from rungwise.data.readers import cell_text
+from rungwise.data.records import key_hash, record_cells
+from rungwise.data.reread import find_digests
+from rungwise.data.store import Store
+from rungwise.data.versions import Versions
+from rungwise.data.writing import first_half
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_LEAST_DIGITS = 8
+"""Fewer digits than this never name a record that is to be erased."""
+
+_LONG_CELL = 40
+_MAGIC = b"PAR1"
+_AT_ONCE = 8_192
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Records by their digests, and entries of the quarantine by theirs, of which no record was ever made."""
+
+    records: frozenset[bytes]
+    entries: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.entries)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What the records to be erased look like elsewhere: digests of their inputs, their texts, and where they stood."""
+
+    inputs: frozenset[str] = frozenset()
+    texts: frozenset[str] = frozenset()
+    places: tuple[str, ...] = ()
+
+
+class Packets:
+    """Every pack and every quarantine that lies among the blobs, whether a version names it or not (after a kill, none may)."""
+
+    def __init__(self, store: Store) -> None:
+        self.packs: list[str] = []
+        self.quarantines: list[str] = []
+        for path in sorted(store.blobs.directory.glob("??/*")):
+            with path.open("rb") as file:
+                if path.name.startswith(".") or file.read(4) != _MAGIC:
+                    continue
+            names = _columns_of(path)
+            if "cells" in names:
+                self.packs.append(path.name)
+            elif "raw" in names:
+                self.quarantines.append(path.name)
+
+
+def find_targets(
+    store: Store, packets: Packets, ids: Sequence[str], *, person: str | None = None, column: str | None = None
+) -> Targets:
+    """The records with these ids (the user's, or the first 8 or more digits of the record's), and those of a person.
+
+    A person is a value in `column`, else in the columns of groups and of users' ids. With each record come those that were
+    rewritten from it and the one that it was rewritten from. Raises UnknownName for an id that is not there, UsageError
+    where nothing is of the person.
+    """
+    versions = Versions(store)
+    entries = _unread(versions)
+    if not ids and person is None:
+        raise UsageError("say what to erase: a row by its id, or a person by --person VALUE")
+    records: set[bytes] = set()
+    loose: set[str] = set()
+    for id in ids:
+        found = _by_id(versions, packets.packs, id)
+        own = [entry.id for entry in entries if len(id) >= _LEAST_DIGITS and entry.id.startswith(id)]
+        if not found and len(own) != 1:
+            raise UnknownName("row", id, _some_ids(versions, entries), where=str(store.directory.parent))
+        records |= found
+        loose.update([] if found else own)
+    if person is not None:
+        columns = _person_columns(versions, column)
+        records |= _of_person(versions, packets.packs, person, columns)
+        whole = re.compile(rf"(?<!\w){re.escape(person)}(?!\w)")
+        loose.update(entry.id for entry in entries if whole.search(entry.raw))
+        if not records and not loose:
+            raise UsageError(f"no row has '{person}' in {' or '.join(columns)}. Name another column: --column COLUMN")
+    return Targets(_with_kin(versions, packets.packs, records), frozenset(loose))
+
+
+def traits_of(store: Store, packets: Packets, targets: Targets) -> Traits:
+    """What has to be looked for elsewhere, read from the records themselves."""
+    versions = Versions(store)
+    roles = {(one.columns.text, one.columns.passage) for version in versions.all() for one in version.sources}
+    texts, inputs, places = set[str](), set[str](), set[str]()
+    for pack in packets.packs:
+        rows = rows_of(versions, pack, targets)
+        if not len(rows):
+            continue
+        places.update(versions.packs.places(pack, rows))
+        for body in versions.packs.bodies(pack, rows):
+            cells = record_cells(body)
+            for text_column, passage_column in roles:
+                text, passage = (cell_text(cells.get(name)) if name else None for name in (text_column, passage_column))
+                if text is not None:
+                    inputs.add(Example(text=text, passage=passage).input_id)
+                    texts.update(one for one in (text, passage) if one)
+            texts.update(value.strip() for value in cells.values() if isinstance(value, str) and len(value) >= _LONG_CELL)
+    for entry in _unread(versions):
+        if entry.id in targets.entries:
+            places.add(entry.place)
+    return Traits(frozenset(inputs), frozenset(texts), tuple(sorted(places)))
+
+
+def rows_of(versions: Versions, pack: str, targets: Targets) -> NDArray[np.int64]:
+    """The rows of a pack that hold targets."""
+    import numpy as np
+
+    if not targets.records:
+        return np.zeros(0, np.int64)
+    halves = first_half(np.frombuffer(b"".join(sorted(targets.records)), np.uint8).reshape(-1, 32))
+    return np.flatnonzero(find_digests(first_half(versions.packs.ids(pack)), halves) >= 0)
+
+
+def _columns_of(path: Any) -> set[str]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return set(parquet.read_schema(path).names)
+    except pyarrow.ArrowException:
+        return set()
+
+
+def _unread(versions: Versions) -> list[Entry]:
+    """The entries of all versions of which no record was made, each once."""
+    found = {entry.id: entry for version in versions.all() for entry in versions.quarantine(version) if not entry.pack}
+    return list(found.values())
+
+
+def _by_id(versions: Versions, packs: Sequence[str], id: str) -> set[bytes]:
+    """The records with this id of the user; else the one record whose digest begins so."""
+    import numpy as np
+
+    keyed: set[bytes] = set()
+    begun: set[bytes] = set()
+    wanted = np.uint64(key_hash(id))
+    for pack in packs:
+        ids = versions.packs.ids(pack)
+        keyed.update(one.tobytes() for one in ids[versions.packs.keys(pack) == wanted])
+        if len(id) >= _LEAST_DIGITS and set(id) <= set("0123456789abcdef"):
+            head = np.frombuffer(bytes.fromhex(id[: len(id) // 2 * 2]), np.uint8)
+            near = ids[(ids[:, : len(head)] == head).all(axis=1)]
+            begun.update(one.tobytes() for one in near if one.tobytes().hex().startswith(id))
+    return keyed or (begun if len(begun) == 1 else set())
+
+
+def _some_ids(versions: Versions, entries: Sequence[Entry]) -> list[str]:
+    """Ids to name the nearest from: those of the head's first rows and of what could not be read."""
+    import numpy as np
+
+    rows = versions.selection(versions.get())
+    first = rows.take(np.arange(min(len(rows), _AT_ONCE)))
+    key = versions.get().columns.key
+    keys = versions.texts(first, key) if key else []
+    return [*keys, *(id.tobytes().hex()[:12] for id in versions.ids(first)), *(entry.id[:12] for entry in entries)]
+
+
+def _person_columns(versions: Versions, column: str | None) -> list[str]:
+    """The columns in which a person may be named. Raises UnknownName, or UsageError where one has to be given."""
+    sources = [one for version in versions.all() for one in version.sources]
+    names = dict.fromkeys(name for one in sources for name in one.names)
+    if column is not None:
+        if column not in names:
+            raise UnknownName("column", column, names)
+        return [column]
+    usual = dict.fromkeys(name for one in sources for name in (one.columns.group, one.columns.key) if name)
+    if not usual:
+        raise UsageError(f"no column of groups or ids is known. Name the one of the person: --column COLUMN ({', '.join(names)})")
+    return list(usual)
+
+
+def _of_person(versions: Versions, packs: Sequence[str], person: str, columns: Sequence[str]) -> set[bytes]:
+    """The records that have the value in one of the columns."""
+    import msgspec
+
+    needle = msgspec.json.encode(person)[1:-1]  # as a cell holds it; most records are passed over without being decoded
+    found: set[bytes] = set()
+    for pack in packs:
+        ids = versions.packs.ids(pack)
+        for row, body in _bodies(versions, pack, len(ids)):
+            if needle in body:
+                cells = record_cells(body)
+                if any(cell_text(cells.get(column)) == person.strip() for column in columns):
+                    found.add(ids[row].tobytes())
+    return found
+
+
+def _bodies(versions: Versions, pack: str, count: int) -> Iterator[tuple[int, bytes]]:
+    for start in range(0, count, _AT_ONCE):
+        rows = range(start, min(count, start + _AT_ONCE))
+        yield from zip(rows, versions.packs.bodies(pack, rows), strict=True)
+
+
+def _with_kin(versions: Versions, packs: Sequence[str], records: set[bytes]) -> frozenset[bytes]:
+    """The records with all that were rewritten from them and all that they were rewritten from."""
+    pairs: list[tuple[bytes, bytes]] = []
+    for pack in packs:
+        parents = versions.packs.parents(pack)
+        made = parents.any(axis=1)
+        ids = versions.packs.ids(pack)[made]
+        pairs += [(id.tobytes(), parent.tobytes()) for id, parent in zip(ids, parents[made], strict=True)]
+    found = set(records)
+    while more := {one for pair in pairs if found & set(pair) for one in pair} - found:
+        found |= more
+    return frozenset(found)
