@@ -32,7 +32,7 @@ _LETTERS_BEFORE = re.compile(r"(?<![^\W_])[A-Za-z]{1,2}[ -]$")
 _WELL_KNOWN = re.compile(rf"\.(?:{DOMAINS})$", re.IGNORECASE)
 _PATH = re.compile(r"(?::\d{2,5})?(?:/[^\s<>\"]*)?")
 _TRAILING = ".,;:!?'\"*_>…"
-_MOST_DIGITS = 19
+_MOST_DIGITS, _MOST_GROUPS = 19, 7
 _NUMBER, _NUMERIC = "number", b"0123456789 .-/()+\xc2\xa0\xe2\x80\x90\x91\x92\x93"  # cues of nothing else are numbers
 _CONTINUATIONS = bytes(range(0x80, 0xC0))
 _TO_ZERO = dict.fromkeys(map(ord, "123456789"), "0") | {0xA0: " "} | dict.fromkeys(range(0x2010, 0x2014), "-")
@@ -143,7 +143,7 @@ def _forms(shape: str) -> tuple[tuple[int, int, tuple[Pattern, ...]], ...]:
     by_count, forms = table().digits, []
     for first, (start, _) in enumerate(groups):
         count = 0
-        for left, end in groups[first:]:
+        for left, end in groups[first : first + _MOST_GROUPS]:
             count += end - left
             if count > _MOST_DIGITS:
                 break
@@ -204,16 +204,16 @@ def _email(text: str, start: int, end: int) -> Iterator[Span]:
 
 def _url(text: str, start: int, end: int) -> Iterator[Span]:
     """A URL without the punctuation of the sentence around it; one that lets somebody in is a secret."""
+    url = text[start:end]
+    unopened = {close: url.count(close) - url.count(open) for open, close in ("()", "[]", "{}")}
     stop = end
-    while stop > start and (text[stop - 1] in _TRAILING or (text[stop - 1] in ")]}" and _is_unopened(text[start:stop]))):
+    while stop > start and (text[stop - 1] in _TRAILING or unopened.get(text[stop - 1], 0) > 0):
+        if text[stop - 1] in unopened:
+            unopened[text[stop - 1]] -= 1
         stop -= 1
     url = text[start:stop]
     if (not url.endswith("://") and "." in url) or "localhost" in url:
         yield Span(start, stop, "SECRET" if opens(url) else "URL", Proof.CHECKSUM)
-
-
-def _is_unopened(url: str) -> bool:
-    return url.count({")": "(", "]": "[", "}": "{"}[url[-1]]) < url.count(url[-1])
 
 
 def _domain(text: str, start: int, end: int) -> Iterator[Span]:

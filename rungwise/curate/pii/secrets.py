@@ -16,7 +16,6 @@ counts as drawn at random. The usual 4.5 of secret scanners cannot be reached by
 the random ones of 32; at 4.2 it is one in twenty, and the ordinary texts of benchmarks/pii_structured.py give none."""
 
 _KEY_REACH, _KEY_LENGTH = 64, 4096  # characters before a cue in which a key may begin, and the longest one looked for
-_TOKEN_START = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z0-9]")
 _RANDOM = re.compile(r"(?<![A-Za-z0-9_+/=.\-])[A-Za-z0-9_+/\-]{24,200}={0,2}(?![A-Za-z0-9_+/=\-])")
 _BLOCK = re.compile(r"-----BEGIN ([A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?)-----.{1,16384}?-----END \1-----", re.DOTALL)
 _OPEN_BLOCK = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:\s*[A-Za-z0-9+/=]{16,}){0,400}")
@@ -36,11 +35,14 @@ def entropy(text: str) -> float:
 def keys(text: str, start: int, end: int) -> Iterator[Span]:
     """Keys in or around the characters from `start` to `end` whose form says who gave them."""
     left = max(0, start - _KEY_REACH, text.rfind(" ", 0, start) + 1, text.rfind("\n", 0, start) + 1)
-    for place in _TOKEN_START.finditer(text, left, end):
-        for kind, form in table().keys:
-            found = form.match(text, place.start(), place.start() + _KEY_LENGTH)
-            if found and found.end() > start:
-                yield Span(found.start(), found.end(), kind, Proof.CHECKSUM)
+    around = text[left : end + _KEY_LENGTH].encode("ascii", "replace").decode()  # character by character, which RE2 counts faster
+    for kind, form in table().keys:
+        for found in form.finditer(around, 0, len(around)):
+            first, last = found.span(1)
+            if left + first >= end:
+                break
+            if left + last > start:
+                yield Span(left + first, left + last, kind, Proof.CHECKSUM)
 
 
 def random_strings(text: str, start: int, end: int) -> Iterator[Span]:
@@ -70,4 +72,8 @@ def private_keys(text: str, start: int) -> Iterator[Span]:
 
 def opens(url: str) -> bool:
     """Whether a URL lets somebody in: by a password, a key, or a parameter that is one."""
-    return _LOGIN.match(url) is not None or _PARAMETER.search(url) is not None or any(form.search(url) for _, form in table().keys)
+    return (
+        _LOGIN.match(url) is not None
+        or _PARAMETER.search(url) is not None
+        or any(form.search(url.encode("ascii", "replace").decode()) for _, form in table().keys)
+    )

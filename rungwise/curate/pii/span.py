@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -54,14 +55,15 @@ def merged(spans: Iterable[Span]) -> list[Span]:
     ordered = sorted((span for span in spans if span.start < span.end), key=lambda span: span.start)
     if all(one.end <= other.start for one, other in pairwise(ordered)):
         return ordered
-    kept: list[Span] = []
+    kept: list[Span] = []  # in order, so that what a span overlaps stands together
     for span in sorted(ordered, key=lambda span: (-span.proof, span.start - span.end, span.start, span.type)):
-        over = [other for other in kept if span.start < other.end and other.start < span.end]
-        if not over:
-            kept.append(span)
-        elif span.proof is Proof.TAGGER and all(other.proof > Proof.TAGGER for other in over):
-            kept += _rests(span, sorted(over, key=lambda other: other.start))
-    return sorted(kept, key=lambda span: span.start)
+        left = bisect_right(kept, span.start, key=lambda other: other.end)
+        right = bisect_left(kept, span.end, key=lambda other: other.start)
+        if left >= right:
+            kept.insert(left, span)
+        elif span.proof is Proof.TAGGER and all(other.proof > Proof.TAGGER for other in kept[left:right]):
+            kept[left:right] = sorted([*kept[left:right], *_rests(span, kept[left:right])], key=lambda other: other.start)
+    return kept
 
 
 def _rests(span: Span, over: Iterable[Span]) -> list[Span]:

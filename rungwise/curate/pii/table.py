@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -62,7 +62,8 @@ class Table:
     tokens: tuple[Pattern, ...]
     labels: tuple[Pattern, ...]
     """Forms with a group `value`, matched where the label begins."""
-    keys: tuple[tuple[str, re.Pattern[str]], ...]
+    keys: tuple[tuple[str, Any], ...]
+    """RE2 expressions whose first group is the key."""
     countries: frozenset[str]
 
 
@@ -74,17 +75,21 @@ def near(words: Any, text: str, start: int, end: int) -> bool:
 
 def words_of(alternatives: str) -> Any:
     """Any of these words, whole, in any case, as an RE2 expression: a context is read once, however many words there are."""
-    options = _re2().Options()
-    options.case_sensitive = False
-    return _re2().compile(rf"(?:^|[^\pL\pN])(?:{alternatives})(?:$|[^\pL\pN])", options)
+    return _compiled(rf"(?i:(?:^|[^\pL\pN])(?:{alternatives})(?:$|[^\pL\pN]))")
 
 
-def _re2() -> Any:
+def _compiled(expression: str | bytes) -> Any:
+    """As an RE2 expression; of bytes, byte by byte: then texts come as UTF-8, and lone surrogates do no harm."""
     try:
         import re2
     except ImportError as error:
         raise MissingExtra("finding personal data", "curation") from error
-    return re2
+    options = re2.Options()
+    options.max_mem = 64 << 20
+    options.log_errors = False
+    if isinstance(expression, bytes):
+        options.encoding = re2.Options.Encoding.LATIN1
+    return re2.compile(expression, options)
 
 
 @cache
@@ -97,14 +102,14 @@ def table() -> Table:
             digits.setdefault(count, []).append(_pattern(entry))
     parts = _parts(raw)
     return Table(
-        cue=_cue(parts),
+        cue=_compiled("|".join(parts.values()).encode()),
         kind=re.compile("|".join(f"({part})" for part in parts.values()).encode()),
         families=tuple(parts),
         digits={count: tuple(patterns) for count, patterns in digits.items()},
         tokens=tuple(_pattern(entry) for entry in raw["tokens"]),
         labels=tuple(_label(entry, _SEPARATOR) for entry in raw["labels"])
         + tuple(_label(entry, _ASSIGNED) for entry in raw["settings"]),
-        keys=tuple((entry["type"], re.compile("|".join(entry["forms"]))) for entry in raw["keys"]),
+        keys=tuple((entry["type"], _key(entry["forms"])) for entry in raw["keys"]),
         countries=frozenset(raw["countries"].split()),
     )
 
@@ -114,6 +119,10 @@ def _pattern(entry: Mapping[str, Any]) -> Pattern:
     check = None if name is None else getattr(checksums, name, None) or getattr(national, name)
     words = words_of(entry["words"]) if "words" in entry else None
     return Pattern(type=entry["type"], form=re.compile(entry["form"]), check=check, words=words)
+
+
+def _key(forms: Sequence[str]) -> Any:
+    return _compiled(rf"(?:^|[^A-Za-z0-9_])({'|'.join(forms)})")
 
 
 def _label(entry: Mapping[str, Any], separator: str) -> Pattern:
@@ -140,11 +149,3 @@ def _parts(raw: Mapping[str, Any]) -> dict[str, str]:
         "long": r"[A-Za-z0-9_+/=\-]{20,}",
         "mixed": r"[A-Za-z]\d",
     }
-
-
-def _cue(parts: Mapping[str, str]) -> Any:
-    options = _re2().Options()
-    options.encoding = _re2().Options.Encoding.LATIN1  # texts come as UTF-8, and a byte is a byte: lone surrogates do no harm
-    options.max_mem = 64 << 20
-    options.log_errors = False
-    return _re2().compile("|".join(parts.values()).encode(), options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -155,6 +156,37 @@ def test_what_is_found_in_a_text_does_not_depend_on_its_batch(others: list[str],
 def test_offsets_are_characters_whatever_stands_before(before: str) -> None:
     text = f"{before} jane@example.com {before}"
     assert ("EMAIL", "jane@example.com") in found(text)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "1 ",
+        "12 34 ",
+        "a@",
+        "+1",
+        "1.1.",
+        "ab::",
+        "sk-",
+        "eyJ",
+        "a-",
+        "http://a:b",
+        "may 1 ",
+        "password: ",
+        ")",
+        "-----BEGIN PRIVATE KEY-----",
+    ],
+)
+def test_time_grows_with_the_length_of_the_text_whatever_is_in_it(piece: str) -> None:
+    def seconds(size: int) -> float:
+        text = "http://a.b/" + piece * (size // len(piece))
+        begin = time.process_time()
+        find([text])
+        return time.process_time() - begin
+
+    seconds(1_000)
+    short = min(seconds(20_000) for _ in range(2))
+    assert seconds(80_000) < 10 * short + 0.1  # 4 times the length; 16 times the time were it quadratic
 
 
 def test_merging_prefers_proof_then_length_then_place() -> None:
