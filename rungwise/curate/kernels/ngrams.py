@@ -21,13 +21,15 @@ RUN = 13
 _GRAM = 8
 _WINDOW = RUN - _GRAM + 1
 _PRIME, _ZERO = np.uint64(0x9E3779B97F4A7C15), np.uint64(0)
+_KEPT = np.uint64((1 << 40) - 1)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def look(data: Any, offsets: Any, folded: Any, folds: Any) -> tuple[Any, Any]:
-    """The remembered 8-grams of n texts, over the arrays of `Packed` and `Folds`: grams uint64, counts (n,) uint32.
+    """The remembered 8-grams of n texts, over the arrays of `Packed` and `Folds`: grams uint64, below 2^40, and counts (n,) uint32.
 
-    About two in seven 8-grams are remembered, 0.4 bytes a byte of text; texts of fewer than 13 words have none.
+    About two in seven 8-grams are remembered; texts of fewer than 13 words have none. Forty bits are enough to suspect a text:
+    with ten million sealed grams, one in 100,000 others is taken for one of them.
     """
     n = len(offsets) - 1
     scratch = room(offsets)
@@ -70,7 +72,7 @@ def _winnow(hashes: Any, n: int, kept: Any) -> int:
             least = last
         else:
             continue
-        kept[found] = hashes[least]
+        kept[found] = hashes[least] & _KEPT
         found += 1
     return found
 
