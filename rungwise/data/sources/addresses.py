@@ -25,6 +25,9 @@ _NOT_PUBLIC = tuple(
 )
 """What `ipaddress` calls global, by version of Python, and is not. Source: IANA special-purpose address registries; RFC 6890."""
 
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+"""What a host can be called once it is in ASCII. C takes '127.1 x' for an address, so nothing else is ever resolved."""
+
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
 
@@ -49,8 +52,8 @@ def check_url(url: str) -> URL:
     """The URL that will be fetched, without its fragment. Raises BadData for one that never is."""
     try:
         found = URL(url.strip()).with_fragment(None)
-    except ValueError as error:
-        raise BadData(f"not a URL ({error}).", where=url[:200], hint="Write it as https://host/path") from error
+    except (ValueError, IndexError) as error:  # yarl's own parser runs off the end of some brackets
+        raise BadData(f"not a URL ({error}).", where=ascii(url[:200])[1:-1], hint="Write it as https://host/path") from error
     shown = str(found.with_user(None) if found.raw_host else found)[:200]
     if found.scheme not in ("http", "https") or not found.raw_host:
         raise BadData("only http and https pages are fetched.", where=shown, hint="Save it as a file and import that")
@@ -59,6 +62,8 @@ def check_url(url: str) -> URL:
             "a URL with a user or a password in it is never fetched.", where=shown, hint="Leave out what stands before the @"
         )
     host = found.raw_host.rstrip(".")
+    if not _NAME.fullmatch(found.raw_host) and not _six(found.raw_host):
+        raise BadData("the host has signs in it that no name of a host has.", where=shown, hint="Write it as https://host/path")
     if _NUMBER.fullmatch(host.rpartition(".")[2]) and not _dotted(host):
         raise BadData(f"'{host}' is a number that stands for an address.", where=shown, hint="Write the address as 1.2.3.4")
     return found
@@ -69,6 +74,14 @@ def _dotted(host: str) -> bool:
         return str(ipaddress.IPv4Address(host)) == host
     except ValueError:
         return False
+
+
+def _six(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 class Addresses(AbstractResolver):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import socket
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -161,3 +163,23 @@ async def test_a_connection_goes_only_to_what_was_vetted() -> None:
     addresses.socket_for((2, 1, 6, "", ("8.8.8.8", 80))).close()
     with pytest.raises(BadData, match="not vetted"):
         addresses.socket_for((2, 1, 6, "", ("127.0.0.1", 80)))
+
+
+HOSTILE = st.text(st.sampled_from("0123456789.:[]/@\\#?%xXaf。．①﹒-_ \t\n\0é") | st.characters(), max_size=30)
+
+
+@given(scheme=st.sampled_from(["http://", "https://", "HTTP:", "//", "file://", ""]), rest=HOSTILE)
+def test_whatever_is_written_is_refused_or_is_a_page_of_a_host_without_a_password(scheme: str, rest: str) -> None:
+    try:
+        url = check_url(scheme + rest)
+        Addresses((), Fake()).check_host(url)
+    except BadData:
+        return
+    assert url.scheme in ("http", "https")
+    assert url.raw_host
+    assert url.user is None
+    host = url.raw_host.rstrip(".")
+    with contextlib.suppress(ValueError):
+        assert is_public(str(ipaddress.ip_address(host)))
+    with contextlib.suppress(OSError, UnicodeError, ValueError):
+        assert is_public(socket.inet_ntoa(socket.inet_aton(host)))  # what C takes for an address never gets this far
