@@ -131,6 +131,7 @@ class Card:
     splits_drawn: bool = False
     duplicates: Mapping[str, int] | None = None
     leaks: Mapping[str, int] | None = None
+    wrong_labels: Mapping[str, int] | None = None
     pii: PiiCard | None = None
     quality: tuple[RuleCard, ...] | None = None
     erased: int = 0
@@ -211,6 +212,7 @@ class _Making:
             splits_drawn=tally.drawn,
             duplicates=self._reasons("dedup"),
             leaks=self._reasons("leaks"),
+            wrong_labels=self._reasons("labels"),
             pii=await self._pii(whole, kept) if "pii" in steps else None,
             quality=await self._quality(whole) if "quality" in steps else None,
             erased=version.erased,

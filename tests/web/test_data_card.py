@@ -43,6 +43,7 @@ def card() -> Card:
         splits_drawn=True,
         duplicates={"dedup:near": 40, "dedup:exact": 12},
         leaks={},
+        wrong_labels={"labels:likely_wrong": 9},
         pii=PiiCard(types={"EMAIL": 30, "NAME": 4}, rows=31, action="mask"),
         quality=(
             RuleCard(
@@ -73,6 +74,7 @@ def test_says_everything_that_the_card_holds(card: Card) -> None:
         "As a climb will draw them.",
         "near 40, exact 12; 3 rows still have a text that stands in an earlier row too",
         "none found",
+        "likely wrong 9",
         "in 31 rows, masked: EMAIL 30, NAME 4",
         "dedup: near",
         "too_few_words",
@@ -92,6 +94,7 @@ def test_says_that_nobody_looked_and_what_to_type(card: Card) -> None:
         steps=(),
         duplicates=None,
         leaks=None,
+        wrong_labels=None,
         pii=None,
         quality=None,
         languages=None,
@@ -100,7 +103,7 @@ def test_says_that_nobody_looked_and_what_to_type(card: Card) -> None:
     page = render_data_card(raw, "my support")
     assert "not curated yet" in page
     assert "rungwise data curate &#39;my support&#39;" in page
-    assert page.count("not looked for") == 3
+    assert page.count("not looked for") == 4
     assert told.languages_sentence(raw) == "not looked for"
     assert "What the quality rules say" not in page
 

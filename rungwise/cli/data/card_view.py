@@ -39,7 +39,7 @@ class CardView:
         yield Text()
         for name, text in self._facts():
             first, *rest = _wrapped(console, text, width, indent=_NAME + 2)
-            yield Text(f"{name:<{_NAME}}  ", style="dim").append_text(first[_NAME + 2 :])
+            yield Text().append(f"{name:<{_NAME}}  ", style="dim").append_text(first[_NAME + 2 :])
             yield from rest
         yield Text()
         yield from _lengths(card, ascii_only=ascii_only)
@@ -62,6 +62,8 @@ class CardView:
             yield "groups", told.labels_sentence(card.groups)
         yield "same text", f"{card.repeated_texts:,} rows have a text that stands in an earlier row too"
         yield "duplicates", told.found_sentence(card.duplicates)
+        if card.labels is not None:
+            yield "wrong labels", told.found_sentence(card.wrong_labels)
         yield "leaks", told.found_sentence(card.leaks)
         yield "personal data", told.pii_sentence(card)
         if card.erased:
