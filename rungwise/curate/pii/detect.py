@@ -130,9 +130,10 @@ def _identifiers(text: str, start: int, run: str) -> Iterator[Span]:
         if held[0] <= left and right <= held[1]:
             continue  # a part of a number that holds
         if _stands_alone(text, start + left - 1, -1) and _stands_alone(text, start + right, 1):
+            seen = ""
             for pattern in patterns:
-                if span := pattern.holds(text, start + left, start + right):
-                    held = (left, right)
+                if pattern.type != seen and (span := pattern.holds(text, start + left, start + right)):
+                    held, seen = (left, right), pattern.type
                     yield span
 
 
@@ -173,27 +174,30 @@ def _tokens(text: str, start: int, end: int) -> Iterator[Span]:
     for place in (left,) if before is None else (left, before.start()):
         if place and (text[place - 1].isalnum() or text[place - 1] == "_"):
             continue
-        yield from _iban(text, place)
+        account = _iban(text, place)
+        if account is not None:
+            yield account
+            return
         for pattern in table().tokens:
             found = pattern.form.match(text, place)
             if found and not text[found.end() : found.end() + 1].isalnum() and (span := pattern.holds(text, place, found.end())):
                 yield span
 
 
-def _iban(text: str, start: int) -> Iterator[Span]:
+def _iban(text: str, start: int) -> Span | None:
     """An IBAN that begins here: as many letters and digits as its country has, single spaces or hyphens between them left out."""
     length = IBAN_LENGTHS.get(text[start : start + 2].upper())
     if length is None or not text[start + 2 : start + 4].isdigit():
-        return
+        return None
     end, seen = start, 0
     while seen < length and end < len(text):
         if text[end].isascii() and text[end].isalnum():
             seen += 1
         elif text[end] not in " -" or text[end - 1] in " -":
-            return
+            return None
         end += 1
-    if seen == length and not text[end : end + 1].isalnum() and iban(text[start:end]):
-        yield Span(start, end, "INTERNATIONAL_BANK_ACCOUNT_NUMBER", Proof.CHECKSUM)
+    holds = seen == length and not text[end : end + 1].isalnum() and iban(text[start:end])
+    return Span(start, end, "INTERNATIONAL_BANK_ACCOUNT_NUMBER", Proof.CHECKSUM) if holds else None
 
 
 def _email(text: str, start: int, end: int) -> Iterator[Span]:

@@ -19,6 +19,7 @@ _KEY_REACH, _KEY_LENGTH = 64, 4096  # characters before a cue in which a key may
 _RANDOM = re.compile(r"(?<![A-Za-z0-9_+/=.\-])[A-Za-z0-9_+/\-]{24,200}={0,2}(?![A-Za-z0-9_+/=\-])")
 _BLOCK = re.compile(r"-----BEGIN ([A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?)-----.{1,16384}?-----END \1-----", re.DOTALL)
 _OPEN_BLOCK = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:\s*[A-Za-z0-9+/=]{16,}){0,400}")
+_LONG = re.compile(r"[A-Za-z0-9_\-]{16}")  # keys have such a part
 _LOGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*://[^/\s:@]{0,128}:(?P<password>[^/\s@]{1,256})@")
 _PARAMETER = re.compile(
     r"[?&#;](?:access_?token|auth_?token|token|api_?key|key|secret|client_secret|password|passwd|pwd|sig|signature)=[A-Za-z0-9_%+/.~-]{12,}",
@@ -75,5 +76,5 @@ def opens(url: str) -> bool:
     return (
         _LOGIN.match(url) is not None
         or _PARAMETER.search(url) is not None
-        or any(form.search(url.encode("ascii", "replace").decode()) for _, form in table().keys)
+        or (_LONG.search(url) is not None and any(form.search(url.encode("ascii", "replace").decode()) for _, form in table().keys))
     )
