@@ -161,7 +161,7 @@ def _floor(threshold: float, bins: int) -> int:
 class _Index:
     """The entries that share a bucket with another, and the buckets.
 
-    `rows` are their members, `firsts` their first entries, `follows` whether any of them is not the first of its bucket.
+    `rows` are their members, `firsts` their first entries, `follows` whether any of them may be like an earlier one.
     """
 
     entries: _Entries
@@ -180,9 +180,9 @@ class _Index:
         for band in range(bands):
             hashes = np.concatenate([look["bands"][:, band] for look in looks])[entries.places].astype(np.uint64)
             keys = np.sort(hashes << np.uint64(32) | np.arange(len(hashes), dtype=np.uint64))
-            members, numbers = leaders.buckets(keys, entries.marks, entries.floors)
+            members, numbers, follows = leaders.buckets(keys, entries.marks, entries.floors)
             active[members] = True
-            later[members[1:][numbers[1:] == numbers[:-1]]] = True
+            later[members[follows]] = True
             found.append((members, numbers))
         chosen = np.flatnonzero(active)
         renumbered = np.cumsum(active) - 1
@@ -196,14 +196,14 @@ class _Index:
         kept = entries.only(chosen)
         rows, firsts = np.unique(kept.owners, return_index=True)
         buckets = (slots, heads, np.zeros(number, np.int64), np.empty(heads[-1], np.int32))
-        follows = np.bincount(np.searchsorted(rows, kept.owners), later[chosen], len(rows)) > 0
-        return cls(kept, rows, np.append(firsts, len(chosen)), follows, buckets)
+        may_follow = np.bincount(np.searchsorted(rows, kept.owners), later[chosen], len(rows)) > 0
+        return cls(kept, rows, np.append(firsts, len(chosen)), may_follow, buckets)
 
 
 def _settle_all(index: _Index, rows: Rows, members: NDArray[np.int64], leading: int | None, result: Matches) -> None:
     """Settle the rows of the index in order, as many at once as their shingles fit.
 
-    A row that comes first in all its buckets is kept for sure, and read only for others that may be like it.
+    A row that is like none before it is kept for sure, and read only for others that may be like it.
     """
     import numpy as np
 

@@ -19,6 +19,7 @@ TRIED = 16
 
 _2, _4, _56 = np.uint64(2), np.uint64(4), np.uint64(56)
 _1 = np.uint64(1)
+_SCANNED = 32  # earlier members of a bucket that are looked at; what comes after so many is taken to be like one of them
 _PAIRS, _FOURS, _EIGHTS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
 _BYTES, _HALF, _LOW = np.uint64(0x0101010101010101), np.uint64(32), np.uint64(0xFFFFFFFF)
 
@@ -38,30 +39,34 @@ def _agreement(marks: Any, i: int, j: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def buckets(keys: Any, marks: Any, floors: Any) -> tuple[Any, Any]:
-    """Entries that share a band hash: `members` and, for each, the number of its bucket, from 0.
+def buckets(keys: Any, marks: Any, floors: Any) -> tuple[Any, Any, Any]:
+    """Entries that share a band hash: `members`, for each the number of its bucket, and whether it may be like an earlier member.
 
-    `keys` ascend: the hash in the upper 32 bits, the entry in the lower. A bucket of two whose sketches agree in
-    fewer than `floors` bins is left out: with many rows, most are chance.
+    `keys` ascend: the hash in the upper 32 bits, the entry in the lower. Alike are sketches that agree in `floors` bins or more.
+    A bucket in which none are is left out: with many rows, most are chance.
     """
-    members, numbers = np.empty(len(keys), np.int32), np.empty(len(keys), np.int32)
+    members, numbers, follows = np.empty(len(keys), np.int32), np.empty(len(keys), np.int32), np.empty(len(keys), np.bool_)
     used = number = begin = 0
     while begin < len(keys):
         end = begin + 1
         while end < len(keys) and keys[end] >> _HALF == keys[begin] >> _HALF:
             end += 1
-        kept = end - begin > 2
-        if end - begin == 2:
-            i, j = np.int64(keys[begin] & _LOW), np.int64(keys[begin + 1] & _LOW)
-            kept = _agreement(marks, i, j) >= floors[i]
+        kept = False
+        for k in range(begin, end):
+            entry = np.int64(keys[k] & _LOW)
+            like = k - begin > _SCANNED
+            for earlier in range(begin, k):
+                like = like or _agreement(marks, entry, np.int64(keys[earlier] & _LOW)) >= floors[entry]
+                if like:
+                    break
+            place = used + k - begin
+            members[place], numbers[place], follows[place] = entry, number, like
+            kept = kept or like
         if kept:
-            for k in range(begin, end):
-                members[used] = np.int32(keys[k] & _LOW)
-                numbers[used] = number
-                used += 1
+            used += end - begin
             number += 1
         begin = end
-    return members[:used].copy(), numbers[:used].copy()
+    return members[:used].copy(), numbers[:used].copy(), follows[:used].copy()
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
