@@ -19,7 +19,7 @@ from rungwise.core.types import Executor
 from rungwise.curate.step import Finding, Look, Rewriter, Step
 from rungwise.data.looking import Looks, cut_batches
 from rungwise.data.packs import NO_DIGEST, Packed
-from rungwise.data.quarantine import Entry, count_reasons, keep_entries
+from rungwise.data.quarantine import Entry, count_reasons, keep_entries, set_aside_digest
 from rungwise.data.readers import cell_text
 from rungwise.data.records import record_bytes, record_cells, record_id
 from rungwise.data.selection import Selection
@@ -192,6 +192,7 @@ class _Curation:
             content=content_digest(self.versions.ids(selection)),
             rows=len(selection),
             records=self.versions.keep_selection(selection),
+            set_aside=set_aside_digest(entries),
             aside=keep_entries(self.store, entries),
             quarantined=count_reasons(entries),
             steps={name: to_plain(step) for name, step in self.steps.items()},

@@ -17,7 +17,7 @@ from rungwise.data.columns import ROLES, infer_roles
 from rungwise.data.lines import RAW_CAP
 from rungwise.data.memory import KnownPiece, erased_ids, note_pack, pending, recall, remembered
 from rungwise.data.packs import NO_DIGEST, NO_PARENT, Packed, Packs
-from rungwise.data.quarantine import Entry, count_reasons, keep_entries
+from rungwise.data.quarantine import Entry, count_reasons, keep_entries, set_aside_digest
 from rungwise.data.readers import Quarantined, Row, cell_text
 from rungwise.data.records import key_hash, record_bytes, record_id
 from rungwise.data.reread import LineDigests, digest_lines, find_digests, write_lines
@@ -326,6 +326,7 @@ class _Intake:
             rows=len(whole),
             sources=notes,
             records=self.versions.keep_selection(whole),
+            set_aside=set_aside_digest(entries),
             aside=keep_entries(self.store, entries),
             pieces=self.versions.keep_json(parts),
             quarantined=count_reasons(entries),
@@ -354,7 +355,7 @@ class _Intake:
         """Whether the sources hold what they held. Splits and pins are the head's; what was erased is no change."""
         if base.erased:
             content = content_digest(self.versions.ids(self.versions.selection(base)))
-            base = replace(base, content=content, aside=base.moved.get(base.aside, base.aside))
+            base = replace(base, content=content, set_aside=set_aside_digest(self.versions.quarantine(base)))
         return replace(version, splits=base.splits, pinned=base.pinned).id == base.id
 
     def _salt(self, version: Version) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rungwise.core.record import digest
 from rungwise.data.store import Store
 
 
@@ -38,6 +39,11 @@ def count_reasons(entries: Iterable[Entry]) -> Mapping[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def set_aside_digest(entries: Sequence[Entry]) -> str:
+    """SHA-256 of what was set aside and why, in order; where it stood or is kept does not enter."""
+    return digest([[entry.id, entry.reason] for entry in entries])
+
+
 def keep_entries(store: Store, entries: Sequence[Entry]) -> str:
     """Keep them as one blob and give its digest; '' for none."""
     if not entries:
@@ -52,13 +58,13 @@ def keep_entries(store: Store, entries: Sequence[Entry]) -> str:
     return store.blobs.put(out.getvalue())
 
 
-def load_entries(store: Store, digest: str) -> list[Entry]:
+def load_entries(store: Store, blob: str) -> list[Entry]:
     """What `keep_entries` kept."""
-    if not digest:
+    if not blob:
         return []
     import pyarrow as pa
     from pyarrow import parquet
 
-    table = parquet.read_table(pa.BufferReader(store.blobs.get(digest)))
+    table = parquet.read_table(pa.BufferReader(store.blobs.get(blob)))
     rows: list[dict[str, Any]] = table.to_pylist()
     return [Entry(**row) for row in rows]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.data.nouns import Nouns
-from rungwise.data.quarantine import Entry, count_reasons, keep_entries
+from rungwise.data.quarantine import Entry, count_reasons, keep_entries, set_aside_digest
 from rungwise.data.selection import Selection, joined
 from rungwise.data.splitting import carry_splits
 from rungwise.data.store import Store
@@ -131,6 +131,7 @@ class _Restoring:
             content=content_digest(self.versions.ids(rows)),
             rows=len(rows),
             records=self.versions.keep_selection(rows),
+            set_aside=set_aside_digest(entries),
             aside=keep_entries(self.versions.store, entries),
             quarantined=count_reasons(entries),
             pinned=self.pinned,

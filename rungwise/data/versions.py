@@ -50,6 +50,7 @@ class Version:
     `kind` is imported, curated, restored, split or erased; `base` is the imported version that a curated one was made from.
     `records`, `aside`, `gone` and `pieces` are digests of blobs: the records kept, the quarantine, the records that vanished
     from their source, and the fingerprints of the sources' pieces. `pinned` are records that a person brought back.
+    `set_aside` is the digest of what the quarantine holds and why.
     `erased` counts the rows that were erased from it since. It keeps its id: `moved` leads from the digests that enter the
     id to those of the blobs without these rows.
     """
@@ -59,6 +60,7 @@ class Version:
     rows: int
     sources: tuple[SourceNote, ...]
     records: str
+    set_aside: str
     aside: str = ""
     gone: str = ""
     pieces: str = ""
@@ -77,7 +79,7 @@ class Version:
     def id(self) -> str:
         """SHA-256 of the content and of the steps that checked it; when and from where it came does not enter."""
         roles = [to_plain(source.columns) for source in self.sources]
-        return digest(["version", self.content, roles, self.aside, self.splits, list(self.pinned), to_plain(self.steps)])
+        return digest(["version", self.content, roles, self.set_aside, self.splits, list(self.pinned), to_plain(self.steps)])
 
     @property
     def columns(self) -> Columns:

@@ -117,7 +117,7 @@ def test_case_and_the_word_licence_do_not_matter(name: str, tail: str) -> None:
 
 
 def version(*sources: SourceNote) -> Version:
-    return Version(kind="imported", content="c", rows=3, sources=sources, records="r")
+    return Version(kind="imported", content="c", rows=3, sources=sources, records="r", set_aside="a")
 
 
 def source(licence: str | None, location: str = "/data/tickets.csv", rows: int = 3) -> SourceNote:
