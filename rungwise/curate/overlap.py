@@ -70,17 +70,20 @@ class Leaks:
         distinct = order[first[order] == order]
         number = int(sealed[distinct].sum())
         near = matched(looks, rows, distinct, leading=number, short=self.short, long=self.long)
-        similar = dict(zip(distinct.tolist(), zip(near.rows.tolist(), near.similarities.tolist(), strict=True), strict=True))
+        others, similarities = np.full(len(rows), -1), np.ones(len(rows))
+        others[distinct[:number]] = distinct[:number]  # a copy of a sealed row is like it
+        others[distinct[number:]], similarities[distinct[number:]] = near.rows[number:], near.similarities[number:]
         left = np.sort(distinct[number:][near.rows[number:] < 0])
-        shared = _Search(looks, rows).owners(np.sort(distinct[:number]), left, self.generic)
+        shared = np.full(len(rows), -1)
+        for row, owner in _Search(looks, rows).owners(np.sort(distinct[:number]), left, self.generic).items():
+            shared[row] = owner
         findings = []
-        for row, original in enumerate(first.tolist()):
-            if sealed[row]:
-                continue
-            other, similarity = (original, 1.0) if sealed[original] else similar[original]
-            if other >= 0:
-                findings.append(Finding(row, NEAR_SEALED, f"nearly the same as sealed row {other} (similarity {similarity:.2f})"))
-            elif original in shared:
+        for row in np.flatnonzero(~sealed & ((others[first] >= 0) | (shared[first] >= 0))).tolist():
+            original = first[row]
+            if others[original] >= 0:
+                evidence = f"nearly the same as sealed row {others[original]} (similarity {similarities[original]:.2f})"
+                findings.append(Finding(row, NEAR_SEALED, evidence))
+            else:
                 findings.append(Finding(row, SHARED_RUN, f"13 words in a row from sealed row {shared[original]}"))
         return findings
 
