@@ -51,10 +51,13 @@ _NUMERIC = re.compile(
     rf"|(?P<p>\d{{1,2}})(?P<b>[-/.])(?P<q>\d{{1,2}})(?P=b)(?P<z>{_YEAR}|\d{{2}}))"
     rf"(?:(?:[T ]|, | at )(?:{_CLOCK}))?(?![\w/])(?!-\d)(?!\.\d)"
 )
-_CLOCK_WITH_SECONDS = re.compile(r"(?<![\w:.])(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?![\w:])")
+_MONTH_OR_CLOCK = re.compile(
+    r"(?<![\w:.])(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?![\w:])|(?<![\w.,/-])(?:0?[1-9]|1[0-2])/(?:19|20)\d\d(?![\w/-])"
+)
 _YEARS = re.compile(
     rf"(?<![\w.,/$€£#-])(?P<value>{_YEAR})(?:(?:-|–|/)(?:{_YEAR}|\d{{2}}))?(?![\w/-])(?![.,:]\d)(?! \d)"
-    r"(?! ?(?:%|°|km|kg|metres|meters|feet|miles|people|years))"
+    r"(?! ?(?:%|°|km|kg|metres|meters|feet|miles|people|years|pages|units|items|words|members|"
+    r"votes|copies|men|women|children|employees|users|points|hours|days|dollars|euros|pounds))"
 )
 # Words after which a number of four digits is a year; after the weak ones only a recent one. Articles are passed over.
 _SKIPPED = frozenset({"the", "year", "years", "early", "late", "mid"})
@@ -77,7 +80,7 @@ def numeric_dates(text: str, start: int, end: int) -> Iterator[Span]:
     for found in _NUMERIC.finditer(text, start, min(len(text), end + 16)):
         if found.start() < end and _is_real(found):
             yield Span(found.start(), found.end(), "DATE_TIME", Proof.CHECKSUM)
-    for found in _CLOCK_WITH_SECONDS.finditer(text, start, min(len(text), end + 1)):
+    for found in _MONTH_OR_CLOCK.finditer(text, start, min(len(text), end + 1)):
         yield Span(found.start(), found.end(), "DATE_TIME", Proof.PATTERN)
 
 
@@ -92,8 +95,8 @@ def _is_real(found: re.Match[str]) -> bool:
 
 def years(text: str, start: int, end: int) -> Iterator[Span]:
     """Bare years and ranges of years, where the word before them makes them so."""
-    for found in _YEARS.finditer(text, start, min(len(text), end + 1)):
-        if _after_a_word(text, found) or _in_brackets(text, found):
+    for found in _YEARS.finditer(text, start, min(len(text), end + 12)):  # to see the word after it
+        if found.start() < end and (_after_a_word(text, found) or _in_brackets(text, found)):
             yield Span(found.start(), found.end(), "DATE_TIME", Proof.PATTERN)
 
 
@@ -102,7 +105,7 @@ def _after_a_word(text: str, found: re.Match[str]) -> bool:
     before = text[max(0, found.start() - 24) : found.start()]
     if not before[-1:].isspace():
         return before.endswith("©")
-    words = before.lower().replace(",", " ").split()
+    words = before.lower().replace(",", " ").replace(":", " ").split()
     while words:
         if words[-1] in _YEAR_WORDS:
             return True

@@ -95,7 +95,7 @@ def _number(text: str, start: int, end: int) -> list[Span]:
     plain = run.isdigit()
     count = end - start if plain else sum(map(str.isdigit, run))
     spans = list(years(text, start, end)) if count == 4 or (4 < count <= 8 and not plain) else []
-    if count < end - start - 1:  # at least two separators
+    if count < end - start:
         spans += numeric_dates(text, start, end)
         if run.count(".") >= 3:
             spans += _ipv4(text, start, end)

@@ -17,12 +17,12 @@ from rungwise.curate.pii.span import Proof, Span
 
 BEFORE, AFTER = 60, 24  # characters beside a candidate in which a word may stand that says what it is
 _SEPARATOR = (
-    r"""(?:\s{0,2}(?:\(?(?:number|no\.?|num\.?|nr\.?|code|id|\#)\)?))?\s{0,2}(?:is|was|:|=|\#|-|–)?:?[ \t]{0,3}\n?["'(\#]?"""
+    r"""(?:\s{0,2}(?:\(?(?:number|no\.?|num\.?|nr\.?|code|id|\#)\)?))?\s{0,2}(?:is|was|:|=|,|\#|-|–)?:?[ \t]{0,3}\n?["'(\#]?"""
 )
 _ASSIGNED = r"""["']?\s{0,2}(?:=>|:=|:|=|\bis:)\s{0,2}["']?"""
 
 # Domains under which people write addresses without http:// in front; after those of other countries a word must say it is one.
-DOMAINS = r"com|org|net|edu|gov|info|biz|io|co\.uk|ac\.uk|gov\.uk|org\.uk|com\.br|com\.au|co\.nz|co\.in|co\.jp|com\.mx|com\.ar|eu"
+DOMAINS = r"com|org|net|edu|gov|info|biz|io|eu|(?:com?|ac|gov|org|net)\.[a-z]{2}"
 # Six digits or more with what people write between them, a date or an address of fewer, or four digits that can be a year.
 _NUMBER = (
     r"[+(]{0,2}\d(?:(?:[ .\-/():]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,3}\d){5,}|\b\d{1,2}[./\-]\d{1,2}[./\-]\d\d\b"
