@@ -301,7 +301,9 @@ class _Making:
         """The step with the settings that the version was curated with, else with its usual ones."""
         usual = self.usual.get(step.name, step)
         settings = self.version.steps.get(step.name)
-        return usual if settings is None or settings == to_plain(usual) else from_plain(type(step), settings)
+        if settings is None or settings == to_plain(usual):
+            return usual
+        return dataclasses.replace(step, **{name: _frozen(value) for name, value in settings.items()})
 
     def _reasons(self, step: str) -> Mapping[str, int] | None:
         """The rows that a step set aside, by reason; None where it did not run."""
@@ -362,6 +364,11 @@ def _values(values: Values | None, *, imbalance: bool = False) -> ValueCard | No
     if not imbalance or values.more or not ordered:
         return card
     return dataclasses.replace(card, smallest=ordered[-1][0], imbalance=ordered[0][1] / ordered[-1][1])
+
+
+def _frozen(value: Any) -> Any:
+    """A setting as a step holds it: lists of JSON are tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -195,3 +195,43 @@ def test_no_rows_have_no_lengths() -> None:
 
 def test_the_most_frequent_comes_first_and_ties_follow_the_alphabet() -> None:
     assert by_count({"b": 1, "a": 1, "c": 5}) == [("c", 5), ("a", 1), ("b", 1)]
+
+
+def test_every_kind_of_version_has_a_card_with_all_its_rows(data: ProjectData) -> None:
+    from rungwise.curate.pii.step import Pii
+    from rungwise.data.splitting import SplitPlan
+
+    data.curate(("quality", Pii(action="mask"), "dedup"))
+    masked = data.card()
+    assert masked.pii is not None
+    assert (masked.pii.types["EMAIL"], masked.pii.action) == (1, "mask")
+    assert any("ada.lovelace" in cells["text"] for _, cells in data.rows("HEAD")) is False
+    data.restore(reason="dedup")
+    data.split(SplitPlan())
+    split = data.card()
+    assert not split.splits_drawn
+    assert sum((split.splits or {}).values()) == split.rows == 60
+    for move in data.log():
+        card = data.card(move.version.id)
+        assert card.kind == move.version.kind
+        assert sum((card.languages or {}).values()) == card.rows == move.version.rows
+
+
+def test_erased_rows_are_counted_and_gone(data: ProjectData) -> None:
+    data.curate(("quality", "pii"))
+    before = data.card()
+    erased = next(place_cells for place_cells in data.rows() if "ada.lovelace" in place_cells[1]["text"])
+    [row] = [id.hex() for id, (place, _) in zip(record_ids(data), data.rows(), strict=True) if place == erased[0]]
+    data.erase([row])
+    card = data.card()
+    assert (card.rows, card.erased) == (before.rows - 1, 1)
+    assert card.pii is not None
+    assert "EMAIL" not in card.pii.types
+
+
+def record_ids(data: ProjectData) -> list[bytes]:
+    from rungwise.data.versions import Versions
+
+    with data.store() as store:
+        versions = Versions(store)
+        return [id.tobytes() for id in versions.ids(versions.selection(versions.get()))]
