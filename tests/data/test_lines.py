@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rungwise.core.errors import BadData, UsageError
@@ -26,6 +26,7 @@ def unpacked(path: Path, content: bytes, unpacking: Unpacking | None = None) -> 
     return b"".join(found), None
 
 
+@settings(deadline=None)
 @given(members=st.lists(st.binary(max_size=2000), min_size=1, max_size=4), padding=st.integers(0, 600))
 def test_gzip_is_unpacked_as_the_gzip_module_does_members_and_padding_too(
     tmp_path_factory: pytest.TempPathFactory, members: list[bytes], padding: int
@@ -37,6 +38,7 @@ def test_gzip_is_unpacked_as_the_gzip_module_does_members_and_padding_too(
         assert reference.read() == b"".join(members)
 
 
+@settings(deadline=None)
 @given(content=st.binary(min_size=1, max_size=3000), cut=st.integers(1, 60))
 def test_a_cut_gzip_gives_what_is_there_and_says_so(tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: int) -> None:
     packed = gzip.compress(content)
@@ -76,6 +78,7 @@ def lines(*content: bytes, encoding: str | None = None) -> tuple[list[str | None
     return found, None
 
 
+@settings(deadline=None)
 @given(data=st.data(), text=st.text(st.sampled_from("aé€😀\n"), min_size=1, max_size=60))
 def test_however_the_bytes_are_cut_into_blocks_the_lines_are_the_same(data: st.DataObject, text: str) -> None:
     content = text.encode()
@@ -85,7 +88,8 @@ def test_however_the_bytes_are_cut_into_blocks_the_lines_are_the_same(data: st.D
     assert "\n".join(line or "" for line in lines(content)[0]) == text.removesuffix("\n")
 
 
-@given(before=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20), max_size=20))
+@settings(deadline=None)
+@given(before=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0\ufeff"), max_size=20), max_size=20))
 def test_every_whole_line_before_a_bad_byte_is_given_and_the_bad_line_is_shown(before: list[str]) -> None:
     content = "".join(line + "\n" for line in before).encode() + b"half\xff more\nrest\n"
     found, damage = lines(content)

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -36,6 +36,7 @@ def test_an_address_of_the_public_internet_is_public(address: str) -> None:
     assert is_public(address)
 
 
+@settings(deadline=None)
 @given(value=st.integers(0, 2**32 - 1))
 def test_an_address_in_another_is_judged_by_the_inner_one(value: int) -> None:
     inner = ipaddress.IPv4Address(value)
@@ -168,6 +169,7 @@ async def test_a_connection_goes_only_to_what_was_vetted() -> None:
 HOSTILE = st.text(st.sampled_from("0123456789.:[]/@\\#?%xXaf。．①﹒-_ \t\n\0é") | st.characters(), max_size=30)
 
 
+@settings(deadline=None)
 @given(scheme=st.sampled_from(["http://", "https://", "HTTP:", "//", "file://", ""]), rest=HOSTILE)
 def test_whatever_is_written_is_refused_or_is_a_page_of_a_host_without_a_password(scheme: str, rest: str) -> None:
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rungwise.data.sources.html import decode_html, html_text
@@ -64,6 +64,7 @@ def test_characters_are_found_as_browsers_find_them(data: bytes, said: str | Non
     assert decode_html(data, said) == expected
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=400) | st.text("<>/=\"'&; \nabdhilnprtuv!-?#1", max_size=300).map(str.encode))
 def test_any_bytes_give_text_that_can_be_kept(data: bytes) -> None:
     found, title = html_text(decode_html(data))
@@ -71,6 +72,7 @@ def test_any_bytes_give_text_that_can_be_kept(data: bytes) -> None:
     assert "\0" not in found + (title or "")
 
 
+@settings(deadline=None)
 @given(
     words=st.lists(st.text("abcdé", min_size=1), min_size=1),
     tags=st.lists(st.sampled_from(["p", "div", "b", "li", "td", "h2", "section"])),
