@@ -92,9 +92,16 @@ def test_rows_that_changed_their_split_are_counted(store: Store, table: Path) ->
     assert found.resplit == sum(a != b for a, b in zip(before, after, strict=True)) > 0
 
 
-LINES = st.lists(
-    st.tuples(st.sampled_from(["", "a", "b", "c", "d"]), st.sampled_from(["x y", "x z", "w"])), min_size=1, max_size=12
-)
+IDS, TEXTS = st.sampled_from(["", "a", "b", "c", "d"]), st.sampled_from(["x y", "x z", "w"])
+LINES = st.lists(st.tuples(IDS, TEXTS), min_size=1, max_size=12)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without data, to be copied: making one takes longer than all else."""
+    folder = tmp_path_factory.mktemp("empty") / "state"
+    Store.open(folder, clock=StillClock()).close()
+    return folder
 
 
 @settings(max_examples=25, deadline=None)
