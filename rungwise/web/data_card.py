@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -35,6 +35,7 @@ class Bars:
     heading: str
     rows: tuple[BarRow, ...]
     folded: tuple[BarRow, ...] = ()
+    unit: str = "Rows"
     note: str = ""
 
 
@@ -65,6 +66,7 @@ def _chart(unit: str, lengths: Lengths) -> tuple[str, Markup]:
 
 
 def _bars(counts: Mapping[str, int], *, total: int, title: str, heading: str, kind: str = "plain", note: str = "") -> Bars:
+    """A list with a bar for each entry, the longest one for the most frequent."""
     entries = by_count(counts)
     most = entries[0][1] if entries else 1
     rows = tuple(
@@ -127,4 +129,5 @@ def _pii(card: Card) -> Bars | None:
     if card.pii is None or not card.pii.types:
         return None
     total = sum(card.pii.types.values())
-    return _bars(card.pii.types, total=total, title="Personal data, by type", heading="Type", kind="aside")
+    listed = _bars(card.pii.types, total=total, title="Personal data, by type", heading="Type", kind="aside")
+    return replace(listed, unit="Times")
