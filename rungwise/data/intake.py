@@ -86,7 +86,7 @@ class _Intake:
         self.base = self.versions.get(self.head.base) if self.head is not None and self.head.base is not None else self.head
         self.before = recall(self.versions, self.base, source.location)
         note = self.before.note
-        self.licence = licence or (note.licence if note else None)
+        self.licence = licence or source.licence or (note.licence if note else None)
         self.given = {role: getattr(columns, role) or (getattr(note.columns, role) if note else None) for role in ROLES}
         # With the roles of the last import, what was read then needs no second look.
         same = note is not None and all(getattr(note.columns, role) == name for role, name in self.given.items())
@@ -313,6 +313,7 @@ class _Intake:
             names=tuple(self.names),
             rows=len(kept),
             licence=self.licence,
+            languages=tuple(self.source.languages),
             vanished=len(gone),
         )
         notes, parts, selections = self._with_others(note, kept)

@@ -40,6 +40,7 @@ class SourceNote:
     names: tuple[str, ...]
     rows: int
     licence: str | None = None
+    languages: tuple[str, ...] = ()
     vanished: int = 0
 
 

@@ -257,7 +257,7 @@ class Project:
         """
         from rungwise.ladder.tracing import rows_of, trace_lineage
 
-        with self.data.store() as store:
+        with self.data.store() if self.data.exists() else self._store() as store:
             found = dict(trace_lineage(store, id))
             return {**found, "training_rows": rows_of(store, id)} if rows else found
 

@@ -52,16 +52,20 @@ class ProjectData:
         licence: str | None = None,
         encoding: str | None = None,
         allow_hosts: Sequence[str] = (),
+        subset: str | None = None,
+        kind: str | None = None,
         say: Say = lambda _: None,
     ) -> Taken:
         """Import a table, a folder, a dataset folder or a page as a new version of the data.
 
+        `kind` is table, folder, hub or web where it cannot be told; `subset` names one of a dataset folder.
         Raises BadData or UsageError for what cannot be used at all; single rows are quarantined.
         """
         from rungwise.data.intake import take_in
         from rungwise.data.sources.door import open_source
 
-        found = open_source(source, encoding=encoding, allow_hosts=tuple(allow_hosts), cache=self.state / "web")
+        hosts, cache = tuple(allow_hosts), self.state / "web"
+        found = open_source(source, kind=kind, encoding=encoding, subset=subset, allow_hosts=hosts, cache=cache)
         with self._locked(), self.store(create=True) as store:
             return take_in(store, found, columns=columns, licence=licence, say=say)
 

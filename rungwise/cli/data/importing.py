@@ -25,6 +25,8 @@ from rungwise.core.usecase import Columns
 @click.option("--licence", default=None, metavar="NAME", help="Licence of the source, such as CC-BY-4.0.")
 @click.option("--encoding", default=None, help="Encoding of the file, if it is not UTF-8.")
 @click.option("--allow-host", "allow_hosts", multiple=True, metavar="HOST", help="A private host that a URL may lead to.")
+@click.option("--subset", default=None, metavar="NAME", help="Which dataset of a dataset folder.")
+@click.option("--kind", default=None, metavar="KIND", help="table, folder, hub or web, where it cannot be told.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_json
 def importing(source: str, directory: str, **options: Any) -> int:
@@ -44,6 +46,8 @@ def importing(source: str, directory: str, **options: Any) -> int:
             licence=options["licence"],
             encoding=options["encoding"],
             allow_hosts=options["allow_hosts"],
+            subset=options["subset"],
+            kind=options["kind"],
             say=listen,
         )
     version, seconds = taken.version, time.monotonic() - started
