@@ -16,7 +16,7 @@ from rungwise.core.dataset import Example
 from rungwise.core.decision import Decision, RungResult
 from rungwise.core.evaluation import Estimate, Evaluation
 from rungwise.web.report import render_report
-from rungwise.web.view import ReportView
+from rungwise.web.view import ReportView, VersionNotes
 
 VOID = {"meta", "link", "br", "line", "circle", "path", "wbr"}
 
@@ -252,3 +252,20 @@ def test_notebook_and_wording_load_neither_jinja_nor_rich() -> None:
     code = "import sys, rungwise.web.notebook; print({'jinja2', 'rich', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_names_the_version_of_the_data_its_sources_and_what_was_set_aside(view: ReportView) -> None:
+    version = VersionNotes(
+        id="4f" * 32,
+        kind="curated",
+        kept=4000,
+        quarantined={"dedup:near": 3, "pii:secret": 20},
+        sources=(("/data/<tickets>.csv", "licence Apache-2.0"), ("/data/faq", "licence not known")),
+    )
+    text = _Outline(render_report(dataclasses.replace(view, data=dataclasses.replace(view.data, version=version)))).text
+    assert (
+        "It is version 4f4f4f4f4f4f of the data (curated): 4,000 rows kept, 23 rows set aside: pii:secret 20, dedup:near 3." in text
+    )
+    assert "It comes from /data/<tickets>.csv (licence Apache-2.0), /data/faq (licence not known)." in text
+    assert "rungwise data card tickets --version 4f4f4f4f4f4f" in text
+    assert "It is version" not in _Outline(render_report(view)).text
