@@ -6,8 +6,8 @@ import html
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rungwise.core.dataset import Example
@@ -37,7 +37,8 @@ class Erased:
     """What an erasure did, or would do (`done` is false).
 
     `versions` counts the rows that went from each version; `datasets`, `candidates`, ... in `reached` are what the rows
-    entered and must be made anew; `artefacts` were deleted; `places` are where the rows still stand at their sources.
+    entered and must be made anew; `artefacts` and `pages` (reports that show a row) were deleted; `places` are where the
+    rows still stand at their sources.
     """
 
     rows: int
@@ -47,6 +48,7 @@ class Erased:
     datasets: tuple[str, ...] = ()
     reached: Mapping[str, tuple[str, ...]]
     artefacts: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
     calls: int = 0
     rebuild: tuple[str, ...] = ()
     done: bool = False
@@ -62,6 +64,7 @@ class _Job:
     request: str
     records: tuple[str, ...]
     entries: tuple[str, ...]
+    examples: tuple[str, ...]
     report: Mapping[str, Any]
     blobs: tuple[str, ...] = ()
     written: bool = False
@@ -101,7 +104,13 @@ def erase(
     if dry_run or not agree(report):
         return report
     records = tuple(sorted(one.hex() for one in targets.records))
-    job = _Job(request=request, records=records, entries=tuple(sorted(targets.entries)), report=to_plain(asdict(report)))
+    job = _Job(
+        request=request,
+        records=records,
+        entries=tuple(sorted(targets.entries)),
+        examples=tuple(sorted(targets.examples)),
+        report=to_plain(asdict(report)),
+    )
     _begin(store, job)
     return _finish(store, job)
 
@@ -145,14 +154,19 @@ def _keep_job(connection: Connection, job: _Job) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": body}))
 
 
+def _targets(job: _Job) -> Targets:
+    return Targets(frozenset(map(bytes.fromhex, job.records)), frozenset(job.entries), frozenset(job.examples))
+
+
 def _finish(store: Store, job: _Job) -> Erased:
     """Do what is left of a job."""
     if not job.written:
         packets = Packets(store)
-        targets = Targets(frozenset(map(bytes.fromhex, job.records)), frozenset(job.entries))
+        targets = _targets(job)
         traits = traits_of(store, packets, targets)
         removal = without(store, packets, targets)
-        _delete_report_page(store, traits)
+        for page in _pages(store, traits):
+            page.unlink()
         job = _write(store, job, packets, traits, removal)
     for blob in job.blobs:
         store.blobs.delete(blob)
@@ -175,13 +189,14 @@ def _trace(store: Store, packets: Packets, targets: Targets) -> Erased:
     folder = store.directory.parent
     again = [f"rungwise climb {folder}"] if datasets else []
     return Erased(
-        rows=len(targets.records) + len(targets.entries),
-        ids=tuple(sorted([*(one.hex() for one in targets.records), *targets.entries])),
+        rows=len(targets.records) + len(targets.entries) + len(targets.examples),
+        ids=tuple(sorted([*(one.hex() for one in targets.records), *targets.entries, *targets.examples])),
         places=traits.places,
         versions=removal.counts,
         datasets=tuple(datasets),
         reached=reached,
         artefacts=tuple(artefacts),
+        pages=tuple(map(str, _pages(store, traits))),
         calls=calls,
         rebuild=tuple(again),
     )
@@ -193,7 +208,7 @@ def _write(store: Store, job: _Job, packets: Packets, traits: Traits, removal: R
 
     from rungwise.data.schema import calls, moves, nouns, pending_packs, rows, settings, steps
 
-    targets = Targets(frozenset(map(bytes.fromhex, job.records)), frozenset(job.entries))
+    targets = _targets(job)
     with store.write() as connection:
         connection.exec_driver_sql("pragma secure_delete=on")
         for id, version in removal.versions.items():
@@ -213,8 +228,9 @@ def _write(store: Store, job: _Job, packets: Packets, traits: Traits, removal: R
         for some in _some(_calls(connection, _needles(traits))):
             connection.execute(delete(calls).where(calls.c.key.in_(some)))
         _scrub(connection, traits)
-        head = connection.execute(settings.select().where(settings.c.name == HEAD_SETTING)).one()
-        connection.execute(insert(moves).values(version=head.value, verb="erase", at=store.clock.now()))
+        head = connection.execute(settings.select().where(settings.c.name == HEAD_SETTING)).first()
+        if head is not None:
+            connection.execute(insert(moves).values(version=head.value, verb="erase", at=store.clock.now()))
         loose = [one for one in packets.quarantines if one not in removal.after]
         gone = tuple(sorted({*removal.old_blobs, *blobs, *loose}))
         job = replace(job, written=True, blobs=gone)
@@ -228,7 +244,7 @@ def _example_rows(connection: Connection, targets: Targets, traits: Traits) -> s
 
     from rungwise.data.schema import members, rows
 
-    found: set[str] = set()
+    found = set(targets.examples)
     for some in _some(sorted(one.hex() for one in targets.records)):
         found.update(connection.execute(select(members.c.row).where(members.c.record.in_(some))).scalars())
     for some in _some(sorted(traits.inputs)):
@@ -339,13 +355,14 @@ def _scrub(connection: Connection, traits: Traits) -> None:
             connection.execute(update(column.table).where(func.instr(column, needle) > 0, where).values({column.name: cleaned}))
 
 
-def _delete_report_page(store: Store, traits: Traits) -> None:
-    """Delete the report of the last climb where it shows one of the texts; `rungwise report` writes it again."""
+def _pages(store: Store, traits: Traits) -> list[Path]:
+    """The report of the last climb where it shows one of the texts."""
     page = store.directory.parent / "report.html"
-    with suppress(FileNotFoundError):
+    try:
         shown = page.read_text(encoding="utf-8", errors="replace")
-        if any(html.escape(text) in shown or text in shown for text in traits.texts):
-            page.unlink()
+    except OSError:
+        return []
+    return [page] if any(html.escape(text) in shown or text in shown for text in traits.texts) else []
 
 
 def _sweep(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rungwise.core.dataset import Example
 from rungwise.core.errors import UnknownName, UsageError
+from rungwise.core.record import from_plain
 from rungwise.data.quarantine import Entry
 from rungwise.data.readers import cell_text
 from rungwise.data.records import key_hash, record_cells
@@ -31,13 +33,11 @@ _AT_ONCE = 8_192
 
 @dataclass(frozen=True)
 class Targets:
-    """Records by their digests, and entries of the quarantine by theirs, of which no record was ever made."""
+    """Records by their digests; entries of the quarantine of which no record was ever made; examples read straight from a file."""
 
     records: frozenset[bytes]
     entries: frozenset[str] = frozenset()
-
-    def __bool__(self) -> bool:
-        return bool(self.records or self.entries)
+    examples: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,25 @@ def find_targets(
         raise UsageError("say what to erase: a row by its id, or a person by --person VALUE")
     records: set[bytes] = set()
     loose: set[str] = set()
+    examples: set[str] = set()
     for id in ids:
         found = _by_id(versions, packets.packs, id)
         own = [entry.id for entry in entries if len(id) >= _LEAST_DIGITS and entry.id.startswith(id)]
-        if not found and len(own) != 1:
+        alone = _examples(store, id, id=True)
+        examples |= alone
+        if not found and not alone and len(own) != 1:
             raise UnknownName("row", id, _some_ids(versions, entries), where=str(store.directory.parent))
         records |= found
         loose.update([] if found else own)
     if person is not None:
-        columns = _person_columns(versions, column)
+        examples |= _examples(store, person, column=column)
+        columns = _person_columns(versions, column, needed=not examples)
         records |= _of_person(versions, packets.packs, person, columns)
         whole = re.compile(rf"(?<!\w){re.escape(person)}(?!\w)")
         loose.update(entry.id for entry in entries if whole.search(entry.raw))
-        if not records and not loose:
+        if not records and not loose and not examples:
             raise UsageError(f"no row has '{person}' in {' or '.join(columns)}. Name another column: --column COLUMN")
-    return Targets(_with_kin(versions, packets.packs, records), frozenset(loose))
+    return Targets(_with_kin(versions, packets.packs, records), frozenset(loose), frozenset(examples))
 
 
 def traits_of(store: Store, packets: Packets, targets: Targets) -> Traits:
@@ -116,6 +120,9 @@ def traits_of(store: Store, packets: Packets, targets: Targets) -> Traits:
                     inputs.add(Example(text=text, passage=passage).input_id)
                     texts.update(one for one in (text, passage) if one)
             texts.update(value.strip() for value in cells.values() if isinstance(value, str) and len(value) >= _LONG_CELL)
+    for example in _bodies_of(store, targets.examples):
+        inputs.add(example.input_id)
+        texts.update(one for one in (example.text, example.passage) if one)
     for entry in _unread(versions):
         if entry.id in targets.entries:
             places.add(entry.place)
@@ -176,16 +183,50 @@ def _some_ids(versions: Versions, entries: Sequence[Entry]) -> list[str]:
     return [*keys, *(id.tobytes().hex()[:12] for id in versions.ids(first)), *(entry.id[:12] for entry in entries)]
 
 
-def _person_columns(versions: Versions, column: str | None) -> list[str]:
-    """The columns in which a person may be named. Raises UnknownName, or UsageError where one has to be given."""
+def _examples(store: Store, value: str, *, id: bool = False, column: str | None = None) -> set[str]:
+    """The examples of datasets that were read straight from a file, by the user's id, or by a person's group, id or column."""
+    from sqlalchemy import func, or_, select
+
+    from rungwise.data.schema import members, rows
+
+    def cell(path: str) -> Any:
+        return func.json_extract(rows.c.body, path) == value
+
+    if id:
+        named = [cell("$.key")]
+    elif column is None:
+        named = [cell("$.key"), cell("$.group")]
+    else:
+        # SQLite knows no way to write a quote in such a path.
+        named = [cell("$.group"), *([cell(f'$.fields."{column}"')] if '"' not in column else [])]
+    query = select(rows.c.id).join(members, members.c.row == rows.c.id).where(or_(*named), members.c.record.is_(None))
+    with store.read() as connection:
+        return set(connection.execute(query).scalars())
+
+
+def _bodies_of(store: Store, examples: frozenset[str]) -> list[Example]:
+    from sqlalchemy import select
+
+    from rungwise.data.schema import rows
+
+    found = []
+    with store.read() as connection:
+        for id in sorted(examples):
+            body = connection.execute(select(rows.c.body).where(rows.c.id == id)).scalar_one()
+            found.append(from_plain(Example, json.loads(body)))
+    return found
+
+
+def _person_columns(versions: Versions, column: str | None, *, needed: bool) -> list[str]:
+    """The columns in which a person may be named; where they are `needed`, raises UnknownName, or UsageError that asks for one."""
     sources = [one for version in versions.all() for one in version.sources]
     names = dict.fromkeys(name for one in sources for name in one.names)
     if column is not None:
-        if column not in names:
+        if column not in names and needed:
             raise UnknownName("column", column, names)
         return [column]
     usual = dict.fromkeys(name for one in sources for name in (one.columns.group, one.columns.key) if name)
-    if not usual:
+    if not usual and needed:
         raise UsageError(f"no column of groups or ids is known. Name the one of the person: --column COLUMN ({', '.join(names)})")
     return list(usual)
 

@@ -266,6 +266,26 @@ def test_an_interrupted_import_and_half_written_files_are_searched_too(store: St
     store.close()
 
 
+def test_rows_that_a_climb_read_straight_from_a_file_are_found_by_id_and_by_person(store: Store) -> None:
+    def example(number: int, **more: Any) -> Example:
+        return Example(text=f"{SECRET} {number}", references=("a",), key=f"t{number}", group=f"person-{number % 3}", **more)
+
+    rows = tuple(example(i, fields={"city": "Ulm" if i == 5 else "Bonn"}) for i in range(9))
+    dataset = keep_dataset(store, Dataset(rows=rows, splits=("train",) * 9))
+    page = store.directory.parent / "report.html"
+    page.write_text(f"<p>{rows[0].text}</p>")
+    assert erase(store, ["t1"]).pages == ()
+    assert erase(store, person="person-0").pages == (str(page),)
+    done = erase(store, person="Ulm", column="city")
+    assert (done.rows, done.datasets) == (1, (dataset,))
+    left = [one.text for one in load_dataset(store, dataset).rows if one.text != ERASED]
+    assert left == [rows[i].text for i in (2, 4, 7, 8)]
+    store = fresh(store)
+    assert len(holders(store.directory, f"{SECRET} 5")) == 0
+    assert not page.exists()
+    store.close()
+
+
 class Killed(BaseException):
     """Stands for kill -9: nothing in the package catches it."""
 

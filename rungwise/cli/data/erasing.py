@@ -69,6 +69,7 @@ def _lines(found: Erased) -> list[str]:
         lines.append(
             f"  {len(found.artefacts):,} artefacts are deleted and made anew: {_listed([short(one) for one in found.artefacts])}"
         )
+    lines += [f"  {page} shows it and is deleted" for page in found.pages]
     if found.calls:
         lines.append(f"  {found.calls:,} stored answers that hold the text are deleted")
     lines += [f"  make anew with: {command}" for command in found.rebuild]
