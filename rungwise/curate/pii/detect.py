@@ -178,6 +178,8 @@ def _tokens(text: str, start: int, end: int) -> Iterator[Span]:
         if account is not None:
             yield account
             return
+        if not table().any_token.match(text, place):
+            continue
         for pattern in table().tokens:
             found = pattern.form.match(text, place)
             if found and not text[found.end() : found.end() + 1].isalnum() and (span := pattern.holds(text, place, found.end())):

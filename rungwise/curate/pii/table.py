@@ -60,6 +60,8 @@ class Table:
     digits: Mapping[int, tuple[Pattern, ...]]
     """By number of digits."""
     tokens: tuple[Pattern, ...]
+    any_token: re.Pattern[str]
+    """Matches where one of `tokens` does: most places fit none, and are told by this alone."""
     labels: tuple[Pattern, ...]
     """Forms with a group `value`, matched where the label begins."""
     keys: tuple[tuple[str, Any], ...]
@@ -107,6 +109,7 @@ def table() -> Table:
         families=tuple(parts),
         digits={count: tuple(patterns) for count, patterns in digits.items()},
         tokens=tuple(_pattern(entry) for entry in raw["tokens"]),
+        any_token=re.compile("|".join(f"(?:{entry['form']})" for entry in raw["tokens"])),
         labels=tuple(_label(entry, _SEPARATOR) for entry in raw["labels"])
         + tuple(_label(entry, _ASSIGNED) for entry in raw["settings"]),
         keys=tuple((entry["type"], _key(entry["forms"])) for entry in raw["keys"]),
