@@ -40,8 +40,9 @@ VERSION_KEY = "rungwise.version"
 BESIDE = ".version.json"
 """Added to the name of a JSONL file: the file that names its version."""
 
-_ROWS_AT_ONCE = 8_192
+_ROWS_AT_ONCE = 1_024
 _GROUP_ROWS = 65_536
+_GROUP_LETTERS = 32 * 2**20
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", "": "hub"}
 _LARGEST = 2**63
 
@@ -173,25 +174,28 @@ class _Sink:
         self._texts = [field.name for field in schema if field.type == pa.string()]
         self._floats = [field.name for field in schema if field.type == pa.float64()]
         self._waiting: list[Cells] = []
+        self._letters = 0
 
     def add(self, cells: Cells) -> None:
         """The next row."""
         for name in self._texts:
-            if type(value := cells.get(name)) is not str and value is not None:
-                cells[name] = cell_text(value)
+            value = cells.get(name)
+            if type(value) is not str and value is not None:
+                cells[name] = value = cell_text(value)
+            self._letters += len(value or "")
         for name in self._floats:
             if (value := cells.get(name)) is not None:
                 cells[name] = float(value)
         self._waiting.append(cells)
         self.rows += 1
-        if len(self._waiting) >= _GROUP_ROWS:
+        if len(self._waiting) >= _GROUP_ROWS or self._letters >= _GROUP_LETTERS:
             self._flush()
 
     def _flush(self) -> None:
         table = self._pa.Table.from_pylist(self._waiting, schema=self.schema)
         self.size += table.nbytes
         self._writer.write_table(table)
-        self._waiting = []
+        self._waiting, self._letters = [], 0
 
     def __enter__(self) -> _Sink:
         return self

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 WAYS = ("label", "group", "time", "cover")
 """By what a split is drawn: labels in their shares, groups kept together, older rows first, clusters of texts in their shares."""
 
-_ROWS_AT_ONCE = 8_192
+_ROWS_AT_ONCE = 1_024
 _STRONGER = {"": 0, TRAIN: 1, DEV: 2, SEALED: 3}
 
 

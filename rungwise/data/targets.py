@@ -28,7 +28,7 @@ _LEAST_DIGITS = 8
 
 _LONG_CELL = 40
 _MAGIC = b"PAR1"
-_AT_ONCE = 8_192
+_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ HEAD = "HEAD"
 PREFIX = "version:"
 """In rungwise.yaml, `data: version:HEAD` (or a tag, or an id) stands for a version instead of a file."""
 
-_ROWS_AT_ONCE = 8_192
+_ROWS_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True, kw_only=True)
