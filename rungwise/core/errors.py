@@ -22,12 +22,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class RungwiseError(Exception):
-    """Something failed; the message says what and what to type next."""
+    """Something failed; the message says what and what to type next. It comes back whole from another process."""
 
     exit_code = 3
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[RungwiseError], arguments: tuple[Any, ...], state: dict[str, Any]) -> RungwiseError:
+    """The error as it was, without its constructor, which may want other arguments."""
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(RungwiseError):

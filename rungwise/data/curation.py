@@ -28,7 +28,7 @@ from rungwise.data.splitting import carry_splits
 from rungwise.data.spool import Spool
 from rungwise.data.store import Store
 from rungwise.data.versioned import split_column
-from rungwise.data.versions import Version, Versions, column_naming, content_digest
+from rungwise.data.versions import Version, Versions, content_digest
 from rungwise.data.writing import PackWriter
 
 if TYPE_CHECKING:
@@ -215,17 +215,21 @@ def split_of(store: Store, versions: Versions, version: Version, selection: Sele
     columns, split = version.columns, split_column(version)
     if columns.label is None and split is None:
         return ()
-    naming = column_naming(version)
-    rows, given = [], []
-    for positions in cut_batches(versions, selection):
-        for cells in map(naming, map(record_cells, versions.bodies(selection.take(positions)))):
-            cell = {role: cell_text(cells.get(name)) for role in ("text", "passage", "group") if (name := getattr(columns, role))}
-            rows.append(Example(text=cell.get("text") or "", passage=cell.get("passage"), group=cell.get("group")))
-            name = cell_text(cells.get(split)) if split else None
-            given.append(split_named(name) if name and is_split(name) else "")
+
+    def examples() -> Iterator[tuple[Example, str]]:
+        for positions in cut_batches(versions, selection):
+            for cells in map(record_cells, versions.bodies(selection.take(positions))):
+                cell = {
+                    role: cell_text(cells.get(name)) for role in ("text", "passage", "group") if (name := getattr(columns, role))
+                }
+                name = cell_text(cells.get(split)) if split else None
+                row = Example(text=cell.get("text") or "", passage=cell.get("passage"), group=cell.get("group"))
+                yield row, split_named(name) if name and is_split(name) else ""
+
+    given = [own for _, own in examples()] if split else [""] * len(selection)
     salt = store.setting(SALT_SETTING) or version.content
     try:
-        return fill_splits(rows, given, salt)
+        return fill_splits((row for row, _ in examples()), given, salt)
     except BadData:
         return ()
 

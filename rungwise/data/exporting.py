@@ -19,7 +19,7 @@ from rungwise.core.errors import MissingExtra, StoreError, UnknownName, UsageErr
 from rungwise.data.datacard import Part, render_card
 from rungwise.data.readers import cell_text
 from rungwise.data.splits import is_split, split_named
-from rungwise.data.versions import Version, Versions, column_naming
+from rungwise.data.versions import Version, Versions, column_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,7 +91,7 @@ def export(versions: Versions, version: Version, target: Path, *, form: str | No
 
 def _names(version: Version) -> list[str]:
     """The columns in the order of the sources, called as in the first, the drawn split last."""
-    naming = column_naming(version)
+    naming = column_order(version)
     names = dict.fromkeys(name for source in version.sources for name in naming(dict.fromkeys(source.names)))
     if version.splits:
         names.setdefault(version.columns.split or "split")

@@ -92,6 +92,9 @@ class _Intake:
         same = note is not None and all(getattr(note.columns, role) == name for role, name in self.given.items())
         self.columns = note.columns if note is not None and same else None
         self.names = dict.fromkeys(note.names) if note is not None and same else {}
+        self.renames: dict[str, str] = {}
+        self.text_column = self.key_column = ""
+        self._adopt()
         self.why: tuple[str, ...] = ()
         self.entries: list[Entry] = []
         self.pieces: dict[str, KnownPiece] = {}
@@ -136,8 +139,8 @@ class _Intake:
         except BadData:
             lines = None  # damaged: the tolerant reader finds out how far it can be read
         header = lines.digests[0].tobytes().hex() if lines is not None and ending in _TABLES and len(lines.digests) else ""
-        unchanged = lines is not None and not lines.broken and (old is None or old.header == header)
-        if lines is None or not unchanged or not self._changes(piece, lines, old, header=bool(header)):
+        same = lines is not None and lines.whole and (old is None or old.header == header)
+        if lines is None or not same or not self._changes(piece, lines, old, header=bool(header)):
             self._all(piece, self._read(piece), lines)
         return header
 
@@ -163,7 +166,13 @@ class _Intake:
             part = Path(folder) / Path(piece.path).name.removesuffix(".gz")
             write_lines(piece.path, found < 0, part)
             aside = len(self.entries)
-            self._mixed(piece, self._read(replace(piece, path=part)), lines, numbers, np.where(found < 0, -1, positions[found]))
+            rows = self._read(replace(piece, path=part))
+            if lines.parts.any():
+                rows = iter(list(rows))
+                if any(entry.reason == "malformed:quotes" for entry in self.entries[aside:]):
+                    del self.entries[aside:]  # where quotes do not match, what a line means depends on those before it
+                    return False
+            self._mixed(piece, rows, lines, numbers, np.where(found < 0, -1, positions[found]))
         self.entries[aside:] = [_moved(entry, piece.name, numbers) for entry in self.entries[aside:]]
         return True
 
@@ -209,7 +218,7 @@ class _Intake:
             self._roles([cells for _, cells in sample], list(read.columns))
             rows = chain(sample, rows)
         yield from rows
-        self.names.update(dict.fromkeys(read.columns))
+        self.names.update(dict.fromkeys(self.renames.get(name, name) for name in read.columns))
         for bad in read.quarantine:
             self._set_aside(bad, piece.name)
 
@@ -219,6 +228,22 @@ class _Intake:
             use = UseCase(name="import", task="classify", columns=Columns(**self.given))
             roles = infer_roles(names, sample, use, source=self.source.location, labelled=False)
             self.columns, self.why = roles.columns, roles.reasons
+            self._adopt()
+
+    def _adopt(self) -> None:
+        """Call the columns of the roles as the first source of the data does, so that all rows can be read alike."""
+        if self.columns is None:
+            return
+        first = self.base.sources[0] if self.base is not None else None
+        if first is not None and first.location != self.source.location:
+            pairs = [(getattr(self.columns, role), getattr(first.columns, role)) for role in ROLES]
+            self.renames = {own: wanted for own, wanted in pairs if own and wanted and own != wanted}
+            # A column that has the wanted name, but another role, makes way.
+            for taken in sorted(set(self.renames.values()) - set(self.renames)):
+                self.renames[taken] = f"{taken} of {Path(self.source.location).name}"
+        self.text_column, self.key_column = (
+            self.renames.get(own or "", own or "") for own in (self.columns.text, self.columns.key)
+        )
 
     def _all(self, piece: Piece, rows: Iterator[Row], lines: LineDigests | None) -> None:
         lined = self.source.kind in _LINED
@@ -230,21 +255,21 @@ class _Intake:
     def _row(self, piece: Piece, cells: dict[str, Any], at: int, lines: LineDigests | None) -> None:
         """One row that was read: a record, or an entry of the quarantine where none can be made of it."""
         self.read += 1
-        columns = self.columns
-        assert columns is not None
+        if self.renames:
+            cells = {self.renames.get(name, name): value for name, value in cells.items()}
         try:
             body = record_bytes(cells)
         except ValueError as error:
             self._refuse(piece, at, "malformed:value", f"cannot be kept as UTF-8 JSON: {error}")
             return
-        id, text = record_id(body), cells.get(columns.text or "")
+        id, text = record_id(body), cells.get(self.text_column)
         if id in self.erased:
             self._refuse(piece, at, "import:erased", "it was erased")
         elif not text or cell_text(text) is None:
             self._refuse(piece, at, "import:no_text", "the text is empty", raw=body[:RAW_CAP].decode("utf-8", "ignore"))
         else:
             line = lines.raw[16 * (at - 1) : 16 * at] if lines is not None and 0 < at <= len(lines.digests) else NO_DIGEST
-            key = key_hash(cell_text(cells.get(columns.key))) if columns.key else 0
+            key = key_hash(cell_text(cells.get(self.key_column))) if self.key_column else 0
             self.writer.add(Packed(id, line, key, piece.name, at, NO_PARENT, body))
 
     def _refuse(self, piece: Piece, at: int, code: str, why: str, *, raw: str = "") -> None:

@@ -24,11 +24,13 @@ _BOMS = (b"\xff\xfe", b"\xfe\xff")
 class LineDigests:
     """The 128-bit digest of each line of a file, (n, 2), in order; the first line's stands for the header of a table.
 
-    A line that is not a whole row by itself (in a table: with an odd number of quotes) has zeros, and `broken` counts those.
+    `parts` (n,) are the lines that are part of a row of several lines: an odd number of quotes opens it, the next one closes
+    it. Their digests are zeros. `whole` is false where the last one is never closed.
     """
 
     digests: NDArray[np.uint64]
-    broken: int
+    parts: NDArray[np.bool_]
+    whole: bool = True
 
     @cached_property
     def raw(self) -> bytes:
@@ -50,7 +52,8 @@ def digest_lines(path: Path, *, quotes: bool) -> LineDigests | None:
         raise MissingExtra("keeping versions of data", "curation") from error
     of = xxhash.xxh3_128_digest
     found: list[bytes] = []
-    broken, first = 0, True
+    odd: list[bool] = []
+    first = True
     for chunk in _whole_lines(blocks(path)):
         if (first and chunk.startswith(_BOMS)) or (b"\r" in chunk and chunk.count(b"\r") != chunk.count(b"\r\n")):
             return None
@@ -58,13 +61,13 @@ def digest_lines(path: Path, *, quotes: bool) -> LineDigests | None:
         lines = chunk.split(b"\n")
         if not lines[-1]:
             lines.pop()
-        if quotes and b'"' in chunk:
-            odd = [line.count(b'"') & 1 for line in lines]
-            broken += sum(odd)
-            found += [bytes(16) if one else of(line) for one, line in zip(odd, lines, strict=True)]
-        else:
-            found += map(of, lines)
-    return LineDigests(np.frombuffer(b"".join(found), np.uint64).reshape(-1, 2), broken)
+        odd += [line.count(b'"') % 2 == 1 for line in lines] if quotes and b'"' in chunk else [False] * len(lines)
+        found += map(of, lines)
+    edges = np.array(odd, np.bool_)
+    inside = np.cumsum(edges) % 2 == 1
+    parts = edges | inside
+    digests = np.frombuffer(b"".join(found), np.uint64).reshape(-1, 2)
+    return LineDigests(np.where(parts[:, None], np.uint64(0), digests), parts, not inside[-1:].any())
 
 
 def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:

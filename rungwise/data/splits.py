@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rungwise.core.dataset import DEV, SEALED, SPLITS, TRAIN, Example
 from rungwise.core.errors import BadData
@@ -69,24 +69,21 @@ def draw_splits(rows: Sequence[Example], salt: str) -> tuple[str, ...]:
     return tuple(draw_split(unit_of(row), salt) for row in rows)
 
 
-def fill_splits(rows: Sequence[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:
-    """The given splits, '' where a row has none: those are drawn; then as `complete_splits`."""
-    if not any(given):
-        return draw_splits(rows, salt)
-    filled = [own or draw_split(unit_of(row), salt) for row, own in zip(rows, given, strict=True)]
-    return complete_splits(rows, filled, salt)
+def fill_splits(rows: Iterable[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:
+    """The given splits; a row without one ('') is drawn one. `rows` are read once.
 
-
-def complete_splits(rows: Sequence[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:
-    """The given splits; a dev or sealed part that is missing is drawn from the training rows, in the default proportions.
-
-    Raises BadData when no row is for training.
+    Where every row has one but none is for dev, or none sealed, that part is drawn from the training rows, in the default
+    proportions. Raises BadData when no row is for training.
     """
-    missing = [split for split in SPLITS if split not in given]
+    missing = [split for split in SPLITS if split not in given] if any(given) and "" not in given else []
     if TRAIN in missing:
         raise BadData("the split column leaves no row for training.", hint="Name some rows train")
-    if not missing:
-        return tuple(given)
     shares = tuple(share if split == TRAIN or split in missing else 0.0 for split, share in SHARES.items())
     assert len(shares) == 3
-    return tuple(draw_split(unit_of(row), salt, shares) if own == TRAIN else own for row, own in zip(rows, given, strict=True))
+
+    def split(row: Example, own: str) -> str:
+        if not own:
+            return draw_split(unit_of(row), salt)
+        return draw_split(unit_of(row), salt, shares) if own == TRAIN and missing else own
+
+    return tuple(split(row, own) for row, own in zip(rows, given, strict=True))

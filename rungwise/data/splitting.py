@@ -18,7 +18,7 @@ from rungwise.data.reread import find_digests
 from rungwise.data.selection import Selection
 from rungwise.data.splits import SALT_SETTING, SHARES, draw_split, is_split, split_named, unit_of
 from rungwise.data.store import Store
-from rungwise.data.versions import Version, Versions, column_naming
+from rungwise.data.versions import Version, Versions, column_order
 from rungwise.data.writing import first_half
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _facts(versions: Versions, version: Version, selection: Selection, column: s
 def _cells(versions: Versions, version: Version, selection: Selection) -> Iterator[dict[str, Any]]:
     import numpy as np
 
-    naming = column_naming(version)
+    naming = column_order(version)
     for start in range(0, len(selection), _ROWS_AT_ONCE):
         part = selection.take(np.arange(start, min(start + _ROWS_AT_ONCE, len(selection))))
         yield from (naming(record_cells(body)) for body in versions.bodies(part))

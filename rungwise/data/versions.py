@@ -79,12 +79,12 @@ class Version:
     @property
     def id(self) -> str:
         """SHA-256 of the content and of the steps that checked it; when and from where it came does not enter."""
-        roles = [to_plain(source.columns) for source in self.sources]
+        roles = [[to_plain(source.columns), source.licence] for source in self.sources]
         return digest(["version", self.content, roles, self.set_aside, self.splits, list(self.pinned), to_plain(self.steps)])
 
     @property
     def columns(self) -> Columns:
-        """The roles of the columns; where several sources name them differently, as the first does."""
+        """The roles of the columns, as the first source calls them: rows of the others were renamed when they came in."""
         return self.sources[0].columns
 
 
@@ -269,16 +269,16 @@ class Versions:
         return found
 
     def rows(self, version: Version) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(place, cells) of each record in order; columns are called as in the first source, drawn splits stand in 'split'."""
+        """(place, cells) of each record in order; drawn splits stand in the split column, else in 'split'."""
         selection, splits = self.selection(version), self.splits(version)
-        naming = column_naming(version)
+        ordered = column_order(version)
         split_column = version.columns.split or "split"
         for start in range(0, len(selection), _ROWS_AT_ONCE):
             part = Selection(
                 selection.packs, selection.pack[start : start + _ROWS_AT_ONCE], selection.row[start : start + _ROWS_AT_ONCE]
             )
             for offset, (place, body) in enumerate(zip(self.places(part), self.bodies(part), strict=True)):
-                cells = naming(record_cells(body))
+                cells = ordered(record_cells(body))
                 if splits:
                     cells[split_column] = splits[start + offset]
                 yield place, cells
@@ -316,21 +316,7 @@ def content_digest(ids: NDArray[np.uint8]) -> str:
     return hashlib.sha256(ids.tobytes()).hexdigest()
 
 
-def column_naming(version: Version) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A function that puts cells in the order of the columns, and calls them as the first source does."""
-    first = version.columns
-    renames: dict[str, str] = {}
-    for source in version.sources[1:]:
-        for role in ("text", "label", "group", "split", "passage", "key"):
-            own, wanted = getattr(source.columns, role), getattr(first, role)
-            if own and wanted and own != wanted:
-                renames[own] = wanted
+def column_order(version: Version) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function that puts the cells of a record in the order in which its columns stood at the source."""
     order = list(dict.fromkeys(name for source in version.sources for name in source.names))
-
-    def named(cells: dict[str, Any]) -> dict[str, Any]:
-        ordered = {name: cells[name] for name in order if name in cells}
-        if not renames:
-            return ordered
-        return {name if renames.get(name, name) in cells else renames[name]: value for name, value in ordered.items()}
-
-    return named
+    return lambda cells: {name: cells[name] for name in order if name in cells}

@@ -24,6 +24,7 @@ from rungwise.data.commits import Commits
 from rungwise.data.datasets import Splits, keep_dataset
 from rungwise.data.importing import Imported, file_salt, read_dataset
 from rungwise.data.ledger import Ledger
+from rungwise.data.licences import check_licences
 from rungwise.data.nouns import Nouns
 from rungwise.data.spec import beside
 from rungwise.data.spend import SpendLedger, spent
@@ -31,6 +32,7 @@ from rungwise.data.splits import SALT_SETTING
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
 from rungwise.data.versioned import is_version, read_version
+from rungwise.data.versions import HEAD, Versions
 from rungwise.engines.budget import Budget
 from rungwise.engines.executors import InlineExecutor
 from rungwise.engines.prices import project_prices
@@ -108,6 +110,7 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, vers
     folder = beside(directory, case.documents) if case.documents else None
     if is_version(case.data):
         imported = read_version(store, case, version=version, documents=folder)
+        check_licences(Versions(store).get(imported.version or HEAD), case.limits, directory=directory)
     else:
         data = beside(directory, case.data)
         imported = read_dataset(data, case, salt=_salt(store, data), documents=folder, encoding=wishes.encoding)

@@ -66,7 +66,7 @@ class ProjectData:
 
         hosts, cache = tuple(allow_hosts), self.state / "web"
         found = open_source(source, kind=kind, encoding=encoding, subset=subset, allow_hosts=hosts, cache=cache)
-        with self._locked(), self.store(create=True) as store:
+        with self._locked(create=True), self.store(create=True) as store:
             return take_in(store, found, columns=columns, licence=licence, say=say)
 
     def curate(self, steps: Sequence[str | Step] = STEPS, *, parts: int = 1, say: Say = lambda _: None) -> Curated:
@@ -193,18 +193,23 @@ class ProjectData:
     @contextlib.contextmanager
     def store(self, *, create: bool = False) -> Iterator[Store]:
         """The open store. Raises UsageError where the folder holds no data and none is to be made."""
-        if not create and not self.state.is_dir():
-            raise UsageError(f"{self.directory} holds no data. Type: rungwise data import FILE --into {self.directory}")
+        self._require(create=create)
         store = Store.open(self.state, clock=self.clock)
         try:
             yield store
         finally:
             store.close()
 
-    def _locked(self) -> contextlib.AbstractContextManager[None]:
+    def _locked(self, *, create: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Hold the project; nothing is made in a folder that holds none."""
         from rungwise.data.lock import project_lock
 
+        self._require(create=create)
         return project_lock(self.state)
+
+    def _require(self, *, create: bool) -> None:
+        if not create and not self.state.is_dir():
+            raise UsageError(f"{self.directory} holds no data. Type: rungwise data import FILE --into {self.directory}")
 
     def _steps(self, steps: Sequence[str | Step], store: Store, version: Version) -> list[Step]:
         """The steps with their usual settings where only a name is given."""

@@ -149,6 +149,7 @@ def test_two_sources_stand_side_by_side_and_change_by_themselves(store: Store, t
     both = imported(store, two, columns=Columns(key="nr")).version
     assert [source.rows for source in both.sources] == [30, 20]
     assert cells_of(store)[30] == {"id": "x0", "text": "a second source speaks of invoice 0", "label": "c"}  # named as in the first
+    assert [row["text"] for row in cells_of(store)][29:31] == [SENTENCE.format(29), "a second source speaks of invoice 0"]
     write_csv(one, table(31))
     again = imported(store, one)
     assert (again.read, again.version.rows) == (1, 51)
@@ -290,3 +291,21 @@ def test_rows_of_a_source_with_splits_keep_them_beside_rows_that_are_drawn(store
     assert {split: found.dataset.splits[:200].count(split) > 10 for split in SPLITS} == dict.fromkeys(SPLITS, True)
     versions = Versions(store)
     assert split_of(store, versions, version, versions.selection(version)) == found.dataset.splits
+
+
+def test_a_column_that_has_the_name_of_another_role_makes_way(store: Store, tmp_path: Path) -> None:
+    imported(store, write_csv(tmp_path / "one.csv", table(30)))
+    rows = [[f"x{i}", f"short note {i}", f"a second source speaks at length of invoice {i}"] for i in range(20)]
+    two = write_csv(tmp_path / "two.csv", rows, ("id", "text", "message"))
+    imported(store, two, columns=Columns(text="message"))
+    wanted = {"id": "x0", "text": "a second source speaks at length of invoice 0", "text of two.csv": "short note 0"}
+    assert cells_of(store)[30] == wanted
+    assert imported(store, two).read == 0
+
+
+def test_a_licence_that_is_given_later_makes_a_new_version(store: Store, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "one.csv", table(30))
+    first = imported(store, path)
+    second = imported(store, path, licence="CC-BY-4.0")
+    assert (second.changed, second.read, second.version.sources[0].licence) == (True, 0, "CC-BY-4.0")
+    assert second.version.id != first.version.id

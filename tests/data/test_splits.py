@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rungwise.core.dataset import DEV, SEALED, TRAIN, Example
 from rungwise.core.errors import BadData
-from rungwise.data.splits import complete_splits, draw_splits, split_named, unit_of
+from rungwise.data.splits import fill_splits, draw_splits, split_named, unit_of
 
 ROWS = st.lists(
     st.builds(Example, text=st.text(max_size=8), passage=st.none() | st.text(max_size=4), group=st.none() | st.sampled_from("abc")),
@@ -73,16 +73,16 @@ def test_an_unknown_split_is_refused_with_its_place(name: str | None) -> None:
 def test_a_missing_part_is_drawn_from_training_and_the_given_ones_stay() -> None:
     rows = [Example(text=f"row {i}") for i in range(1000)]
     given_splits = [SEALED if i % 4 == 0 else TRAIN for i in range(1000)]
-    completed = complete_splits(rows, given_splits, "salt")
+    completed = fill_splits(rows, given_splits, "salt")
     assert [split for i, split in enumerate(completed) if i % 4 == 0] == [SEALED] * 250
     assert Counter(completed)[SEALED] == 250
     assert Counter(completed)[DEV] == pytest.approx(150, abs=45)  # 0.15 / 0.75 of 750, four standard errors
-    only_train = Counter(complete_splits(rows, [TRAIN] * 1000, "salt"))
+    only_train = Counter(fill_splits(rows, [TRAIN] * 1000, "salt"))
     assert min(only_train[DEV], only_train[SEALED]) > 0
     complete = [TRAIN, DEV, SEALED]
-    assert complete_splits(rows[:3], complete, "salt") == tuple(complete)
+    assert fill_splits(rows[:3], complete, "salt") == tuple(complete)
 
 
 def test_a_table_without_training_rows_is_refused() -> None:
     with pytest.raises(BadData, match="no row for training"):
-        complete_splits([Example(text="a")], [SEALED], "salt")
+        fill_splits([Example(text="a")], [SEALED], "salt")

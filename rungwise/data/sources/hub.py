@@ -46,7 +46,7 @@ def is_dataset_folder(folder: Path) -> bool:
     return data and (has_header(folder) or not documents)
 
 
-_ABOUT = frozenset({"readme", "license", "licence", "changelog", "citation", "notice"})
+_ABOUT = frozenset({"readme", "license", "licence", "changelog", "citation", "notice", "source"})
 
 
 def open_hub(location: str, options: Options) -> Hub:
