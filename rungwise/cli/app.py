@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -10,57 +9,34 @@ from collections.abc import Sequence
 import click
 
 from rungwise import __version__
+from rungwise.cli.verbs import Verbs
 from rungwise.core.errors import RungwiseError
 
-# In the order in which people need them; each is a module of this folder with a command of the same name.
+# In the order in which people need them, each with the module of this folder that holds the command, which has the same name.
 VERBS = {
-    "init": "Make a project: a folder with rungwise.yaml and its state.",
-    "data": "Import, curate, version and export data.",
-    "forecast": "Before spending: what this data can show, and what each rung will cost.",
-    "climb": "Find the cheapest technique that is shown to meet the target.",
-    "ask": "Ask the chosen candidate, one question or a whole file.",
-    "label-next": "The rows whose labels would teach the most, and what they are expected to bring.",
-    "report": "Write the decision as one HTML file.",
-    "compare": "Test two candidates against each other on the dev rows.",
-    "replay": "Recompute a decision from the stored scores; it must agree.",
-    "lineage": "Walk from a candidate to its training rows, or from a row to what it reached.",
-    "doctor": "What works here, what is missing, and what to type.",
+    "init": ("init", "Make a project: a folder with rungwise.yaml and its state."),
+    "data": ("data", "Import, curate, version and export data."),
+    "forecast": ("forecast", "Before spending: what this data can show, and what each rung will cost."),
+    "climb": ("climb", "Find the cheapest technique that is shown to meet the target."),
+    "ask": ("ask", "Ask the chosen candidate, one question or a whole file."),
+    "label-next": ("label_next", "The rows whose labels would teach the most, and what they are expected to bring."),
+    "report": ("report", "Write the decision as one HTML file."),
+    "compare": ("compare", "Test two candidates against each other on the dev rows."),
+    "replay": ("replay", "Recompute a decision from the stored scores; it must agree."),
+    "lineage": ("lineage", "Walk from a candidate to its training rows, or from a row to what it reached."),
+    "doctor": ("doctor", "What works here, what is missing, and what to type."),
 }
 
 
 STOPPED = 130  # by Ctrl-C, as shells count it
 
 
-class Verbs(click.Group):
-    """The verbs, each imported only when it is used, so that --help is quick."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs in the order in which people need them."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one verb; an unknown one is None, and click says so."""
-        if name not in VERBS:
-            return None
-        module = name.replace("-", "_")
-        command: click.Command = getattr(importlib.import_module(f"rungwise.cli.{module}"), module)
-        return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but an unknown verb names the nearest one."""
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            from rungwise.core.errors import UnknownName
-
-            raise UnknownName("verb", args[0], VERBS)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without importing any of them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Verbs,
+    verbs=VERBS,
+    folder="rungwise.cli",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="rungwise")
 def rungwise() -> None:
     """Climb no higher than you need: prove which technique is the cheapest that meets your target.

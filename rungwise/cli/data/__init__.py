@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
 
-from rungwise.core.errors import UnknownName
+from rungwise.cli.verbs import Verbs
 
 # In the order in which people need them; the second is the module of this folder that holds the command.
 VERBS = {
@@ -27,34 +25,7 @@ VERBS = {
 }
 
 
-class DataVerbs(click.Group):
-    """The verbs of `rungwise data`, each imported only when it is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs in the order in which people need them."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one verb; an unknown one is None, and click says so."""
-        if name not in VERBS:
-            return None
-        module = importlib.import_module(f"rungwise.cli.data.{VERBS[name][0]}")
-        command: click.Command = getattr(module, VERBS[name][0])
-        return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but an unknown verb names the nearest one."""
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            raise UnknownName("verb", args[0], VERBS, where="rungwise data")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without importing any of them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
-
-
-@click.group(cls=DataVerbs)
+@click.group(cls=Verbs, verbs=VERBS, folder="rungwise.cli.data")
 def data() -> None:
     """Rows and documents: import, versions, curation, export.
 
