@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TEXTS = 240_000
+TEXTS = 300_000
 """How many generated texts the shipped tagger is trained on; twice as many gain less than the noise (benchmarks/pii_names.py)."""
 SEED = 20
 _CHUNK = 10_000  # texts whose features are held at once
 _RATE = 0.12  # AdaGrad's step
 _HIDDEN_NAMES = 0.3  # share of names whose list membership is hidden, so that they are found by context and shape
 _HIDDEN_WORDS = 0.1  # share of other words made unknown, so that an unknown word is no reason to see a name
+_DROPPED = 0.3  # share of features left out at random, so that the rest learn to do without (Hinton et al. 2012, arXiv 1207.0580)
 _FORBIDDEN = -1e6
 _PARTICLES = "van von de der den del della di da do dos das du la le el al bin ibn ben binti abu mac mc o d l st ter ten zu af y e".split()
 _WORD = re.compile(r"[^\W\d_]+")
@@ -114,7 +115,9 @@ def encode(texts: Iterable[Labelled], lists: Lists, rng: np.random.Generator) ->
         rows.append(featurise(tokens, lists, _hide(found, rng)))
         labels.append(found)
         limits.append(limits[-1] + found.size)
-    return np.concatenate(rows), np.concatenate(labels), np.array(limits, np.int64)
+    joined = np.concatenate(rows)
+    joined[rng.integers(0, 256, joined.shape, np.uint8) < int(256 * _DROPPED)] = 0
+    return joined, np.concatenate(labels), np.array(limits, np.int64)
 
 
 def train(*, texts: int = TEXTS, seed: int = SEED, share: int = 0, report: Any = None) -> Tagger:
@@ -156,7 +159,7 @@ def quantise(weights: NDArray[np.float32], transitions: NDArray[np.float64], beg
     size = np.abs(weights)
     scale = float(np.quantile(size[size > 0], 0.9998)) / 127 if size.any() else 1.0
     steps = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
-    return Tagger(steps, transitions.round(6), begin, *lists, scale)
+    return Tagger(steps, transitions.round(6), begin, *lists, scale * (1 - _DROPPED))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from numba import njit
 
 BITS = 18
 """The weights have 2 ** BITS rows; features are hashed into them."""
-SLOTS = 78
+SLOTS = 73
 """How many features a token has at most; unused ones point at row 0, whose weights are 0."""
 
 SPACE, LINE, LETTER, DIGIT, SIGN = 0, 1, 2, 3, 4  # classes of characters
@@ -261,59 +261,54 @@ def _features_of(i: int, codes: Any, starts: Any, ends: Any, fold: Any, w: Any, 
     out[3] = _row(4, r1)
     out[4] = _row(5, l2)
     out[5] = _row(6, r2)
-    out[6] = _row(7, _at(w, i - 3))
-    out[7] = _row(8, _at(w, i + 3))
-    out[8] = _row(9, _pair(l1, w0))
-    out[9] = _row(10, _pair(w0, r1))
-    out[10] = _row(11, _pair(l1, c0))
-    out[11] = _row(12, _pair(r1, c0))
-    out[12] = _row(13, _pair(_pair(l2, l1), c0))
-    out[13] = _row(14, _pair(_pair(r1, r2), c0))
-    out[14] = _row(15, _pair(l1, r1))
-    out[15] = _row(16, c0)
-    out[16] = _row(17, _pair(s1, c0))
-    out[17] = _row(18, _pair(c0, t1))
-    out[18] = _row(19, _pair(_pair(s1, c0), t1))
-    out[19] = _row(20, _pair(_pair(s2, s1), c0))
-    out[20] = _row(21, _pair(_pair(c0, t1), t2))
-    out[21] = _row(22, _pair(_pair(_pair(_pair(s2, s1), c0), t1), t2))
-    out[22] = _row(23, _pair(g0, _U(contexts[i])))
-    out[23] = _row(24, _pair(g1, c0))
-    out[24] = _row(25, _pair(h1, c0))
-    out[25] = _row(26, _pair(g1, g0))
-    out[26] = _row(27, _pair(g0, h1))
-    out[27] = _row(28, _pair(_pair(g1, g0), h1))
-    out[28] = _row(29, _pair(_pair(g2, g1), g0))
-    out[29] = _row(30, _pair(_pair(g0, h1), h2))
-    out[30] = _row(31, _pair(g0, l1))
-    out[31] = _row(32, _pair(g0, r1))
-    out[32] = _row(33, _pair(g0, l2))
-    out[33] = _row(34, _pair(g0, r2))
+    out[6] = _row(9, _pair(l1, w0))
+    out[7] = _row(10, _pair(w0, r1))
+    out[8] = _row(11, _pair(l1, c0))
+    out[9] = _row(12, _pair(r1, c0))
+    out[10] = _row(16, c0)
+    out[11] = _row(17, _pair(s1, c0))
+    out[12] = _row(18, _pair(c0, t1))
+    out[13] = _row(19, _pair(_pair(s1, c0), t1))
+    out[14] = _row(20, _pair(_pair(s2, s1), c0))
+    out[15] = _row(21, _pair(_pair(c0, t1), t2))
+    out[16] = _row(22, _pair(_pair(_pair(_pair(s2, s1), c0), t1), t2))
+    out[17] = _row(23, _pair(g0, _U(contexts[i])))
+    out[18] = _row(24, _pair(g1, c0))
+    out[19] = _row(25, _pair(h1, c0))
+    out[20] = _row(26, _pair(g1, g0))
+    out[21] = _row(27, _pair(g0, h1))
+    out[22] = _row(28, _pair(_pair(g1, g0), h1))
+    out[23] = _row(29, _pair(_pair(g2, g1), g0))
+    out[24] = _row(30, _pair(_pair(g0, h1), h2))
+    out[25] = _row(31, _pair(g0, l1))
+    out[26] = _row(32, _pair(g0, r1))
+    out[27] = _row(33, _pair(g0, l2))
+    out[28] = _row(34, _pair(g0, r2))
     sentence_start = i == 0 or s1 == _SHAPE_LINE or s1 == _SHAPE_SIGN + 46 or s1 == _SHAPE_SIGN + 33 or s1 == _SHAPE_SIGN + 63 or s1 == _SHAPE_SIGN + 34
-    out[34] = _row(35, _pair(g0, _U(1 if sentence_start else 0)))
-    out[35] = _row(36, _pair(_pair(c0, _U(1 if sentence_start else 0)), _U(1 if w0 == _UNKNOWN else 0)))
-    out[36] = _row(37, _pair(_pair(l2, g1), g0))
-    out[37] = _row(38, _pair(_pair(g0, h1), r2))
-    out[38] = _row(39, _pair(_pair(_at(g, i - 3), g2), _pair(g1, g0)))
+    out[29] = _row(35, _pair(g0, _U(1 if sentence_start else 0)))
+    out[30] = _row(36, _pair(_pair(c0, _U(1 if sentence_start else 0)), _U(1 if w0 == _UNKNOWN else 0)))
+    out[31] = _row(37, _pair(_pair(l2, g1), g0))
+    out[32] = _row(38, _pair(_pair(g0, h1), r2))
+    out[33] = _row(39, _pair(_pair(_at(g, i - 3), g2), _pair(g1, g0)))
     length = ends[i] - starts[i]
     if s[i] < 7:
         _spelling(codes, starts[i], ends[i], fold, c0, out)
-    slot = 62
+    slot = 57
     for bit in range(17):
-        if lists[i] >> bit & 1 and slot < 68:
+        if lists[i] >> bit & 1 and slot < 63:
             out[slot] = _row(60, _U(bit) + _U(32) * c0)
+            slot += 1
+    slot = 63
+    for bit in range(17):
+        if i > 0 and lists[i - 1] >> bit & 1 and slot < 68:
+            out[slot] = _row(61, _U(bit) + _U(32) * c0)
             slot += 1
     slot = 68
     for bit in range(17):
-        if i > 0 and lists[i - 1] >> bit & 1 and slot < 73:
-            out[slot] = _row(61, _U(bit) + _U(32) * c0)
-            slot += 1
-    slot = 73
-    for bit in range(17):
-        if i + 1 < w.size and lists[i + 1] >> bit & 1 and slot < 77:
+        if i + 1 < w.size and lists[i + 1] >> bit & 1 and slot < 72:
             out[slot] = _row(62, _U(bit) + _U(32) * c0)
             slot += 1
-    out[77] = _row(63, _U(min(length, 12)) + _U(16) * c0)
+    out[72] = _row(63, _U(min(length, 12)) + _U(16) * c0)
 
 
 @njit(cache=True, nogil=True)
@@ -322,18 +317,18 @@ def _spelling(codes: Any, start: int, end: int, fold: Any, context: Any, out: An
     value = _BASIS
     for k in range(min(4, end - start)):
         value = (value ^ _U(fold[min(codes[start + k], 65535)])) * _PRIME
-        out[39 + k] = _row(40 + k, value)
+        out[34 + k] = _row(40 + k, value)
     value = _BASIS
     for k in range(min(6, end - start)):
         value = (value ^ _U(fold[min(codes[end - 1 - k], 65535)])) * _PRIME
         if k:
-            out[42 + k] = _row(45 + k, value)
+            out[37 + k] = _row(45 + k, value)
     for k in range(min(12, end - start - 2)):
         value = _BASIS
         for j in range(3):
             value = (value ^ _U(fold[min(codes[start + k + j], 65535)])) * _PRIME
-        out[49 + k] = _row(52, value)
-    out[48] = _row(53, _pair(value, context))
+        out[44 + k] = _row(52, value)
+    out[43] = _row(53, _pair(value, context))
 
 
 @njit(cache=True, nogil=True)
@@ -350,6 +345,14 @@ def scores(rows: Any, weights: Any, scale: float, out: Any) -> None:
                     out[i, k] += weights[row, k]
         for k in range(width):
             out[i, k] *= scale
+
+
+@njit(cache=True, nogil=True)
+def encourage(emissions: Any, codes: Any, starts: Any, case_of: Any, courage: Any) -> None:
+    """Add `courage` (K,) to the scores of each token that does not begin with a small letter; in `emissions` (n, K), in place."""
+    for i in range(starts.size):
+        if case_of[min(codes[starts[i]], 65535)] != 2:
+            emissions[i] += courage
 
 
 @njit(cache=True, nogil=True)

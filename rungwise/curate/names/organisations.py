@@ -30,10 +30,22 @@ def _partners(rng: Random) -> str:
     return rng.choice(forms)
 
 
+def _compound(rng: Random) -> str:
+    """Two ordinary words grown together, as young firms are called."""
+    first, second = (rng.choice(groups("words")[rng.choice(("noun", "verb", "adjective"))]).split()[0].split("-")[0] for _ in range(2))
+    second = second + rng.choice(("", "", "", "r", "er", "s", "ly", "o"))
+    head = first if rng.random() < 0.85 else rng.choice(("re", "un", "e", "my", "go", "pre", "inter", "open", "trans", "micro", "omni", "bio"))
+    return head.capitalize() + (second if rng.random() < 0.6 else second.capitalize())
+
+
 def coined(rng: Random) -> str:
     """A brand that did not exist before."""
     draw = rng.random()
-    if draw < 0.45:
+    if draw < 0.05:
+        return syllables(rng, 2).capitalize() + rng.choice((".com", ".io", ".org", ".net", "!", ".de", ".co"))
+    if draw < 0.15:
+        return _compound(rng)
+    if draw < 0.46:
         return syllables(rng, rng.choice((2, 2, 3))).capitalize() + rng.choice(("", "", "ix", "io", "ex", "ia", "ly", "tech", "soft", "net", "corp", "mart"))
     if draw < 0.6:
         return _word(rng, "noun").replace(" ", "") + rng.choice(("Works", "Hub", "Tech", "Soft", "Base", "Flow", "Lab", "Point", "ify", "ly", "Net", "Pay", "Now"))
@@ -78,14 +90,15 @@ def organisation(rng: Random) -> str:
         return _of("ministry", rng)
     if draw < 0.43:
         return of_place(rng)
-    if draw < 0.55:
+    if draw < 0.51:
         return _partners(rng) + (f" {_of('suffix', rng)}" if rng.random() < 0.3 else "")
-    if draw < 0.6:
+    if draw < 0.56:
         return band(rng)
-    head = _last(rng) if rng.random() < 0.35 else city(rng) if rng.random() < 0.1 else coined(rng)
+    borrowed = rng.random() < 0.4  # a surname or a city: an organisation only by what follows
+    head = (_last(rng) if rng.random() < 0.8 else city(rng)) if borrowed else coined(rng)
     if rng.random() < 0.08:
         head = f"The {head}"
-    trade = f" {_of('trade', rng)}" if rng.random() < 0.5 else ""
+    trade = f" {_of('trade', rng)}" if borrowed or rng.random() < 0.45 else ""
     if trade and rng.random() < 0.2:
         trade += f" {rng.choice(('& ', 'and ', ''))}{_of('trade', rng)}"
     suffix = f"{rng.choice((' ', ' ', ', '))}{_of('suffix', rng)}" if rng.random() < 0.45 else ""

@@ -27,7 +27,7 @@ _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 
 def city(rng: Random) -> str:
     """A city: from the lists, or coined."""
-    if rng.random() < 0.72:
+    if rng.random() < 0.65:
         country = rng.choice([name for name in groups("cities") if name not in ("state", "region")])
         return rng.choice(groups("cities")[country])
     coined = (syllables(rng, rng.choice((1, 1, 2))) + rng.choice(_CITY_ENDS)).capitalize()

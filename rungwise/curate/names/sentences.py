@@ -246,7 +246,7 @@ SLOTS: dict[str, Callable[[Random], list[Piece]]] = {
     "letter": _plain(lambda rng: rng.choice("ABCDEF")),
     "money": _plain(_money),
     "zip": _plain(places.postcode),
-    "phone": _plain(lambda rng: _shaped(rng, "+99 999 999 999", "(999) 999-9999", "999-999-9999", "099 9999999", "999.999.9999", "99-99-99-99")),
+    "phone": _plain(lambda rng: _shaped(rng, "+99 999 999 999", "+99 99 9999 9999", "(09999) 99 99", "999 9999", "0999-999 99 99", "1-800-999-9999", "(999) 999-9999", "999-999-9999", "099 9999999", "999.999.9999", "99-99-99-99")),
     "card": _plain(lambda rng: _shaped(rng, "9999999999999999", "9999 9999 9999 9999", "9999-9999-9999-9999", "999999999999")),
     "iban": _plain(lambda rng: _shaped(rng, "AA99999999999999999999", "AA99 9999 9999 9999 9999 99", "AA99AAAA99999999999999")),
     "bank_line": _plain(lambda rng: "account " + _shaped(rng, "9999999999", "99-99-99 99999999")),
