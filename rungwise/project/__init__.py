@@ -271,7 +271,17 @@ class Project:
             case = self.case
         except UsageError as error:
             return [*diagnose(self.directory, None)[:-1], Finding(what="project", state="problem", detail=str(error))]
-        return diagnose(self.directory, case)
+        return diagnose(self.directory, case, version=self._version_of(case))
+
+    def _version_of(self, case: UseCase) -> str | None:
+        """The version of the data that a use case leads to; None for a file, or where it is not there."""
+        from rungwise.data.versions import HEAD, PREFIX
+
+        if not is_version(case.data) or not self.data.exists():
+            return None
+        with contextlib.suppress(UsageError):
+            return self.data.version(case.data.removeprefix(PREFIX) or HEAD).id
+        return None
 
     def decision(self, store: Store) -> Decision:
         """The last decision. Raises UsageError when nothing was climbed yet."""

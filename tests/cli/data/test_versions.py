@@ -122,3 +122,15 @@ def test_data_that_is_not_there_says_how_to_bring_it(rungwise: Terminal, tmp_pat
 def test_an_unknown_verb_names_the_nearest(rungwise: Terminal) -> None:
     said = rungwise("data", "imprt")
     assert (said.code, "Did you mean 'import'?" in said.err) == (2, True)
+
+
+def test_the_doctor_knows_versions(rungwise: Terminal, project: Path) -> None:
+    rungwise("climb", project, "--target", "accuracy=0.6", "--until", "floor", "--quiet")
+    found = {finding["what"]: finding for finding in rungwise("doctor", project, "--json").document["findings"]}
+    assert found["data"]["state"] == "ok"
+    spec = project / "rungwise.yaml"
+    spec.write_text(spec.read_text(encoding="utf-8").replace("version:HEAD", "version:lost"), encoding="utf-8")
+    found = {finding["what"]: finding for finding in rungwise("doctor", project, "--json").document["findings"]}
+    assert (found["data"]["state"], found["data"]["type"]) == ("problem", f"rungwise data import FILE --into {project}")
+    said = rungwise("climb", project)
+    assert (said.code, "there is no version 'lost'" in said.err) == (2, True)
