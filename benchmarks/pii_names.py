@@ -1,9 +1,9 @@
 """Names, addresses, places and organisations: what the shipped tagger finds, leaks and invents, beside a blank spaCy tagger.
 
-Gold types are read as: PERSON -> NAME, STREET_ADDRESS -> ADDRESS, GPE -> LOCATION, ORGANIZATION -> ORGANIZATION; other gold types (TITLE, AGE,
-NRP, dates, numbers) count as no name. `places` and `all joined` take ADDRESS and LOCATION as one type, as Amazon Bedrock does. Intervals are 95 %, by
-resampling templates. spaCy is no dependency: `pip install spacy` into an environment of its own that sees this one, or its lines are skipped.
-It is trained on the same generated texts.
+Gold types are read as: PERSON -> NAME, STREET_ADDRESS -> ADDRESS, GPE -> LOCATION, ORGANIZATION -> ORGANIZATION; other gold
+types (TITLE, AGE, NRP, dates, numbers) count as no name. `places` and `all joined` take ADDRESS and LOCATION as one type, as
+Amazon Bedrock does. Intervals are 95 %, by resampling templates. spaCy is no dependency: `pip install spacy` into an environment
+of its own that sees this one, or its lines are skipped. It is trained on the same generated texts.
 
     python -m benchmarks.pii_names            the shipped tagger
     python -m benchmarks.pii_names --spacy    and spaCy
@@ -44,13 +44,22 @@ class Row(NamedTuple):
     template: str
 
 
+def lines_of(path: Path) -> list[str]:
+    """The lines of a gzipped text."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return list(file)
+
+
 def rows_of(path: str) -> list[Row]:
     """The rows of the set of personal data; empty when it is not beside the checkout."""
     file = DATA / path
     if not file.exists():
         return []
-    rows = [json.loads(line) for line in gzip.open(file, "rt", encoding="utf-8")]
-    return [Row(row["text"], [(a, b, GOLD[kind]) for a, b, kind in row["spans"] if kind in GOLD], str(row["template_id"])) for row in rows]
+    rows = [json.loads(line) for line in lines_of(file)]
+    return [
+        Row(row["text"], [(a, b, GOLD[kind]) for a, b, kind in row["spans"] if kind in GOLD], str(row["template_id"]))
+        for row in rows
+    ]
 
 
 def is_studied(row: Row) -> bool:
@@ -58,14 +67,17 @@ def is_studied(row: Row) -> bool:
     return int(hashlib.sha256(row.template.encode()).hexdigest()[:8], 16) % 3 == 0
 
 
-def _counts(row: Row, found: Sequence[Found], kinds: Sequence[str], *, exact: bool, joined: bool = False) -> tuple[int, int, int, int]:
-    """Gold spans, gold spans hit, found spans, found spans that hit; only same types meet, `joined` makes ADDRESS and LOCATION the same."""
+def _counts(
+    row: Row, found: Sequence[Found], kinds: Sequence[str], *, exact: bool, joined: bool = False
+) -> tuple[int, int, int, int]:
+    """Gold spans, gold spans hit, found spans, found spans that hit; `joined` takes ADDRESS and LOCATION as one type."""
     gold = [span for span in row.gold if span[2] in kinds]
     own = [span for span in found if span[2] in kinds]
 
     def hits(a: Found, others: Sequence[Found]) -> bool:
         return any(
-            (a[2] == b[2] or (joined and {a[2], b[2]} == PLACES)) and (a[:2] == b[:2] if exact else a[0] < b[1] and b[0] < a[1]) for b in others
+            (a[2] == b[2] or (joined and {a[2], b[2]} == PLACES)) and (a[:2] == b[:2] if exact else a[0] < b[1] and b[0] < a[1])
+            for b in others
         )
 
     return len(gold), sum(hits(span, own) for span in gold), len(own), sum(hits(span, gold) for span in own)
@@ -99,12 +111,22 @@ def leak(rows: Sequence[Row], found: Sequence[Sequence[Found]]) -> float:
 
 def measure(rows: Sequence[Row], found: Sequence[Sequence[Found]]) -> dict[str, Any]:
     """Precision, recall and F1 for each type and for all four, by overlap and exact, and the leak rate."""
-    result: dict[str, Any] = {"rows": len(rows), "templates": len({row.template for row in rows}), "leak": round(leak(rows, found), 4)}
-    sets: dict[str, tuple[str, ...]] = {kind: (kind,) for kind in TYPES} | {"places": ("ADDRESS", "LOCATION"), "all": TYPES, "all joined": TYPES}
+    result: dict[str, Any] = {
+        "rows": len(rows),
+        "templates": len({row.template for row in rows}),
+        "leak": round(leak(rows, found), 4),
+    }
+    sets: dict[str, tuple[str, ...]] = {kind: (kind,) for kind in TYPES} | {
+        "places": ("ADDRESS", "LOCATION"),
+        "all": TYPES,
+        "all joined": TYPES,
+    }
     for name, kinds in sets.items():
         for way in ("overlap", "exact"):
             joined = name in ("places", "all joined")
-            counts = [_counts(row, spans, kinds, exact=way == "exact", joined=joined) for row, spans in zip(rows, found, strict=True)]
+            counts = [
+                _counts(row, spans, kinds, exact=way == "exact", joined=joined) for row, spans in zip(rows, found, strict=True)
+            ]
             precision, recall, f1 = _scores(counts)
             result[f"{name} {way}"] = {"precision": round(precision, 3), "recall": round(recall, 3), "f1": round(f1, 3)}
             if way == "overlap":
@@ -148,10 +170,10 @@ def plain_sets() -> dict[str, list[str]]:
     found = {}
     for name, (path, key) in sets.items():
         if (DATA / path).exists():
-            found[name] = list(dict.fromkeys(json.loads(line)[key] for line in gzip.open(DATA / path, "rt", encoding="utf-8")))[:5000]
+            found[name] = list(dict.fromkeys(json.loads(line)[key] for line in lines_of(DATA / path)))[:5000]
     for book in ("en_alice", "en_sherlock", "pt_dom_casmurro"):
         if (path_ := DATA / "gutenberg_en_pt" / f"{book}.txt.gz").exists():
-            text = gzip.open(path_, "rt", encoding="utf-8").read()
+            text = "".join(lines_of(path_))
             found[f"gutenberg {book}"] = [part.replace("\n", " ") for part in text.split("\n\n") if part.strip()][:3000]
     return found
 
@@ -242,13 +264,16 @@ def _beside_spacy(rows: Sequence[Row], speed_texts: Sequence[str], result: dict[
     try:
         peer = spacy_detector()
     except ModuleNotFoundError:
-        print("spaCy is not installed: skipped (a blank spaCy tagger trained on 1,115 texts of the set, templates held out: F1 0.503)")
+        print(
+            "spaCy is not installed: skipped (a blank spaCy tagger trained on 1,115 texts of the set, templates held out: F1 0.503)"
+        )
         return
     for name, part in parts_of(rows):
         result[f"spacy {name}"] = measure(part, peer([row.text for row in part]))
         show(f"blank spaCy, same generated texts, {name}", result[f"spacy {name}"])
     result["spacy_words_a_second"] = round(words_a_second(peer, speed_texts, turns=3))
-    print(f"spaCy: {result['spacy_words_a_second']:,} words a second; ours is {result['words_a_second'] / result['spacy_words_a_second']:.1f} times that")
+    ratio = result["words_a_second"] / result["spacy_words_a_second"]
+    print(f"spaCy: {result['spacy_words_a_second']:,} words a second; ours is {ratio:.1f} times that")
 
 
 if __name__ == "__main__":

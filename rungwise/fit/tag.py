@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 from rungwise.curate.names.lexicon import groups
 from rungwise.curate.names.sentences import Labelled, corpus, ordinary_words
-from rungwise.curate.names.tagger import DIGEST, LABELS, TYPES, WEIGHTS, Tagger, Tokens, featurise, pack, phrase_keys, tokenise
+from rungwise.curate.names.tagger import (
+    DIGEST,
+    LABELS,
+    TYPES,
+    WEIGHTS,
+    Tagger,
+    Tokens,
+    chain,
+    featurise,
+    kernels,
+    pack,
+    phrase_keys,
+    tokenise,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,15 +44,19 @@ _HIDDEN_NAMES = 0.3  # share of names whose list membership is hidden, so that t
 _HIDDEN_WORDS = 0.1  # share of other words made unknown, so that an unknown word is no reason to see a name
 _DROPPED = 0.3  # share of features left out at random, so that the rest learn to do without (Hinton et al. 2012, arXiv 1207.0580)
 _FORBIDDEN = -1e6
-_PARTICLES = "van von de der den del della di da do dos das du la le el al bin ibn ben binti abu mac mc o d l st ter ten zu af y e".split()
-_WORD = re.compile(r"[^\W\d_]+")
 
 Lists = tuple["NDArray[np.uint64]", "NDArray[np.int32]"]
 
 
 def word_lists() -> list[tuple[int, Iterable[str]]]:
     """The lists that the tagger looks words up in, each with its bit."""
-    cities, countries, streets, firms, words = groups("cities"), groups("countries"), groups("streets"), groups("organisations"), groups("words")
+    cities, countries, streets, firms, words = (
+        groups("cities"),
+        groups("countries"),
+        groups("streets"),
+        groups("organisations"),
+        groups("words"),
+    )
     kinds = [(name.split(" ")[1], items) for name, items in streets.items()]
     return [
         (0, ordinary_words()),
@@ -57,7 +73,7 @@ def word_lists() -> list[tuple[int, Iterable[str]]]:
         (11, words["title"]),
         (12, (*words["role"], *words["kin"])),
         (13, words["product"]),
-        (14, _PARTICLES),
+        (14, groups("parts")["particle"]),
         (15, firms["stem"]),
     ]
 
@@ -102,7 +118,9 @@ def _hide(labels: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.uint
     return hidden
 
 
-def encode(texts: Iterable[Labelled], lists: Lists, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]]:
+def encode(
+    texts: Iterable[Labelled], lists: Lists, rng: np.random.Generator
+) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]]:
     """Features (N, SLOTS), labels (N,) and limits (texts + 1,) of generated texts."""
     import numpy as np
 
@@ -123,15 +141,13 @@ def encode(texts: Iterable[Labelled], lists: Lists, rng: np.random.Generator) ->
 def train(*, texts: int = TEXTS, seed: int = SEED, share: int = 0, report: Any = None) -> Tagger:
     """A tagger trained on so many generated texts, each seen once.
 
-    With `share` n every n-th template is left out, to measure on. `report(done, loss)` is called after each chunk of texts; the loss is
-    in nats a token.
+    With `share` n every n-th template is left out, to measure on. `report(done, loss)` is called after each chunk of texts;
+    the loss is in nats a token.
     """
     import numpy as np
 
-    from rungwise.curate.kernels import tagger as kernels
-
     lists, rng = build_lists(), np.random.default_rng(seed)
-    weights, seen = (np.zeros((1 << kernels.BITS, LABELS), np.float32) for _ in range(2))
+    weights, seen = (np.zeros((1 << kernels().BITS, LABELS), np.float32) for _ in range(2))
     transitions, moved, begin = np.zeros((LABELS, LABELS)), np.zeros((LABELS, LABELS)), np.zeros(LABELS)
     for kind in range(len(TYPES)):
         inner = 2 * kind + 2
@@ -139,7 +155,7 @@ def train(*, texts: int = TEXTS, seed: int = SEED, share: int = 0, report: Any =
         begin[inner] = _FORBIDDEN
     for done, chunk in _chunks(corpus(seed, texts, share=share)):
         rate = _RATE * (1.0 - 0.9 * done / texts)
-        loss = kernels.train(*encode(chunk, lists, rng), weights, seen, transitions, moved, begin, rate)
+        loss = chain().train(*encode(chunk, lists, rng), weights, seen, transitions, moved, begin, rate)
         if report:
             report(done, loss)
     return quantise(weights, transitions, begin, lists)
@@ -172,13 +188,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given, begin = parser.parse_args(arguments), time.perf_counter()
 
     def report(done: int, loss: float) -> None:
-        print(f"{done:8} texts  loss {loss:.4f}  {time.perf_counter() - begin:6.1f} s", file=sys.stderr)
+        sys.stderr.write(f"{done:8} texts  loss {loss:.4f}  {time.perf_counter() - begin:6.1f} s\n")
 
     data = pack(train(texts=given.texts, seed=given.seed, share=given.share, report=report))
     digest = hashlib.sha256(data).hexdigest()
     given.out.write_bytes(data)
     given.out.with_suffix(DIGEST.suffix).write_text(digest + "\n", encoding="ascii")
-    print(f"{given.out}: {len(data):,} bytes, sha256 {digest}")
+    sys.stdout.write(f"{given.out}: {len(data):,} bytes, sha256 {digest}\n")
 
 
 if __name__ == "__main__":

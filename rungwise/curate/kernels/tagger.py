@@ -1,8 +1,6 @@
-"""The tagger's loops: text to tokens, tokens to features, features to labels, and one step of training."""
+"""The tagger's first loops: text to tokens, tokens to the rows of weights that they use."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -24,36 +22,40 @@ _SHAPE_LINE, _SHAPE_ADDRESS, _SHAPE_SIGN = 14, 15, 16
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mix(value: Any) -> Any:
+def _mix(value):  # type: ignore[no-untyped-def]
     value = (value ^ (value >> _U(30))) * _MIX1
     value = (value ^ (value >> _U(27))) * _MIX2
     return value ^ (value >> _U(31))
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _pair(a: Any, b: Any) -> Any:
+def _pair(a, b):  # type: ignore[no-untyped-def]
     return _mix(a * _PRIME + b + _GOLD)
 
 
 @njit(cache=True, nogil=True)
-def _net_address_end(codes: Any, kinds: Any, start: int, size: int) -> int:
+def _net_address_end(codes, kinds, start, size):  # type: ignore[no-untyped-def]
     """Where an e-mail or web address that starts here ends; `start` when none does."""
     end, found = start, False
     while end < size and end - start < 4 * _EMAIL_REACH:
         code, kind = codes[end], kinds[end]
         if kind == SIGN:
-            if code == 64 and end > start:  # @ after something
+            if end > start and (code == 64 or (code == 47 and codes[end - 1] == 58)):  # @ or :/ after something
                 found = True
-            elif code == 47 and end > start and codes[end - 1] == 58:  # :/
-                found = True
-            elif not (code == 46 or code == 45 or code == 95 or code == 43 or code == 58 or code == 47 or code == 37 or code == 35 or code == 61 or code == 38 or code == 63):
+            elif code not in (46, 45, 95, 43, 58, 47, 37, 35, 61, 38, 63):  # . - _ + : / % # = & ?
                 break
         elif kind != LETTER and kind != DIGIT:
             break
         end += 1
         if not found and end - start >= _EMAIL_REACH:
             return start
-        if end - start == 4 and codes[start] | 32 == 119 and codes[start + 1] | 32 == 119 and codes[start + 2] | 32 == 119 and codes[start + 3] == 46:
+        if (
+            end - start == 4
+            and codes[start] | 32 == 119
+            and codes[start + 1] | 32 == 119
+            and codes[start + 2] | 32 == 119
+            and codes[start + 3] == 46
+        ):
             found = True
     if not found:
         return start
@@ -63,7 +65,7 @@ def _net_address_end(codes: Any, kinds: Any, start: int, size: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def tokenise(codes: Any, class_of: Any, starts: Any, ends: Any) -> int:
+def tokenise(codes, class_of, starts, ends):  # type: ignore[no-untyped-def]
     """Cut code points (n,) into tokens: runs of letters, runs of digits, e-mail and web addresses, line ends, single signs.
 
     Writes into `starts`, `ends` (n,) and gives the number of tokens.
@@ -81,7 +83,7 @@ def tokenise(codes: Any, class_of: Any, starts: Any, ends: Any) -> int:
         if kind == LINE:
             while end < size and (kinds[end] == LINE or kinds[end] == SPACE):
                 end += 1
-        elif kind == LETTER or kind == DIGIT:
+        elif kind in (LETTER, DIGIT):
             net = _net_address_end(codes, kinds, at, size)
             if net > at:
                 end = net
@@ -95,9 +97,9 @@ def tokenise(codes: Any, class_of: Any, starts: Any, ends: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _shape(codes: Any, kinds: Any, case_of: Any, start: int, end: int) -> int:
-    """1 lower, 2 Capital, 3 one capital, 4 two or three CAPITALS, 5 more, 6 mIxed, 7-12 digits by number, 13 a script without case, 14 line
-    end, 15 e-mail or web address, 16 and up a sign."""
+def _shape(codes, kinds, case_of, start, end):  # type: ignore[no-untyped-def]
+    """1 lower, 2 Capital, 3 one capital, 4 two or three CAPITALS, 5 more, 6 mIxed, 7-12 digits by number, 13 a script without case,
+    14 line end, 15 e-mail or web address, 16 and up a sign."""
     length = end - start
     first = kinds[min(codes[start], 65535)]
     if first == LINE:
@@ -124,7 +126,7 @@ def _shape(codes: Any, kinds: Any, case_of: Any, start: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def word_hash(codes: Any, fold: Any, start: int, end: int) -> Any:
+def word_hash(codes, fold, start, end):  # type: ignore[no-untyped-def]
     """FNV-1a of a word without case and diacritics."""
     value = _BASIS
     for i in range(start, end):
@@ -135,14 +137,14 @@ def word_hash(codes: Any, fold: Any, start: int, end: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def token_hash(codes: Any, class_of: Any, case_of: Any, fold: Any, start: int, end: int) -> Any:
+def token_hash(codes, class_of, case_of, fold, start, end):  # type: ignore[no-untyped-def]
     """What a token is known by: a word by its letters, anything else by its shape."""
     shape = _shape(codes, class_of, case_of, start, end)
     return word_hash(codes, fold, start, end) if shape < 7 or shape == 13 else _U(1000 + shape)
 
 
 @njit(cache=True, nogil=True)
-def phrase_keys(codes: Any, starts: Any, ends: Any, class_of: Any, case_of: Any, fold: Any, out: Any) -> None:
+def phrase_keys(codes, starts, ends, class_of, case_of, fold, out):  # type: ignore[no-untyped-def]
     """The keys of the first token, of the first two, and so on, into `out` (n,)."""
     key = _U(0)
     for i in range(starts.size):
@@ -151,7 +153,7 @@ def phrase_keys(codes: Any, starts: Any, ends: Any, class_of: Any, case_of: Any,
 
 
 @njit(cache=True, nogil=True)
-def _find(keys: Any, key: Any) -> int:
+def _find(keys, key):  # type: ignore[no-untyped-def]
     low, high = 0, keys.size
     while low < high:
         middle = (low + high) >> 1
@@ -163,7 +165,7 @@ def _find(keys: Any, key: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def look_up(words: Any, keys: Any, masks: Any, longest: int, out: Any) -> None:
+def look_up(words, keys, masks, longest, out):  # type: ignore[no-untyped-def]
     """Mark each token (n,) with the lists it stands in: alone, or as a part of a phrase of at most `longest` tokens."""
     for i in range(words.size):
         key = _U(0)
@@ -182,8 +184,11 @@ def look_up(words: Any, keys: Any, masks: Any, longest: int, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _case_contexts(shapes: Any, contexts: Any) -> None:
-    """How a line is written: 0 as usual, 1 without capitals, 2 in capitals, 3 as a headline. Lines of under four words are judged by the text."""
+def _case_contexts(shapes, contexts):  # type: ignore[no-untyped-def]
+    """How a line is written: 0 as usual, 1 without capitals, 2 in capitals, 3 as a headline.
+
+    Lines of under four words are judged by the whole text.
+    """
     n = shapes.size
     whole = _judge(shapes, 0, n)
     start = 0
@@ -199,7 +204,7 @@ def _case_contexts(shapes: Any, contexts: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _judge(shapes: Any, start: int, end: int) -> int:
+def _judge(shapes, start, end):  # type: ignore[no-untyped-def]
     lower, capital, capitals = 0, 0, 0
     for i in range(start, end):
         shape = shapes[i]
@@ -214,17 +219,17 @@ def _judge(shapes: Any, start: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _row(slot: int, value: Any) -> Any:
+def _row(slot, value):  # type: ignore[no-untyped-def]
     return np.int32(_mix(value + _U(slot) * _GOLD) >> _U(64 - BITS))
 
 
 @njit(cache=True, nogil=True)
-def _at(values: Any, i: int) -> Any:
+def _at(values, i):  # type: ignore[no-untyped-def]
     return values[i] if 0 <= i < values.size else _EDGE
 
 
 @njit(cache=True, nogil=True)
-def featurise(codes: Any, starts: Any, ends: Any, class_of: Any, case_of: Any, fold: Any, keys: Any, masks: Any, longest: int, hidden: Any, rows: Any) -> None:
+def featurise(codes, starts, ends, class_of, case_of, fold, keys, masks, longest, hidden, rows):  # type: ignore[no-untyped-def]
     """The rows of weights that each of n tokens uses, into `rows` (n, SLOTS).
 
     `hidden` (n,): 1 where the token's lists and its identity are hidden in training, so that context is learned; 0 elsewhere.
@@ -250,7 +255,7 @@ def featurise(codes: Any, starts: Any, ends: Any, class_of: Any, case_of: Any, f
 
 
 @njit(cache=True, nogil=True)
-def _features_of(i: int, codes: Any, starts: Any, ends: Any, fold: Any, w: Any, c: Any, s: Any, lists: Any, g: Any, contexts: Any, out: Any) -> None:
+def _features_of(i, codes, starts, ends, fold, w, c, s, lists, g, contexts, out):  # type: ignore[no-untyped-def]
     w0, l1, r1, l2, r2 = w[i], _at(w, i - 1), _at(w, i + 1), _at(w, i - 2), _at(w, i + 2)
     c0, s1, t1, s2, t2 = c[i], _at(s, i - 1), _at(s, i + 1), _at(s, i - 2), _at(s, i + 2)
     g0, g1, h1, g2, h2 = g[i], _at(g, i - 1), _at(g, i + 1), _at(g, i - 2), _at(g, i + 2)
@@ -284,7 +289,14 @@ def _features_of(i: int, codes: Any, starts: Any, ends: Any, fold: Any, w: Any, 
     out[26] = _row(32, _pair(g0, r1))
     out[27] = _row(33, _pair(g0, l2))
     out[28] = _row(34, _pair(g0, r2))
-    sentence_start = i == 0 or s1 == _SHAPE_LINE or s1 == _SHAPE_SIGN + 46 or s1 == _SHAPE_SIGN + 33 or s1 == _SHAPE_SIGN + 63 or s1 == _SHAPE_SIGN + 34
+    sentence_start = (
+        i == 0
+        or s1 == _SHAPE_LINE
+        or s1 == _SHAPE_SIGN + 46
+        or s1 == _SHAPE_SIGN + 33
+        or s1 == _SHAPE_SIGN + 63
+        or s1 == _SHAPE_SIGN + 34
+    )
     out[29] = _row(35, _pair(g0, _U(1 if sentence_start else 0)))
     out[30] = _row(36, _pair(_pair(c0, _U(1 if sentence_start else 0)), _U(1 if w0 == _UNKNOWN else 0)))
     out[31] = _row(37, _pair(_pair(l2, g1), g0))
@@ -312,7 +324,7 @@ def _features_of(i: int, codes: Any, starts: Any, ends: Any, fold: Any, w: Any, 
 
 
 @njit(cache=True, nogil=True)
-def _spelling(codes: Any, start: int, end: int, fold: Any, context: Any, out: Any) -> None:
+def _spelling(codes, start, end, fold, context, out):  # type: ignore[no-untyped-def]
     """Beginnings of 1-4, endings of 2-6 and up to 12 inner threes of a word's letters, without case and diacritics."""
     value = _BASIS
     for k in range(min(4, end - start)):
@@ -329,127 +341,3 @@ def _spelling(codes: Any, start: int, end: int, fold: Any, context: Any, out: An
             value = (value ^ _U(fold[min(codes[start + k + j], 65535)])) * _PRIME
         out[44 + k] = _row(52, value)
     out[43] = _row(53, _pair(value, context))
-
-
-@njit(cache=True, nogil=True)
-def scores(rows: Any, weights: Any, scale: float, out: Any) -> None:
-    """The score of each label for each token: the sum of its rows of `weights` (2 ** BITS, K), times `scale`, into `out` (n, K)."""
-    n, width = out.shape
-    for i in range(n):
-        for k in range(width):
-            out[i, k] = 0.0
-        for slot in range(SLOTS):
-            row = rows[i, slot]
-            if row:
-                for k in range(width):
-                    out[i, k] += weights[row, k]
-        for k in range(width):
-            out[i, k] *= scale
-
-
-@njit(cache=True, nogil=True)
-def encourage(emissions: Any, codes: Any, starts: Any, case_of: Any, courage: Any) -> None:
-    """Add `courage` (K,) to the scores of each token that does not begin with a small letter; in `emissions` (n, K), in place."""
-    for i in range(starts.size):
-        if case_of[min(codes[starts[i]], 65535)] != 2:
-            emissions[i] += courage
-
-
-@njit(cache=True, nogil=True)
-def decode(emissions: Any, transitions: Any, begin: Any, labels: Any) -> None:
-    """The best sequence of labels (Viterbi) for emissions (n, K), transitions (K, K) from row to column and `begin` (K,), into `labels` (n,)."""
-    n, width = emissions.shape
-    back = np.empty((n, width), np.int8)
-    best, after = np.empty(width), np.empty(width)
-    for k in range(width):
-        best[k] = begin[k] + emissions[0, k]
-    for i in range(1, n):
-        for k in range(width):
-            top, where = best[0] + transitions[0, k], 0
-            for j in range(1, width):
-                value = best[j] + transitions[j, k]
-                if value > top:
-                    top, where = value, j
-            back[i, k], after[k] = where, top + emissions[i, k]
-        best[:] = after
-    label = np.argmax(best)
-    for i in range(n - 1, -1, -1):
-        labels[i] = label
-        label = back[i, label]
-
-
-@njit(cache=True, nogil=True)
-def _log_sum(values: Any) -> float:
-    top = values.max()
-    return float(top + np.log(np.exp(values - top).sum()))
-
-
-@njit(cache=True, nogil=True)
-def _marginals(emissions: Any, transitions: Any, begin: Any, pairs: Any, singles: Any) -> float:
-    """Forward and backward sums of a linear chain; `pairs` (K, K) gets the expected transitions, `singles` (n, K) the marginals. Gives log Z."""
-    n, width = emissions.shape
-    ahead, behind = np.empty((n, width)), np.zeros((n, width))
-    ahead[0] = begin + emissions[0]
-    for i in range(1, n):
-        for k in range(width):
-            ahead[i, k] = _log_sum(ahead[i - 1] + transitions[:, k]) + emissions[i, k]
-    total = _log_sum(ahead[n - 1])
-    for i in range(n - 2, -1, -1):
-        for k in range(width):
-            behind[i, k] = _log_sum(transitions[k] + emissions[i + 1] + behind[i + 1])
-    pairs[:] = 0
-    for i in range(n):
-        for k in range(width):
-            singles[i, k] = np.exp(ahead[i, k] + behind[i, k] - total)
-            if i:
-                for j in range(width):
-                    pairs[j, k] += np.exp(ahead[i - 1, j] + transitions[j, k] + emissions[i, k] + behind[i, k] - total)
-    return total
-
-
-@njit(cache=True, nogil=True)
-def train(rows: Any, labels: Any, limits: Any, weights: Any, seen: Any, transitions: Any, moved: Any, begin: Any, rate: float) -> float:
-    """One pass of AdaGrad over sequences, by the likelihood of a linear-chain conditional random field; gives the mean loss in nats a token.
-
-    `rows` (N, SLOTS) and `labels` (N,) hold all tokens, sequence j stands at `limits[j]:limits[j + 1]`. `weights`, `seen` (2 ** BITS, K) and
-    `transitions`, `moved` (K, K) are changed in place; transitions of -1e4 and less are forbidden and stay so.
-    Source: Lafferty, McCallum, Pereira 2001 (the model); Duchi, Hazan, Singer 2011, section 4 (the steps).
-    """
-    width = weights.shape[1]
-    pairs, loss = np.empty((width, width)), 0.0
-    for sequence in range(limits.size - 1):
-        first, last = limits[sequence], limits[sequence + 1]
-        n = last - first
-        emissions, singles = np.empty((n, width)), np.empty((n, width))
-        scores(rows[first:last], weights, 1.0, emissions)
-        loss += _marginals(emissions, transitions, begin, pairs, singles) - begin[labels[first]]
-        for i in range(n):
-            label = labels[first + i]
-            loss -= emissions[i, label]
-            singles[i, label] -= 1.0
-            if i:
-                before = labels[first + i - 1]
-                loss -= transitions[before, label]
-                pairs[before, label] -= 1.0
-        _step(rows[first:last], singles, weights, seen, rate)
-        for j in range(width):
-            for k in range(width):
-                if transitions[j, k] > -1e4 and pairs[j, k] != 0.0:
-                    moved[j, k] += pairs[j, k] * pairs[j, k]
-                    transitions[j, k] -= rate * pairs[j, k] / np.sqrt(moved[j, k] + 1e-6)
-    return loss / rows.shape[0]
-
-
-@njit(cache=True, nogil=True)
-def _step(rows: Any, slopes: Any, weights: Any, seen: Any, rate: float) -> None:
-    n, width = slopes.shape
-    for i in range(n):
-        for k in range(width):
-            slope = np.float32(slopes[i, k])
-            if abs(slope) < 1e-4:
-                continue
-            for slot in range(SLOTS):
-                row = rows[i, slot]
-                if row:
-                    seen[row, k] += slope * slope
-                    weights[row, k] -= np.float32(rate) * slope / np.sqrt(seen[row, k] + np.float32(1e-6))

@@ -26,15 +26,31 @@ def _last(rng: Random) -> str:
 def _partners(rng: Random) -> str:
     """`Smith, Jones and Sons` and its kin."""
     a, b, c = _last(rng), _last(rng), _last(rng)
-    forms = (f"{a} & {b}", f"{a} and {b}", f"{a}, {b} and {c}", f"{a}, {b} & {c}", f"{a}-{b}", f"{a} & Sons", f"{a} and Sons", f"{a} Brothers", f"{a}/{b}")
+    forms = (
+        f"{a} & {b}",
+        f"{a} and {b}",
+        f"{a}, {b} and {c}",
+        f"{a}, {b} & {c}",
+        f"{a}-{b}",
+        f"{a} & Sons",
+        f"{a} and Sons",
+        f"{a} Brothers",
+        f"{a}/{b}",
+    )
     return rng.choice(forms)
 
 
 def _compound(rng: Random) -> str:
     """Two ordinary words grown together, as young firms are called."""
-    first, second = (rng.choice(groups("words")[rng.choice(("noun", "verb", "adjective"))]).split()[0].split("-")[0] for _ in range(2))
+    first, second = (
+        rng.choice(groups("words")[rng.choice(("noun", "verb", "adjective"))]).split()[0].split("-")[0] for _ in range(2)
+    )
     second = second + rng.choice(("", "", "", "r", "er", "s", "ly", "o"))
-    head = first if rng.random() < 0.85 else rng.choice(("re", "un", "e", "my", "go", "pre", "inter", "open", "trans", "micro", "omni", "bio"))
+    head = (
+        first
+        if rng.random() < 0.85
+        else rng.choice(("re", "un", "e", "my", "go", "pre", "inter", "open", "trans", "micro", "omni", "bio"))
+    )
     return head.capitalize() + (second if rng.random() < 0.6 else second.capitalize())
 
 
@@ -46,13 +62,19 @@ def coined(rng: Random) -> str:
     if draw < 0.15:
         return _compound(rng)
     if draw < 0.46:
-        return syllables(rng, rng.choice((2, 2, 3))).capitalize() + rng.choice(("", "", "ix", "io", "ex", "ia", "ly", "tech", "soft", "net", "corp", "mart"))
+        return syllables(rng, rng.choice((2, 2, 3))).capitalize() + rng.choice(
+            ("", "", "ix", "io", "ex", "ia", "ly", "tech", "soft", "net", "corp", "mart")
+        )
     if draw < 0.6:
-        return _word(rng, "noun").replace(" ", "") + rng.choice(("Works", "Hub", "Tech", "Soft", "Base", "Flow", "Lab", "Point", "ify", "ly", "Net", "Pay", "Now"))
+        return _word(rng, "noun").replace(" ", "") + rng.choice(
+            ("Works", "Hub", "Tech", "Soft", "Base", "Flow", "Lab", "Point", "ify", "ly", "Net", "Pay", "Now")
+        )
     if draw < 0.8:
         acronym = "".join(rng.choice(_LETTERS) for _ in range(rng.choice((2, 3, 3, 3, 4, 4, 5))))
         return rng.choice((acronym, acronym, acronym, f"{acronym[0]}&{acronym[1]}", ".".join(acronym) + "."))
-    return rng.choice((_of("stem", rng), f"{_of('stem', rng)} {_word(rng, 'noun')}", f"{_word(rng, 'adjective')} {_word(rng, 'noun')}"))
+    return rng.choice(
+        (_of("stem", rng), f"{_of('stem', rng)} {_word(rng, 'noun')}", f"{_word(rng, 'adjective')} {_word(rng, 'noun')}")
+    )
 
 
 def band(rng: Random) -> str:
@@ -64,7 +86,11 @@ def band(rng: Random) -> str:
         return f"The {_word(rng, 'adjective')} {_word(rng, 'noun')}{rng.choice(('', 's'))}"
     if draw < 0.75:
         return f"{_word(rng, rng.choice(('adjective', 'noun')))} {_word(rng, 'noun')}{rng.choice(('', 's'))}"
-    return f"The {_word(rng, 'noun')}s" if draw < 0.85 else f"{_last(rng)} {rng.choice(('Quartet', 'Trio', 'Band', 'Orchestra', 'Ensemble', 'Project'))}"
+    return (
+        f"The {_word(rng, 'noun')}s"
+        if draw < 0.85
+        else f"{_last(rng)} {rng.choice(('Quartet', 'Trio', 'Band', 'Orchestra', 'Ensemble', 'Project'))}"
+    )
 
 
 def of_place(rng: Random) -> str:
@@ -77,8 +103,11 @@ def of_place(rng: Random) -> str:
     if draw < 0.75:
         return f"{_of('local_org', rng)} {place if rng.random() < 0.8 else _last(rng)}"
     if draw < 0.9:
-        return f"{rng.choice((_last(rng), full_name(rng), 'St. ' + _last(rng), 'Royal', 'National', 'First', 'Central'))} {_of('place_org', rng)}"
-    return f"{rng.choice(('National', 'Royal', 'European', 'International', 'American', 'British', 'Federal'))} {rng.choice(('Institute', 'Society', 'Association', 'Council', 'Agency', 'Federation', 'Foundation', 'Bureau'))} {rng.choice(('of', 'for'))} {_word(rng, 'noun')}"
+        honoured = (_last(rng), full_name(rng), "St. " + _last(rng), "Royal", "National", "First", "Central")
+        return f"{rng.choice(honoured)} {_of('place_org', rng)}"
+    adjective = rng.choice(("National", "Royal", "European", "International", "American", "British", "Federal"))
+    body = rng.choice(("Institute", "Society", "Association", "Council", "Agency", "Federation", "Foundation", "Bureau"))
+    return f"{adjective} {body} {rng.choice(('of', 'for'))} {_word(rng, 'noun')}"
 
 
 def organisation(rng: Random) -> str:

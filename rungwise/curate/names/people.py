@@ -6,15 +6,11 @@ from random import Random
 
 from rungwise.curate.names.lexicon import flat, groups
 
-_ONSETS = "b br c ch d dr f fr g gr h j k kl kr l m n p pr r s sh sk st t tr th v w y z zh kh ph sv sn bj hv ts dz ng mb nd kw gw".split()
-_NUCLEI = "a e i o u a e i o u ai ei ou au ia io ie ea aa ee oo uu ä ö ü å ø á é í ó ú â ê ã õ ı y ae".split()
-_CODAS = "n r l s m k t d nd rt ck ng th sh x z v b g p st ld rk ns ll tt".split()
-_SURNAME_ENDS = (
-    "son sen ssen sson ski ska cki ov ova ev eva in ina enko chuk uk yk ić vić ez es az ini etti elli ello ucci ano mann berg stein feld bach "
-    "er ler ner sch nen la lä inen escu eanu aru yan ian dze shvili oğlu lı pour zadeh wala kar rao swamy nathan moto mura kawa da no "
-    "eau ault aud ier et ton ham ley worth ford well by dóttir ák ková čík ič ek ka s ū aitis auskas iņš ola eze uke wu mba nga ele"
-).split()
-_GIVEN_ENDS = "a o e i us is as an en in on el el ie y ah eh ia ina ita eta ur ir ar or ek ko na ne ra la li mi to ro shi".split()
+_ONSETS = groups("parts")["onset"]
+_NUCLEI = groups("parts")["nucleus"]
+_CODAS = groups("parts")["coda"]
+_SURNAME_ENDS = groups("parts")["surname"]
+_GIVEN_ENDS = groups("parts")["given"]
 _FAMILY_FIRST = {"hungarian", "chinese", "japanese", "korean", "vietnamese"}
 _SUFFIXES = (" Jr.", " Jr", " Sr.", " III", " II")
 
@@ -40,7 +36,27 @@ def surname(rng: Random, nation: str) -> str:
     draw = rng.random()
     if draw < 0.22:
         coined = (syllables(rng, rng.choice((1, 1, 2))) + rng.choice(_SURNAME_ENDS)).capitalize()
-        prefix = rng.choice(("Mc", "Mac", "O'", "D'", "de ", "van ", "von ", "di ", "Al-", "El ", "bin ", "Ben ", "Le ", "La ", "St. ", "zu ", "af "))
+        prefix = rng.choice(
+            (
+                "Mc",
+                "Mac",
+                "O'",
+                "D'",
+                "de ",
+                "van ",
+                "von ",
+                "di ",
+                "Al-",
+                "El ",
+                "bin ",
+                "Ben ",
+                "Le ",
+                "La ",
+                "St. ",
+                "zu ",
+                "af ",
+            )
+        )
         return prefix + coined if rng.random() < 0.12 else coined
     drawn = rng.choice(groups("surnames")[nation])
     return f"{drawn}-{rng.choice(groups('surnames')[nation])}" if draw > 0.97 else drawn
@@ -93,8 +109,16 @@ def last_first(rng: Random) -> str:
 
 def title(rng: Random) -> str:
     """What stands before a name and is no part of it."""
-    return rng.choice(("Mr.", "Mrs.", "Ms.", "Dr.", "Mr", "Mrs", "Ms", "Dr", "Miss", "Prof.")) if rng.random() < 0.8 else rng.choice(_TITLES)
+    return (
+        rng.choice(("Mr.", "Mrs.", "Ms.", "Dr.", "Mr", "Mrs", "Ms", "Dr", "Miss", "Prof."))
+        if rng.random() < 0.8
+        else rng.choice(_TITLES)
+    )
 
 
-_TITLES = tuple(word for word in groups("words")["title"] if word not in {"Esq.", "Jr.", "Jr", "Sr", "III", "II", "PhD", "MD", "Ji", "M.", "Sr."})
+_TITLES = tuple(
+    word
+    for word in groups("words")["title"]
+    if word not in {"Esq.", "Jr.", "Jr", "Sr", "III", "II", "PhD", "MD", "Ji", "M.", "Sr."}
+)
 SURNAMES = flat("surnames")

@@ -7,21 +7,10 @@ from random import Random
 from rungwise.curate.names.lexicon import flat, groups
 from rungwise.curate.names.people import full_name, surname, syllables
 
-_CITY_ENDS = (
-    "ville ton burg berg ford stad by grad ice ów hely eni polis abad pur heim hausen dorf stadt wil ingen hagen sund vik nes ham wich mouth "
-    "field wood port land minster chester caster bury kirk ac ay court ix as os ez ana ina era ino ello ara eira ães im ka sk no vo iv itz ow "
-    "niemi järvi koski la lahti mäki pää vara kylä foss dalen borg torp hult ás fjörður vík ești oara vár halom háza bad ište any ice ín"
-).split()
-_CITY_FRAMES = (
-    "San {}", "Santa {}", "Saint-{}", "St. {}", "Bad {}", "Port {}", "New {}", "North {}", "South {}", "East {}", "West {}", "{} Springs", "Lake {}",
-    "Mount {}", "{} City", "{} Heights", "El {}", "La {}", "Villa {}", "São {}", "{} Falls", "{} Beach", "Fort {}", "{} Hill", "{}-sur-Mer", "{} am See",
-    "{} Park", "{} Valley", "Great {}", "Upper {}", "Los {}", "Le {}", "{} upon Avon", "{} County", "Old {}", "Nova {}", "Ust-{}", "{} Island",
-)  # fmt: skip
-_STATE_CODES = (
-    "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA "
-    "WA WV WI WY DC ON QC BC AB MB SK NS NB NSW VIC QLD WA SA TAS RM MI TO NA SP RJ MG"
-).split()
-_LANGUAGES = "es pt fr it de nl sv no da fi is pl cs sk hu ro sl hr et lv tr ru in asia arab".split()
+_CITY_ENDS = groups("parts")["city"]
+_CITY_FRAMES = groups("parts")["city_frame"]
+_STATE_CODES = groups("parts")["state_code"]
+_LANGUAGES = groups("parts")["street_language"]
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 
 
@@ -45,22 +34,15 @@ def region(rng: Random) -> str:
     return rng.choice(groups("cities")["state" if rng.random() < 0.5 else "region"])
 
 
-def _digits(rng: Random, count: int) -> str:
-    return "".join(rng.choice("0123456789") for _ in range(count))
+def shaped(rng: Random, *shapes: str) -> str:
+    """One of the shapes with 9 as any digit, A and a as any letter."""
+    pools = {"9": "0123456789", "A": _LETTERS, "a": _LETTERS.lower()}
+    return "".join(rng.choice(pools[sign]) if sign in pools else sign for sign in rng.choice(shapes))
 
 
 def postcode(rng: Random) -> str:
     """A post code in the form of some country."""
-    letters = lambda count: "".join(rng.choice(_LETTERS) for _ in range(count))  # noqa: E731
-    forms = (
-        _digits(rng, 5), _digits(rng, 5), _digits(rng, 5), _digits(rng, 4), _digits(rng, 4), _digits(rng, 6), f"{_digits(rng, 5)}-{_digits(rng, 4)}",
-        f"{letters(2)}{_digits(rng, 1)} {_digits(rng, 1)}{letters(2)}", f"{letters(2)}{_digits(rng, 2)} {_digits(rng, 1)}{letters(2)}",
-        f"{letters(1)}{_digits(rng, 1)}{letters(1)} {_digits(rng, 1)}{letters(1)}{_digits(rng, 1)}", f"{_digits(rng, 4)} {letters(2)}",
-        f"{_digits(rng, 3)} {_digits(rng, 2)}", f"{_digits(rng, 2)}-{_digits(rng, 3)}", f"{_digits(rng, 5)}-{_digits(rng, 3)}",
-        f"{_digits(rng, 4)}-{_digits(rng, 3)}", f"{_digits(rng, 3)}", f"{letters(1)}-{_digits(rng, 5)}", f"{letters(2)}-{_digits(rng, 4)}",
-        f"{_digits(rng, 3)}-{_digits(rng, 4)}",
-    )  # fmt: skip
-    return rng.choice(forms)
+    return shaped(rng, *groups("parts")["postcode"])
 
 
 def house_number(rng: Random) -> str:
@@ -71,7 +53,15 @@ def house_number(rng: Random) -> str:
         return number.zfill(rng.choice((2, 3, 4)))
     if draw < 0.87:
         return number
-    return number + rng.choice((rng.choice("abcdABCD"), f"/{rng.randrange(1, 30)}", f"-{int(number) + 2}", f" {rng.choice('ABCDE')} {rng.randrange(1, 60)}", " bis"))
+    return number + rng.choice(
+        (
+            rng.choice("abcdABCD"),
+            f"/{rng.randrange(1, 30)}",
+            f"-{int(number) + 2}",
+            f" {rng.choice('ABCDE')} {rng.randrange(1, 60)}",
+            " bis",
+        )
+    )
 
 
 def _coined_stem(rng: Random) -> str:
@@ -107,7 +97,11 @@ def street(rng: Random, language: str = "") -> str:
     language = language or ("en" if rng.random() < 0.4 else rng.choice(_LANGUAGES))
     name, number = street_name(rng, language), house_number(rng)
     front = language in ("en", "fr", "asia", "arab", "in") if rng.random() < 0.9 else rng.random() < 0.5
-    text = f"{number}{', ' if language == 'fr' and rng.random() < 0.5 else ' '}{name}" if front else f"{name}{rng.choice((' ', ' ', ' ', ', '))}{number}"
+    text = (
+        f"{number}{', ' if language == 'fr' and rng.random() < 0.5 else ' '}{name}"
+        if front
+        else f"{name}{rng.choice((' ', ' ', ' ', ', '))}{number}"
+    )
     if rng.random() < 0.08:
         text = f"{house_number(rng)} {text}"
     if rng.random() < (0.22 if language == "en" else 0.1):
@@ -120,12 +114,31 @@ def _tail(rng: Random) -> str:
     town, code, land = city(rng), postcode(rng), country(rng)
     state = rng.choice(_STATE_CODES) if rng.random() < 0.6 else region(rng)
     forms = (
-        f"{town}, {state} {code}", f"{town} {state} {code}", f"{code} {town}", f"{code} {town}", f"{town} {code}", f"{town}, {code}",
-        f"{town}", f"{town}, {land}", f"{code} {town}, {land}", f"{town}, {state} {code}, {land}", f"{town}, {state}", f"{town}\n{code}",
-        f"{town}, {state}, {land}", f"{town}\n, {state}\n {land} {code}", f"{town}, {state}\n{land} {code}", f"{code} {town} ({state})",
-        f"{town}\n{land}", f"{town} {land} {code}", f"{code}, {town}, {land}", f"{town}, {land} {code}", f"{code} {town}\n{land}",
-        f"{town}\n{state}\n{code}", f"{code}", f"{land}",
-    )  # fmt: skip
+        f"{town}, {state} {code}",
+        f"{town} {state} {code}",
+        f"{code} {town}",
+        f"{code} {town}",
+        f"{town} {code}",
+        f"{town}, {code}",
+        f"{town}",
+        f"{town}, {land}",
+        f"{code} {town}, {land}",
+        f"{town}, {state} {code}, {land}",
+        f"{town}, {state}",
+        f"{town}\n{code}",
+        f"{town}, {state}, {land}",
+        f"{town}\n, {state}\n {land} {code}",
+        f"{town}, {state}\n{land} {code}",
+        f"{code} {town} ({state})",
+        f"{town}\n{land}",
+        f"{town} {land} {code}",
+        f"{code}, {town}, {land}",
+        f"{town}, {land} {code}",
+        f"{code} {town}\n{land}",
+        f"{town}\n{state}\n{code}",
+        f"{code}",
+        f"{land}",
+    )
     return rng.choice(forms)
 
 
@@ -133,7 +146,8 @@ def address(rng: Random, language: str = "") -> str:
     """A whole postal address, on one line or on several."""
     if rng.random() < 0.04:
         unit = "" if rng.random() < 0.8 else f"{house_number(rng)} "
-        return f"{unit}{rng.choice(('P.O. Box', 'PO Box', 'Apartado', 'Postfach', 'BP', 'Post Box'))} {house_number(rng)}, {_tail(rng)}"
+        box = rng.choice(("P.O. Box", "PO Box", "Apartado", "Postfach", "BP", "Post Box"))
+        return f"{unit}{box} {house_number(rng)}, {_tail(rng)}"
     text = street(rng, language)
     if rng.random() < 0.2:
         return text

@@ -18,9 +18,9 @@ TYPES = (NAME, ADDRESS, LOCATION, ORGANIZATION)
 
 Piece: TypeAlias = "tuple[str, str]"  # text and its type, empty where it is no name
 Node: TypeAlias = "str | tuple[tuple[Node, ...], ...] | Slot"
-_SHARES = {"english": 0.56, "plain": 0.29, "foreign": 0.15}
-_MONTHS = "January February March April May June July August September October November December".split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_SHARES = {"english": 0.54, "plain": 0.28, "foreign": 0.18}
+_MONTHS = groups("parts")["month"]
+_DAYS = groups("parts")["day"]
 _TOKEN = re.compile(r"\[|\]|\||\{\w+\}|[^\[\]|{}]+")
 
 
@@ -89,7 +89,10 @@ def _entity(kind: str, make: Callable[[Random], str]) -> Callable[[Random], list
 
 def _name(rng: Random) -> list[Piece]:
     if rng.random() < 0.1:
-        return [(people.title(rng) + " ", ""), (people.surname(rng, people.nation(rng)) if rng.random() < 0.6 else people.full_name(rng), NAME)]
+        return [
+            (people.title(rng) + " ", ""),
+            (people.surname(rng, people.nation(rng)) if rng.random() < 0.6 else people.full_name(rng), NAME),
+        ]
     return [(people.some_name(rng), NAME)]
 
 
@@ -99,7 +102,11 @@ def _place(rng: Random) -> list[Piece]:
         return [(places.city(rng), LOCATION)]
     if draw < 0.72:
         land = places.country(rng)
-        article = "the " if land.startswith(("United", "Netherlands", "Phil", "US", "UK", "U", "Czech R", "Dominican R")) and rng.random() < 0.7 else ""
+        article = (
+            "the "
+            if land.startswith(("United", "Netherlands", "Phil", "US", "UK", "U", "Czech R", "Dominican R")) and rng.random() < 0.7
+            else ""
+        )
         return [(article, ""), (land, LOCATION)]
     if draw < 0.83:
         return [(places.region(rng), LOCATION)]
@@ -118,32 +125,43 @@ def _number(rng: Random) -> str:
 def _date(rng: Random) -> str:
     day, month, year = rng.randrange(1, 29), rng.randrange(12), rng.randrange(1920, 2030)
     forms = (
-        f"{_MONTHS[month]} {day}, {year}", f"{day} {_MONTHS[month]} {year}", f"{month + 1:02}/{day:02}/{year}", f"{year}-{month + 1:02}-{day:02}",
-        f"{day}.{month + 1}.{year}", f"{month + 1}/{day}/{year}", f"{month + 1}/{day}", f"{day}/{month + 1}/{year % 100:02}", f"{_MONTHS[month]} {day}", f"{_MONTHS[month][:3]} {day}", f"{day} {_MONTHS[month][:3]}", f"{year}", f"{_MONTHS[month]} {year}",
-    )  # fmt: skip
+        f"{_MONTHS[month]} {day}, {year}",
+        f"{day} {_MONTHS[month]} {year}",
+        f"{month + 1:02}/{day:02}/{year}",
+        f"{year}-{month + 1:02}-{day:02}",
+        f"{day}.{month + 1}.{year}",
+        f"{month + 1}/{day}/{year}",
+        f"{month + 1}/{day}",
+        f"{day}/{month + 1}/{year % 100:02}",
+        f"{_MONTHS[month]} {day}",
+        f"{_MONTHS[month][:3]} {day}",
+        f"{day} {_MONTHS[month][:3]}",
+        f"{year}",
+        f"{_MONTHS[month]} {year}",
+    )
     return rng.choice(forms)
 
 
 def _time(rng: Random) -> str:
     hour, minute = rng.randrange(1, 13), rng.choice(("00", "15", "30", "45"))
-    return rng.choice((f"{hour}:{minute}", f"{hour} pm", f"{hour}am", f"{hour}:{minute} PM", f"{hour + 11}:{minute}", f"{hour}h{minute}", "noon"))
+    return rng.choice(
+        (f"{hour}:{minute}", f"{hour} pm", f"{hour}am", f"{hour}:{minute} PM", f"{hour + 11}:{minute}", f"{hour}h{minute}", "noon")
+    )
 
 
 def _money(rng: Random) -> str:
     amount = f"{rng.randrange(1, 10 ** rng.choice((2, 3, 4))):,}{rng.choice(('', '.00', '.99', ' million'))}"
-    return rng.choice((f"${amount}", f"€{amount}", f"£{amount}", f"{amount} EUR", f"{amount} dollars", f"USD {amount}", f"{amount} kr"))
-
-
-def _shaped(rng: Random, *shapes: str) -> str:
-    """A shape with 9 for digits and A, a for letters."""
-    pools = {"9": "0123456789", "A": "ABCDEFGHJKLMNPRSTUVWXYZ", "a": "abcdefghijklmnopqrstuvwxyz"}
-    return "".join(rng.choice(pools[sign]) if sign in pools else sign for sign in rng.choice(shapes))
+    return rng.choice(
+        (f"${amount}", f"€{amount}", f"£{amount}", f"{amount} EUR", f"{amount} dollars", f"USD {amount}", f"{amount} kr")
+    )
 
 
 def _email(rng: Random) -> str:
-    user = _folded(rng.choice((people.some_name(rng).replace(" ", "."), people.syllables(rng, 2), people.full_name(rng).replace(" ", ""))))
-    ends = "com net org de fr io co.uk es pt it fi se hu pl info"
-    return f"{user.lower()}@{people.syllables(rng, 2).encode('ascii', 'ignore').decode()}.{rng.choice(ends.split())}".replace("'", "")
+    user = _folded(
+        rng.choice((people.some_name(rng).replace(" ", "."), people.syllables(rng, 2), people.full_name(rng).replace(" ", "")))
+    )
+    domain = people.syllables(rng, 2).encode("ascii", "ignore").decode()
+    return f"{user.lower()}@{domain}.{rng.choice(groups('parts')['domain'])}".replace("'", "")
 
 
 def _url(rng: Random) -> str:
@@ -151,19 +169,9 @@ def _url(rng: Random) -> str:
     return rng.choice((f"www.{site}", f"https://{site}/", f"https://www.{site}/page", f"http://{site}", site, site.title()))
 
 
-_ENDINGS = {
-    "en": "ing ed er ly ness tion able ment s es al ous ive".split(),
-    "de": "en te ten st t end lich ig et ern ieren".split(),
-    "de_noun": "ung heit keit schaft er en nis tum ei ling chen ion el e ik ität zeug werk".split(),
-    "es": "amos aron ías ando ó aba emos ar er ir ado ido aste iendo ará ía o a en".split(),
-    "fr": "ons ait aient er ant é ez ent a ir it era ais ions eux".split(),
-    "pt": "amos aram ava ou ei ando ar er ir ado ia endo aria eu em".split(),
-}
-"""Endings that show a made-up word to be a word of its language and no name."""
-
-
 def _made_up(rng: Random, language: str) -> str:
-    return people.syllables(rng, rng.choice((1, 1, 2))) + rng.choice(_ENDINGS[language])
+    """A word with an ending that shows it to be a word of its language and no name."""
+    return people.syllables(rng, rng.choice((1, 1, 2))) + rng.choice(groups("parts")[f"word_{language}"])
 
 
 def _noun(rng: Random) -> str:
@@ -180,16 +188,18 @@ def _noun(rng: Random) -> str:
 
 def _technical(rng: Random) -> str:
     """A term of a science: written with a capital, and no name."""
-    return people.syllables(rng, 2).capitalize() + rng.choice("ian ic ids us ium ozoic cene oids oma itis ase ine inae idae ology ists ites".split())
+    return people.syllables(rng, 2).capitalize() + rng.choice(groups("parts")["term"])
 
 
 def _foreign(rng: Random, kind: str) -> str:
     """A noun or verb of another language: `de_noun`, `es_verb`."""
     language = kind[:2]
     if kind.endswith("noun"):
-        if rng.random() < 0.8:
+        if rng.random() < 0.65:
             word = rng.choice(groups("words")[kind])
-            return word + rng.choice(("", "", "", "s", "en", rng.choice(groups("words")[kind]).lower())) if language == "de" else word
+            return (
+                word + rng.choice(("", "", "", "s", "en", rng.choice(groups("words")[kind]).lower())) if language == "de" else word
+            )
         return _made_up(rng, "de_noun").capitalize() if language == "de" else _made_up(rng, language)
     return _made_up(rng, language)
 
@@ -246,13 +256,32 @@ SLOTS: dict[str, Callable[[Random], list[Piece]]] = {
     "letter": _plain(lambda rng: rng.choice("ABCDEF")),
     "money": _plain(_money),
     "zip": _plain(places.postcode),
-    "phone": _plain(lambda rng: _shaped(rng, "+99 999 999 999", "+99 99 9999 9999", "(09999) 99 99", "999 9999", "0999-999 99 99", "1-800-999-9999", "(999) 999-9999", "999-999-9999", "099 9999999", "999.999.9999", "99-99-99-99")),
-    "card": _plain(lambda rng: _shaped(rng, "9999999999999999", "9999 9999 9999 9999", "9999-9999-9999-9999", "999999999999")),
-    "iban": _plain(lambda rng: _shaped(rng, "AA99999999999999999999", "AA99 9999 9999 9999 9999 99", "AA99AAAA99999999999999")),
-    "bank_line": _plain(lambda rng: "account " + _shaped(rng, "9999999999", "99-99-99 99999999")),
-    "ssn": _plain(lambda rng: _shaped(rng, "999-99-9999", "999999999")),
+    "phone": _plain(
+        lambda rng: places.shaped(
+            rng,
+            "+99 999 999 999",
+            "+99 99 9999 9999",
+            "(09999) 99 99",
+            "999 9999",
+            "0999-999 99 99",
+            "1-800-999-9999",
+            "(999) 999-9999",
+            "999-999-9999",
+            "099 9999999",
+            "999.999.9999",
+            "99-99-99-99",
+        )
+    ),
+    "card": _plain(
+        lambda rng: places.shaped(rng, "9999999999999999", "9999 9999 9999 9999", "9999-9999-9999-9999", "999999999999")
+    ),
+    "iban": _plain(
+        lambda rng: places.shaped(rng, "AA99999999999999999999", "AA99 9999 9999 9999 9999 99", "AA99AAAA99999999999999")
+    ),
+    "bank_line": _plain(lambda rng: "account " + places.shaped(rng, "9999999999", "99-99-99 99999999")),
+    "ssn": _plain(lambda rng: places.shaped(rng, "999-99-9999", "999999999")),
     "ip": _plain(lambda rng: ".".join(str(rng.randrange(256)) for _ in range(4))),
-    "ref": _plain(lambda rng: _shaped(rng, "AA-9999", "999999", "A9A9A9", "#99999", "AAA99999", "99-9999-AA")),
+    "ref": _plain(lambda rng: places.shaped(rng, "AA-9999", "999999", "A9A9A9", "#99999", "AAA99999", "99-9999-AA")),
     "email": _plain(_email),
     "url": _plain(_url),
     "filler": _filler,
@@ -264,7 +293,7 @@ for _language in ("de", "es", "fr", "pt"):
     for _kind in (f"{_language}_noun", f"{_language}_verb"):
         SLOTS[_kind] = _plain(lambda rng, kind=_kind: _foreign(rng, kind))  # type: ignore[misc]
         SLOTS[_kind.capitalize()] = _plain(lambda rng, kind=_kind: _foreign(rng, kind).capitalize())  # type: ignore[misc]
-for _language in "es fr pt de it nl sv fi pl hu ro cs da no sl hr".split():
+for _language in groups("parts")["address_language"]:
     SLOTS[f"address_{_language}"] = _entity(ADDRESS, lambda rng, language=_language: places.address(rng, language))  # type: ignore[misc]
 
 

@@ -23,8 +23,8 @@ LABELS = 1 + 2 * len(TYPES)
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 DIGEST = WEIGHTS.with_suffix(".sha256")
 COURAGE = (2.0, 1.5, 0.5, 1.0)
-"""What is added to the score of each type: recall is worth more than precision when data are masked. Chosen on the development set of
-benchmarks/pii_names.py."""
+"""What is added to the score of each type: where data are masked, recall is worth more than precision.
+Chosen on the development set of benchmarks/pii_names.py."""
 _LONGEST_PHRASE = 6  # tokens of the longest entry of a list that is looked for
 _STRETCH = 20_000  # tokens decoded at once; a longer text is cut at its line ends and sentence ends
 
@@ -53,7 +53,8 @@ class Tokens(NamedTuple):
     ends: NDArray[np.int64]
 
 
-def _kernels() -> Any:
+def kernels() -> Any:
+    """The compiled loops. Raises MissingExtra without numba."""
     try:
         from rungwise.curate.kernels import tagger
     except ModuleNotFoundError as error:
@@ -63,13 +64,21 @@ def _kernels() -> Any:
     return tagger
 
 
+def chain() -> Any:
+    """The compiled loops of the model, as `kernels`."""
+    kernels()
+    from rungwise.curate.kernels import chain
+
+    return chain
+
+
 def tokenise(text: str) -> Tokens:
     """Cut a text into tokens."""
     import numpy as np
 
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     starts, ends = np.empty(codes.size, np.int64), np.empty(codes.size, np.int64)
-    count = _kernels().tokenise(codes, characters().class_of, starts, ends)
+    count = kernels().tokenise(codes, characters().class_of, starts, ends)
     return Tokens(codes, starts[:count], ends[:count])
 
 
@@ -77,9 +86,9 @@ def featurise(tokens: Tokens, lists: tuple[NDArray[np.uint64], NDArray[np.int32]
     """(n, SLOTS): the rows of weights of each token. `hidden` (n,) is 1 where lists and identity are not to be seen."""
     import numpy as np
 
-    rows = np.empty((tokens.starts.size, _kernels().SLOTS), np.int32)
+    rows = np.empty((tokens.starts.size, kernels().SLOTS), np.int32)
     tables, (keys, masks) = characters(), lists
-    _kernels().featurise(*tokens, tables.class_of, tables.case_of, tables.fold, keys, masks, _LONGEST_PHRASE, hidden, rows)
+    kernels().featurise(*tokens, tables.class_of, tables.case_of, tables.fold, keys, masks, _LONGEST_PHRASE, hidden, rows)
     return rows
 
 
@@ -89,7 +98,7 @@ def phrase_keys(text: str) -> list[int]:
 
     tokens, tables = tokenise(text), characters()
     keys = np.empty(tokens.starts.size, np.uint64)
-    _kernels().phrase_keys(*tokens, tables.class_of, tables.case_of, tables.fold, keys)
+    kernels().phrase_keys(*tokens, tables.class_of, tables.case_of, tables.fold, keys)
     return [int(key) for key in keys]
 
 
@@ -106,9 +115,9 @@ def tag(tagger: Tagger, text: str, *, courage: Sequence[float] = COURAGE) -> lis
         part = Tokens(tokens.codes, tokens.starts[first:last], tokens.ends[first:last])
         rows = featurise(part, (tagger.keys, tagger.masks), np.zeros(last - first, np.uint8))
         emissions, labels = np.empty((last - first, LABELS)), np.empty(last - first, np.int8)
-        _kernels().scores(rows, tagger.weights, tagger.scale, emissions)
-        _kernels().encourage(emissions, part.codes, part.starts, characters().case_of, np.array([0.0, *np.repeat(courage, 2)]))
-        _kernels().decode(emissions, tagger.transitions, tagger.begin, labels)
+        chain().scores(rows, tagger.weights, tagger.scale, emissions)
+        chain().encourage(emissions, part.codes, part.starts, characters().case_of, np.array([0.0, *np.repeat(courage, 2)]))
+        chain().decode(emissions, tagger.transitions, tagger.begin, labels)
         spans += _spans(part, labels, text)
     return spans
 
@@ -156,7 +165,10 @@ def pack(tagger: Tagger) -> bytes:
 def unpack(data: bytes, expected: str, *, where: str) -> Tagger:
     """The tagger in these bytes. Raises Corrupt when their SHA-256 is not `expected`."""
     if (found := hashlib.sha256(data).hexdigest()) != expected:
-        raise Corrupt(f"{where} is damaged: its SHA-256 is {found[:12]}, not {expected[:12]}. Install the package again, or train with: python -m rungwise.fit.tag")
+        raise Corrupt(
+            f"{where} is damaged: its SHA-256 is {found[:12]}, not {expected[:12]}. "
+            "Install the package again, or train with: python -m rungwise.fit.tag"
+        )
     from safetensors.numpy import load
 
     tensors: Mapping[str, Any] = load(data)

@@ -15,7 +15,10 @@ from rungwise.core.errors import Corrupt
 from rungwise.curate.names.tagger import DIGEST, TYPES, WEIGHTS, names_detector, tokenise, unpack
 
 SENTENCES = [
-    ("Dear Mr. Kowalski, your parcel was sent to 25 Church Street, Leeds.", {"NAME": ["Kowalski"], "ADDRESS": ["25 Church Street, Leeds"]}),
+    (
+        "Dear Mr. Kowalski, your parcel was sent to 25 Church Street, Leeds.",
+        {"NAME": ["Kowalski"], "ADDRESS": ["25 Church Street, Leeds"]},
+    ),
     ("My name is Aino Virtanen and I live in Helsinki.", {"NAME": ["Aino Virtanen"], "LOCATION": ["Helsinki"]}),
     ("Siemens AG opened a plant in Portugal.", {"ORGANIZATION": ["Siemens AG"], "LOCATION": ["Portugal"]}),
     ("Please ship it to Hauptstraße 12, 10115 Berlin.", {"ADDRESS": ["Hauptstraße 12, 10115 Berlin"]}),
@@ -86,7 +89,7 @@ def test_text_that_names_nobody_gives_nothing() -> None:
 
 
 def test_the_detector_can_be_sent_to_another_process() -> None:
-    assert pickle.loads(pickle.dumps(names_detector())) == names_detector()
+    assert pickle.loads(pickle.dumps(names_detector())) == names_detector()  # noqa: S301 - bytes of our own
 
 
 @given(st.integers(0, WEIGHTS.stat().st_size - 1), st.integers(0, 7))

@@ -16,7 +16,7 @@ from rungwise.curate.names.sentences import SLOTS, TYPES, corpus, parse
 @pytest.mark.parametrize("name", TEMPLATE_FILES)
 def test_every_template_parses_and_uses_only_known_slots(name: str) -> None:
     for line in templates(name):
-        found = [piece for piece in line.replace("}", "{").split("{")[1::2]]
+        found = line.replace("}", "{").split("{")[1::2]
         assert set(found) <= set(SLOTS), line
         assert parse(line)
 
