@@ -28,6 +28,7 @@ _PACKED_BYTES = 1 << 14
 _GZIP = 16 + zlib.MAX_WBITS
 """Asks zlib for the header and the sums of gzip."""
 
+_ESCAPED = re.compile("[\udc80-\udcff]")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
@@ -176,11 +177,13 @@ class Lines:
     """The lines of a file, without their newline; None stands for one beyond ROW_CAP, and `cut` holds its beginning.
 
     `number` counts the lines given so far. Raises Damaged after the last whole line before the place where the file breaks.
+    With `escape`, bytes that are not UTF-8 do not break it: `escaped` says that there were some, `foreign` tells them in a line.
     """
 
-    def __init__(self, blocks: Iterator[bytes], name: str, encoding: str | None) -> None:
+    def __init__(self, blocks: Iterator[bytes], name: str, encoding: str | None, *, escape: bool = False) -> None:
         self.name, self.number, self.cut = name, 0, ""
-        self._texts = _decoded(blocks, name, encoding)
+        self.escaped = False
+        self._texts = self._noticed(_decoded(blocks, name, encoding, escape=escape)) if escape else _decoded(blocks, name, encoding)
         self._back: list[str | None] = []
         self._stream = self._split()
 
@@ -204,6 +207,17 @@ class Lines:
     def place(self, number: int) -> str:
         """'file:line'."""
         return f"{self.name}:{number}"
+
+    def foreign(self, line: str) -> str | None:
+        """The first byte of a line that is not UTF-8, as 0xe9; None where all are."""
+        found = _ESCAPED.search(line) if self.escaped else None
+        return f"0x{ord(found[0]) - 0xDC00:02x}" if found else None
+
+    def _noticed(self, texts: Iterator[str]) -> Iterator[str]:
+        """The same texts; whether any of them holds escaped bytes is remembered."""
+        for text in texts:
+            self.escaped = self.escaped or (not text.isascii() and _ESCAPED.search(text) is not None)
+            yield text
 
     def _split(self) -> Iterator[str | None]:
         held: list[str] = []
@@ -237,8 +251,13 @@ def _newline(text: str) -> str:
     return "\n" if "\n" in text else ""
 
 
-def _decoded(blocks: Iterator[bytes], name: str, encoding: str | None) -> Iterator[str]:
-    """Blocks of text. Raises BadData naming line and byte where the bytes are not in the encoding."""
+def shown(line: str) -> str:
+    r"""A line for people and for UTF-8: escaped bytes are written as \xe9."""
+    return line if line.isascii() else _ESCAPED.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", line)
+
+
+def _decoded(blocks: Iterator[bytes], name: str, encoding: str | None, *, escape: bool = False) -> Iterator[str]:
+    """Blocks of text. Raises BadData naming line and byte where the bytes are not in the encoding; in UTF-8 they may be escaped."""
     first = next(blocks, b"")
     if not first:
         hint = "Export it again with a header line and at least one row"
@@ -249,7 +268,7 @@ def _decoded(blocks: Iterator[bytes], name: str, encoding: str | None) -> Iterat
         hint = f"Convert it: iconv -f UTF-16{order} -t UTF-8 {name} > utf8-{name} (or say that it is utf-16-{order.lower()})"
         what = "this looks like UTF-16 without a byte-order mark."
         raise Damaged("malformed:encoding", what, where=f"{name}:1", hint=hint, raw=_shown(first[:RAW_CAP], chosen))
-    decoder = text_decoder(chosen)
+    decoder = text_decoder(chosen, "surrogateescape" if escape and chosen == "utf-8" else "strict")
     done, lines = skip, 1
     for block, last in chain(((block, False) for block in chain([first[skip:]], blocks)), [(b"", True)]):
         try:
@@ -266,7 +285,7 @@ def _decoded(blocks: Iterator[bytes], name: str, encoding: str | None) -> Iterat
             yield text
 
 
-def text_decoder(encoding: str) -> codecs.IncrementalDecoder:
+def text_decoder(encoding: str, errors: str = "strict") -> codecs.IncrementalDecoder:
     """Raises UsageError for what is no encoding of text files."""
     try:
         found = codecs.lookup(encoding)
@@ -275,7 +294,7 @@ def text_decoder(encoding: str) -> codecs.IncrementalDecoder:
         known = False
     if not known:
         raise UsageError(f"there is no encoding '{encoding}'. Known ones are utf-8, utf-16, latin-1, cp1252")
-    return codecs.getincrementaldecoder(encoding)("strict")
+    return codecs.getincrementaldecoder(encoding)(errors)
 
 
 def _shown(found: bytes, encoding: str) -> str:

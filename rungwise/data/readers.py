@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from rungwise.core.errors import BadData
 from rungwise.data.columnar import Cells, parquet_rows
-from rungwise.data.lines import CELL_CAP, RAW_CAP, ROW_CAP, UNPACKING, Damaged, Lines, Unpacking, blocks, require_file
+from rungwise.data.lines import CELL_CAP, RAW_CAP, ROW_CAP, UNPACKING, Damaged, Lines, Unpacking, blocks, require_file, shown
 
 Row: TypeAlias = tuple[str, dict[str, Any]]
 """Where a row stands ("tickets.csv:17", the line it begins on) and its cells: str and None from tables, JSON values from JSONL."""
@@ -58,7 +58,7 @@ class Read:
 
     def set_aside(self, place: str, problem: Problem, raw: str, seen: int) -> None:
         """Quarantine a row, the `seen`-th of its file. Raises Damaged when the file is out of patience, which bounds the memory."""
-        self.quarantine.append(Quarantined(place, *problem, raw))
+        self.quarantine.append(Quarantined(place, *problem, shown(raw)))
         if self.patience is not None and len(self.quarantine) >= self.patience and 2 * len(self.quarantine) > seen:
             what = f"{len(self.quarantine):,} of its first {seen:,} rows cannot be read."
             hint = "It is of another format, or damaged throughout: look at the first of them"
@@ -87,7 +87,7 @@ def read_rows(
         rows = parquet_rows(path, read.columns, unpacking)
         read.rows = checked_rows(rows, name, read)
         return read if not tolerant else tolerated(read, name, None)
-    lines = Lines(blocks(path, unpacking), name, encoding)
+    lines = Lines(blocks(path, unpacking), name, encoding, escape=tolerant)
     read.rows = _objects(lines, read) if kind in _OBJECTS else _table(lines, read, _TABLES[kind])
     return read if not tolerant else tolerated(read, name, lines)
 
@@ -118,7 +118,7 @@ def tolerated(read: Read, name: str, lines: Lines | None = None) -> Read:
             yield from strict
         except Damaged as error:
             line = error.line or (1 if lines is None else lines.number + 1)
-            read.quarantine.append(Quarantined(f"{name}:{line}", error.reason, error.code, error.raw))
+            read.quarantine.append(Quarantined(f"{name}:{line}", error.reason, error.code, shown(error.raw)))
 
     read.rows = rows(read.rows)
     return read
@@ -152,6 +152,10 @@ def _table(lines: Lines, read: Read, delimiter: str) -> Iterator[Row]:
     if heading is None:
         hint = "Begin it with the column names, such as text,label"
         raise Damaged("malformed:header", "the file holds no header line.", where=lines.place(1), hint=hint, line=1)
+    if (problem := _foreign(lines, heading)) is not None:
+        raise Damaged(
+            problem[1], f"{problem[0]}.", where=lines.place(lines.number), hint="", raw=heading[:RAW_CAP], line=lines.number
+        )
     delimiter = _delimiter(heading, delimiter)
     read.columns.extend(_columns(heading, delimiter, lines.place(lines.number), lines.number))
     columns, width, name = read.columns, len(read.columns), lines.name
@@ -170,6 +174,8 @@ def _table(lines: Lines, read: Read, delimiter: str) -> Iterator[Row]:
         else:
             continue
         problem = _ragged(len(cells), width) if len(cells) != width else _unfit(cells, columns)
+        if problem is None and lines.escaped:
+            problem = _foreign(lines, delimiter.join(cells))
         if problem is not None:
             read.set_aside(f"{name}:{number}", problem, line[:RAW_CAP], number)
         else:
@@ -182,6 +188,14 @@ _LINE_BYTES = 64
 
 def _ragged(count: int, width: int) -> Problem:
     return f"{'1 cell' if count == 1 else f'{count} cells'} where the header has {width}", "malformed:ragged"
+
+
+def _foreign(lines: Lines, text: str) -> Problem | None:
+    """Says which byte of a row is not UTF-8, if one is."""
+    if (byte := lines.foreign(text)) is None:
+        return None
+    hint = "convert the file: iconv -f WINDOWS-1252 -t UTF-8, or say which encoding it has, such as latin-1"
+    return f"the byte {byte} is not UTF-8: {hint}", "malformed:encoding"
 
 
 def _unfit(cells: list[str], columns: list[str]) -> Problem | None:
@@ -282,7 +296,7 @@ def _objects(lines: Lines, read: Read) -> Iterator[Row]:
         if line is not None and not line.strip():
             continue
         place = lines.place(lines.number)
-        row = _TOO_LONG if line is None else _object(line.removeprefix("\ufeff"))
+        row = _TOO_LONG if line is None else _foreign(lines, line) or _object(line.removeprefix("\ufeff"))
         if isinstance(row, tuple):
             read.set_aside(place, row, lines.cut if line is None else line[:RAW_CAP], lines.number)
             continue

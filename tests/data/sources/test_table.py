@@ -80,10 +80,10 @@ def test_a_damaged_gzip_keeps_what_came_before_the_damage(tmp_path: Path) -> Non
     assert good > 10_000
 
 
-def test_bytes_of_another_encoding_end_the_file_at_their_line_and_are_shown(tmp_path: Path) -> None:
+def test_bytes_of_another_encoding_cost_their_row_and_are_shown(tmp_path: Path) -> None:
     content = "text,label\nfine é,a\n".encode() + "caf\xe9,b\n".encode("latin-1") + b"more,c\n"
     cells, read = taken(tmp_path / "a.csv", content)
-    assert cells == [{"text": "fine é", "label": "a"}]
+    assert cells == [{"text": "fine é", "label": "a"}, {"text": "more", "label": "c"}]
     assert only(read) == Quarantined("a.csv:3", only(read).reason, "malformed:encoding", "caf\\xe9,b")
     assert "iconv" in only(read).reason
     assert len(taken(tmp_path / "a.csv", None, encoding="latin-1")[0]) == 3
@@ -92,7 +92,18 @@ def test_bytes_of_another_encoding_end_the_file_at_their_line_and_are_shown(tmp_
 def test_damage_within_a_quoted_cell_is_placed_where_the_cell_begins(tmp_path: Path) -> None:
     cells, read = taken(tmp_path / "a.csv", b'text,label\na,b\n"one\ntwo \xff\nthree",c\n')
     assert cells == [{"text": "a", "label": "b"}]
-    assert (only(read).place, only(read).raw) == ("a.csv:3", '"one\ntwo \\xff')
+    assert (only(read).place, only(read).raw) == ("a.csv:3", '"one')
+
+
+def test_a_million_good_lines_do_not_suffer_from_one_bad_byte(tmp_path: Path) -> None:
+    content = b"".join(b'{"text": "line %d"}\n' % i for i in range(20_000))
+    cells, read = taken(tmp_path / "a.jsonl", content.replace(b"line 7777", b"line \xe9777"))
+    assert (len(cells), only(read).place, only(read).code) == (19_999, "a.jsonl:7778", "malformed:encoding")
+
+
+def test_a_header_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    cells, read = taken(tmp_path / "a.csv", "caf\xe9,label\na,b\n".encode("latin-1"))
+    assert (cells, only(read).place, only(read).code) == ([], "a.csv:1", "malformed:encoding")
 
 
 @pytest.mark.parametrize("byte_order", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
