@@ -57,7 +57,8 @@ class Packs:
     def __init__(self, blobs: Blobs) -> None:
         self.blobs = blobs
         self._checked: set[str] = set()
-        self._last = lru_cache(maxsize=1)(self._table)
+        # An edited table interleaves the packs of several imports: with room for one, each batch would decode them all again.
+        self._last = lru_cache(maxsize=8)(self._table)
         self.ids = lru_cache(maxsize=_NARROW_PACKS)(self._ids)
 
     def write(self, entries: Sequence[Packed]) -> str:
