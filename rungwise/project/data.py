@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.progress import Progress
@@ -16,6 +17,8 @@ from rungwise.data.store import Store
 from rungwise.data.versions import HEAD, Move, Version, Versions
 
 if TYPE_CHECKING:
+    from rungwise.curate.pii.span import Detector
+    from rungwise.curate.pii.step import Action
     from rungwise.curate.step import Step
     from rungwise.data.card import Card
     from rungwise.data.curation import Curated
@@ -36,6 +39,17 @@ STEPS = ("quality", "language", "dedup", "pii", "labels", "leaks")
 _MANY_BYTES = 64 * 2**20
 # With more rows than this, label problems are looked for by the linear model alone: embedding them takes minutes.
 _EMBEDDED_ROWS = 30_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What people choose about the steps of a curation: what happens to personal data, whether names count as such,
+    which languages are kept (none means all), and whether quality thresholds are calibrated or published."""
+
+    pii: Action = "report"
+    names: bool = False
+    languages: tuple[str, ...] = ()
+    thresholds: Literal["calibrated", "published"] = "calibrated"
 
 
 class ProjectData:
@@ -69,14 +83,24 @@ class ProjectData:
         with self._locked(create=True), self.store(create=True) as store:
             return take_in(store, found, columns=columns, licence=licence, say=say)
 
-    def curate(self, steps: Sequence[str | Step] = STEPS, *, parts: int = 1, say: Say = lambda _: None) -> Curated:
-        """Set aside what the steps find. Steps are named, or given with their settings. Raises UnknownName for a step."""
+    def curate(
+        self,
+        steps: Sequence[str | Step] = STEPS,
+        *,
+        choices: Choices | None = None,
+        parts: int = 1,
+        say: Say = lambda _: None,
+    ) -> Curated:
+        """Set aside what the steps find. Steps are named, and follow `choices`, or given with their settings.
+
+        Raises UnknownName for a step, UsageError for a choice that cannot be.
+        """
         from rungwise.data.curation import curate
         from rungwise.project import run
 
         with self._locked(), self.store() as store:
             version = Versions(store).get()
-            chosen = self._steps(steps, store, version)
+            chosen = _steps(steps, version, choices or Choices())
             with _executor(store, version) as executor:
                 return run(curate(store, version, chosen, executor=executor, parts=parts, say=say))
 
@@ -118,7 +142,7 @@ class ProjectData:
 
         with self._locked(), self.store() as store:
             version = Versions(store).get(name)
-            usual = self._steps(STEPS, store, version)
+            usual = _steps(STEPS, version, Choices())
             with _executor(store, version) as executor:
                 return run(make_card(store, version, executor=executor, steps=usual, group=group, say=say))
 
@@ -211,29 +235,36 @@ class ProjectData:
         if not create and not self.state.is_dir():
             raise UsageError(f"{self.directory} holds no data. Type: rungwise data import FILE --into {self.directory}")
 
-    def _steps(self, steps: Sequence[str | Step], store: Store, version: Version) -> list[Step]:
-        """The steps with their usual settings where only a name is given."""
-        from rungwise.curate.duplicates import Duplicates
-        from rungwise.curate.language import Language
-        from rungwise.curate.overlap import Leaks
-        from rungwise.curate.pii.step import Pii
-        from rungwise.curate.quality import Quality
-        from rungwise.fit.labels import Labels
-        from rungwise.ladder.expedition import installed_encoder
 
-        few = version.rows + sum(version.quarantined.values()) <= _EMBEDDED_ROWS
-        usual: Mapping[str, Callable[[], Step]] = {
-            "quality": Quality,
-            "language": Language,
-            "dedup": Duplicates,
-            "pii": Pii,
-            "labels": lambda: Labels(encoder=installed_encoder() if few else None),
-            "leaks": Leaks,
-        }
-        for step in steps:
-            if isinstance(step, str) and step not in usual:
-                raise UnknownName("step", step, usual)
-        return [usual[step]() if isinstance(step, str) else step for step in steps]
+def _steps(steps: Sequence[str | Step], version: Version, choices: Choices) -> list[Step]:
+    """The steps with the choices and their usual settings where only a name is given."""
+    from rungwise.curate.duplicates import Duplicates
+    from rungwise.curate.language import Language
+    from rungwise.curate.overlap import Leaks
+    from rungwise.curate.pii.step import Pii
+    from rungwise.curate.quality import Quality
+    from rungwise.fit.labels import Labels
+    from rungwise.ladder.expedition import installed_encoder
+
+    few = version.rows + sum(version.quarantined.values()) <= _EMBEDDED_ROWS
+    usual: Mapping[str, Callable[[], Step]] = {
+        "quality": lambda: Quality(thresholds=choices.thresholds),
+        "language": lambda: Language(allowed=choices.languages),
+        "dedup": Duplicates,
+        "pii": lambda: Pii(action=choices.pii, detectors=_names() if choices.names else ()),
+        "labels": lambda: Labels(encoder=installed_encoder() if few else None),
+        "leaks": Leaks,
+    }
+    for step in steps:
+        if isinstance(step, str) and step not in usual:
+            raise UnknownName("step", step, usual)
+    return [usual[step]() if isinstance(step, str) else step for step in steps]
+
+
+def _names() -> tuple[Detector, ...]:
+    from rungwise.curate.names.tagger import names_detector
+
+    return (names_detector(),)
 
 
 @contextlib.contextmanager

@@ -134,3 +134,20 @@ def test_the_doctor_knows_versions(rungwise: Terminal, project: Path) -> None:
     assert (found["data"]["state"], found["data"]["type"]) == ("problem", f"rungwise data import FILE --into {project}")
     said = rungwise("climb", project)
     assert (said.code, "there is no version 'lost'" in said.err) == (2, True)
+
+
+def test_personal_data_is_masked_and_other_languages_set_aside_where_that_is_asked_for(rungwise: Terminal, tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "text": "Hello, I am Maria Schmidt from Berlin, mail me at maria@example.org please", "label": "a"},
+        {"id": "2", "text": "Bonjour, je voudrais savoir où est mon colis, merci beaucoup", "label": "b"},
+        {"id": "3", "text": "the parcel that you sent to me did not arrive until today", "label": "a"},
+    ]
+    rungwise("data", "import", write_csv(tmp_path / "rows.csv", rows), "--into", tmp_path / "project")
+    options = ("--steps", "pii,language", "--pii", "mask", "--names", "--languages", "en", "--json")
+    said = rungwise("data", "curate", tmp_path / "project", *options)
+    assert (said.document["kept"], said.document["quarantined"]) == (2, {"language:not_allowed": 1})
+    shown = rungwise("data", "show", tmp_path / "project", "--json").document["shown"]
+    assert "Schmidt" not in shown[0]["text"]
+    assert "[EMAIL]" in shown[0]["text"]
+    assert shown[1]["text"] == rows[2]["text"]
+    assert rungwise("data", "card", tmp_path / "project", "--json").code == 0
