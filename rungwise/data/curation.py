@@ -164,8 +164,9 @@ class _Curation:
         """The rows less those that a person brought back."""
         if not self.pinned or not rows:
             return rows
-        ids = self.versions.ids(selection.take(_array(rows)))
-        return [row for row, id in zip(rows, ids, strict=True) if id.tobytes() not in self.pinned]
+        own = selection.take(_array(rows))
+        names = zip(rows, self.versions.ids(own), self.versions.parents(own), strict=True)
+        return [row for row, id, parent in names if self.pinned.isdisjoint((id.tobytes(), parent.tobytes()))]
 
     def _set_aside(self, records: Selection, findings: Sequence[Finding], stage: Selection, positions: NDArray[np.int64]) -> None:
         """Enter the findings in the quarantine; rows that the evidence names are called by their places."""

@@ -88,8 +88,8 @@ def look_at(
 
 @lru_cache(maxsize=1)
 def _packs(directory: str) -> Packs:
-    """The packs of a store, which hold on to the one that was read last."""
-    return Packs(Blobs(Path(directory)))
+    """The packs of a store, for as long as the process looks at batches of it."""
+    return Packs(Blobs(Path(directory)), held=2)
 
 
 def cut_batches(versions: Versions, selection: Selection) -> list[NDArray[np.int64]]:

@@ -52,13 +52,13 @@ class Packed(NamedTuple):
 
 
 class Packs:
-    """The packs among the blobs of a store."""
+    """The packs among the blobs of a store; the `held` ones that were read last stay in memory, about 32 MB each."""
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, *, held: int = 4) -> None:
         self.blobs = blobs
         self._checked: set[str] = set()
         # An edited table interleaves the packs of several imports: with room for one, each batch would decode them all again.
-        self._last = lru_cache(maxsize=8)(self._table)
+        self._last = lru_cache(maxsize=held)(self._table)
         self.ids = lru_cache(maxsize=_NARROW_PACKS)(self._ids)
 
     def write(self, entries: Sequence[Packed]) -> str:

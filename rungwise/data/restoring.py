@@ -60,7 +60,8 @@ class _Restoring:
         self.early = [entry for entry in back if entry.position < 0]
         self.late = [entry for entry in back if entry.position >= 0]
         self.gone = set(back)
-        self.pinned = tuple(sorted({*head.pinned, *(entry.id for entry in back)}))
+        # What a rewritten row was made from is pinned too: with other settings it would be rewritten to something else.
+        self.pinned = tuple(sorted({*head.pinned, *(entry.id for entry in back), *_parents(self.versions, back)}))
 
     def run(self) -> Version:
         """Make the version and move the head to it."""
@@ -182,3 +183,9 @@ def _records(entries: Sequence[Entry]) -> Selection:
     number = {pack: i for i, pack in enumerate(names)}
     packs = np.array([number[entry.pack] for entry in entries], np.int32)
     return Selection(tuple(names), packs, np.array([entry.row for entry in entries], np.int32))
+
+
+def _parents(versions: Versions, entries: Sequence[Entry]) -> set[str]:
+    """The records that those of the entries were rewritten from."""
+    found = (versions.packs.parents(entry.pack)[entry.row].tobytes() for entry in entries if entry.pack)
+    return {parent.hex() for parent in found if any(parent)}

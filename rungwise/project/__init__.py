@@ -325,8 +325,8 @@ class Project:
         terrain = survey(case, self.directory, store, wishes or Wishes(), version=version)
         if decision is not None and terrain.splits.dataset != decision.dataset:
             raise UsageError(
-                f"{beside(self.directory, case.data)} has changed since the last decision. "
-                f"Type: rungwise climb {self.directory}, or put the old file back"
+                f"{case.data if version else beside(self.directory, case.data)} has changed since the last decision. "
+                f"Type: rungwise climb {self.directory}{'' if version else ', or put the old file back'}"
             )
         return terrain
 

@@ -26,6 +26,7 @@ def history(directory: str, as_json: bool) -> int:
                     "verb": move.verb,
                     "kind": move.version.kind,
                     "rows": move.version.rows,
+                    "erased": move.version.erased,
                     "quarantined": dict(move.version.quarantined),
                     "tags": list(move.tags),
                     "at": datetime.fromtimestamp(move.at, UTC).isoformat(),
@@ -39,5 +40,6 @@ def history(directory: str, as_json: bool) -> int:
         names = ", ".join(["HEAD"] * (number == 0) + list(move.tags))
         aside = sum(move.version.quarantined.values())
         line = f"{short(move.version.id)}  {when}  {move.verb:<9} {move.version.rows:>10,} rows  {aside:>8,} aside"
+        line += f"  {move.version.erased:,} erased" * bool(move.version.erased)
         say(f"{line}  ({names})" if names else line)
     return 0

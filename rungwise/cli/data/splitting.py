@@ -33,9 +33,8 @@ def splitting(directory: str, by: str, column: str | None, shares: str, seed: in
         return 0
     parts = ", ".join(f"{count:,} {name}" for name, count in done.counts.items())
     say(f"{parts} as version {short(done.version.id)}")
-    say(
-        f"  {done.drawn:,} rows were drawn, {done.kept:,} keep the split they had, {done.opened:,} were opened before and stay sealed"
-    )
+    opened = f"{done.opened:,} were opened before and stay sealed"
+    say(f"  {done.drawn:,} rows were drawn, {done.kept:,} keep the split they had, {opened}")
     if not done.drawn:
         say("  Every row has a split already. Draw again with: --anew")
     return 0
