@@ -28,7 +28,7 @@ from rungwise.curate.names.tagger import TYPES, names_detector
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 GOLD = {"PERSON": "NAME", "STREET_ADDRESS": "ADDRESS", "GPE": "LOCATION", "ORGANIZATION": "ORGANIZATION"}
-SPACY_TEXTS, SPACY_SECONDS = 40_000, 600
+SPACY_TEXTS, SPACY_SECONDS = 20_000, 300
 BATCH = 200
 
 PLACES = {"ADDRESS", "LOCATION"}
@@ -204,7 +204,7 @@ def words_a_second(detect: Callable[[Sequence[str]], Any], texts: Sequence[str],
 
 
 def spacy_detector() -> Callable[[Sequence[str]], list[list[Found]]]:
-    """A blank English spaCy tagger trained on the same kind of generated texts, for at most ten minutes."""
+    """A blank English spaCy tagger trained on the same kind of generated texts, for at most five minutes."""
     import spacy
     from spacy.training import Example
     from spacy.util import minibatch

@@ -1,4 +1,4 @@
-"""The word lists that the tagger learns from: plain text files, read only when a tagger is trained."""
+"""The word lists and templates that the tagger learns from: plain text files written for this project."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from rungwise.curate.names.lexicon import flat, groups
+from rungwise.curate.names.lexicon import groups
 
 _ONSETS = groups("parts")["onset"]
 _NUCLEI = groups("parts")["nucleus"]
@@ -121,4 +121,3 @@ _TITLES = tuple(
     for word in groups("words")["title"]
     if word not in {"Esq.", "Jr.", "Jr", "Sr", "III", "II", "PhD", "MD", "Ji", "M.", "Sr."}
 )
-SURNAMES = flat("surnames")

@@ -11,7 +11,7 @@ from random import Random
 from typing import TypeAlias
 
 from rungwise.curate.names import organisations, people, places
-from rungwise.curate.names.lexicon import TEMPLATE_FILES, flat, groups, templates
+from rungwise.curate.names.lexicon import TEMPLATE_FILES, groups, templates
 
 NAME, ADDRESS, LOCATION, ORGANIZATION = "NAME", "ADDRESS", "LOCATION", "ORGANIZATION"
 TYPES = (NAME, ADDRESS, LOCATION, ORGANIZATION)
@@ -375,8 +375,3 @@ def ordinary_words() -> frozenset[str]:
         if group.endswith("noun") or group in ("verb", "adjective", "function", "foreign", "kin", "role"):
             found.update(word.lower() for item in items for word in re.findall(r"[^\W\d_]+", item))
     return frozenset(found)
-
-
-def names_and_places() -> tuple[str, ...]:
-    """Every item of the lists of names and places, for tests."""
-    return flat("given") + flat("surnames") + flat("cities") + flat("countries")

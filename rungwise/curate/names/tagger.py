@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rungwise.core.errors import Corrupt, MissingExtra
 from rungwise.curate.names.characters import characters
+from rungwise.curate.names.lexicon import groups
 from rungwise.curate.pii.span import Proof, Span
 
 if TYPE_CHECKING:
@@ -102,21 +103,39 @@ def phrase_keys(text: str) -> list[int]:
     return [int(key) for key in keys]
 
 
+@cache
+def _function_words() -> tuple[frozenset[str], frozenset[str]]:
+    """Small words of English, and those of other languages that English does not have."""
+    english = frozenset(groups("words")["function"])
+    return english, frozenset(groups("words")["foreign"]) - english
+
+
+def _is_foreign(text: str) -> bool:
+    """Whether a text has clearly more small words of other languages than of English; an address alone does not make it so.
+
+    There the tagger knows fewer words, and courage would make names of German nouns and Spanish verbs.
+    """
+    english, foreign = _function_words()
+    words = text.lower().split()
+    return sum(word in foreign for word in words) > sum(word in english for word in words) + 2
+
+
 def tag(tagger: Tagger, text: str, *, courage: Sequence[float] = COURAGE) -> list[Span]:
     """The names in a text. `courage`, one number a type, is added to the scores of its labels, but not on words in
-    lower case: more is found, and more of it wrong."""
+    lower case and not in languages other than English: more is found, and more of it wrong."""
     import numpy as np
 
     tokens = tokenise(text)
     if not tokens.starts.size:
         return []
+    added = np.zeros(LABELS) if _is_foreign(text) else np.array([0.0, *np.repeat(courage, 2)])
     spans: list[Span] = []
     for first, last in _stretches(text, tokens):
         part = Tokens(tokens.codes, tokens.starts[first:last], tokens.ends[first:last])
         rows = featurise(part, (tagger.keys, tagger.masks), np.zeros(last - first, np.uint8))
         emissions, labels = np.empty((last - first, LABELS)), np.empty(last - first, np.int8)
         chain().scores(rows, tagger.weights, tagger.scale, emissions)
-        chain().encourage(emissions, part.codes, part.starts, characters().case_of, np.array([0.0, *np.repeat(courage, 2)]))
+        chain().encourage(emissions, part.codes, part.starts, characters().case_of, added)
         chain().decode(emissions, tagger.transitions, tagger.begin, labels)
         spans += _spans(part, labels, text)
     return spans
