@@ -165,15 +165,16 @@ class _Intake:
         with tempfile.TemporaryDirectory(dir=self.store.directory) as folder:
             part = Path(folder) / Path(piece.path).name.removesuffix(".gz")
             write_lines(piece.path, found < 0, part)
-            aside = len(self.entries)
-            rows = self._read(replace(piece, path=part))
+            rows = self._read(replace(piece, path=part), numbers)
+            held: list[Entry] = []
             if lines.parts.any():
+                aside = len(self.entries)
                 rows = iter(list(rows))
-                if any(entry.reason == "malformed:quotes" for entry in self.entries[aside:]):
-                    del self.entries[aside:]  # where quotes do not match, what a line means depends on those before it
-                    return False
+                held, self.entries = self.entries[aside:], self.entries[:aside]
+                if any(entry.reason == "malformed:quotes" for entry in held):
+                    return False  # where quotes do not match, what a line means depends on those before it
             self._mixed(piece, rows, lines, numbers, np.where(found < 0, -1, positions[found]))
-        self.entries[aside:] = [_moved(entry, piece.name, numbers) for entry in self.entries[aside:]]
+            self.entries += held
         return True
 
     def _mixed(
@@ -209,8 +210,8 @@ class _Intake:
         self._roles([cells for _, cells in islice(read.rows, SAMPLE_ROWS)], list(read.columns))
         return self.columns is not None
 
-    def _read(self, piece: Piece) -> Iterator[Row]:
-        """The rows of a piece; at the end, what was set aside in it."""
+    def _read(self, piece: Piece, numbers: NDArray[np.int64] | None = None) -> Iterator[Row]:
+        """The rows of a piece; at the end, what was set aside in it. `numbers` are its lines where only some are read."""
         read = self.source.read(piece)
         rows = read.rows
         if self.columns is None:
@@ -220,7 +221,7 @@ class _Intake:
         yield from rows
         self.names.update(dict.fromkeys(self.renames.get(name, name) for name in read.columns))
         for bad in read.quarantine:
-            self._set_aside(bad, piece.name)
+            self._set_aside(bad if numbers is None else _moved(bad, piece.name, numbers), piece.name)
 
     def _roles(self, sample: Sequence[Mapping[str, Any]], names: list[str]) -> None:
         """Which column plays which role, from the first rows."""
@@ -426,7 +427,7 @@ def _line_of(place: str) -> int:
     return int(line) if line.isdecimal() else 0
 
 
-def _moved(entry: Entry, piece: str, numbers: NDArray[np.int64]) -> Entry:
-    """An entry of the changed lines with its line number in the whole piece."""
-    line = _line_of(entry.place)
-    return replace(entry, place=f"{piece}:{numbers[line - 1]}") if 0 < line <= len(numbers) else entry
+def _moved(bad: Quarantined, piece: str, numbers: NDArray[np.int64]) -> Quarantined:
+    """What was set aside among the changed lines, with its line number in the whole piece."""
+    line = _line_of(bad.place)
+    return replace(bad, place=f"{piece}:{numbers[line - 1]}") if 0 < line <= len(numbers) else bad

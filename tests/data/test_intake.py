@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import json
@@ -136,6 +137,25 @@ def test_what_was_set_aside_stays_so_when_the_rest_changes(store: Store, tmp_pat
     assert second.read < 10
     assert [entry.place for entry in Versions(store).quarantine(second.version)] == ["tickets.csv:202"]
     assert dict(first.quarantined) == dict(second.version.quarantined) == {"malformed:ragged": 1}
+
+
+@pytest.mark.parametrize("told", ["a sentence in one line", "a sentence in\ntwo lines"])
+def test_what_comes_to_be_set_aside_later_is_named_as_by_a_first_import(
+    store: Store, tmp_path: Path, clock: StillClock, told: str
+) -> None:
+    path = tmp_path / "tickets.csv"
+    wanted = Columns(key="id", text="text", label="label")
+    imported(store, write_csv(path, table(40)), columns=wanted)
+    more = [["n1", "", "a"], ["ragged", "row"], ["n2", "", "a"], ["n3", told, "a"]]
+    write_csv(path, [*table(2), *more, *table(38, 2)])
+    again = imported(store, path)
+    assert again.read < 5
+    with contextlib.closing(Store.open(tmp_path / "fresh", clock=clock)) as other:
+        fresh = imported(other, path, columns=wanted).version
+        entries = Versions(other).quarantine(fresh)
+    assert [entry.place for entry in entries] == ["tickets.csv:4", "tickets.csv:6", "tickets.csv:5"]
+    assert Versions(store).quarantine(again.version) == entries
+    assert again.version.id == fresh.id
 
 
 def test_two_sources_stand_side_by_side_and_change_by_themselves(store: Store, tmp_path: Path) -> None:
