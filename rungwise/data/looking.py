@@ -89,7 +89,7 @@ def look_at(
 @lru_cache(maxsize=1)
 def _packs(directory: str) -> Packs:
     """The packs of a store, for as long as the process looks at batches of it."""
-    return Packs(Blobs(Path(directory)), held=2)
+    return Packs(Blobs(Path(directory)))
 
 
 def cut_batches(versions: Versions, selection: Selection) -> list[NDArray[np.int64]]:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# The names of so many packs are held: 2 MB each.
+_GROUP_BYTES = 4 * 2**20
+_GROUPS = 16
+# The names and places of so many packs are held: about 3 MB each.
 _NARROW_PACKS = 32
 
 PACK_ROWS = 65_536
@@ -52,13 +54,15 @@ class Packed(NamedTuple):
 
 
 class Packs:
-    """The packs among the blobs of a store; the `held` ones that were read last stay in memory, about 32 MB each."""
+    """The packs among the blobs of a store. Of the cells, the groups that were read last stay in memory: 64 MB at most."""
 
-    def __init__(self, blobs: Blobs, *, held: int = 4) -> None:
+    def __init__(self, blobs: Blobs) -> None:
         self.blobs = blobs
         self._checked: set[str] = set()
         # An edited table interleaves the packs of several imports: with room for one, each batch would decode them all again.
-        self._last = lru_cache(maxsize=held)(self._table)
+        self._last = lru_cache(maxsize=_GROUPS)(self._cells)
+        self._ends = lru_cache(maxsize=_NARROW_PACKS)(self._group_ends)
+        self._places = lru_cache(maxsize=_NARROW_PACKS)(self._sources)
         self.ids = lru_cache(maxsize=_NARROW_PACKS)(self._ids)
 
     def write(self, entries: Sequence[Packed]) -> str:
@@ -67,9 +71,11 @@ class Packs:
         columns = zip(_COLUMNS, zip(*entries, strict=True), strict=True)
         table = pa.table({name: pa.array(values, getattr(pa, kind)(*size)) for (name, kind, *size), values in columns})
         out = io.BytesIO()
+        size = sum(len(entry.body) for entry in entries)
         parquet.write_table(
             table,
             out,
+            row_group_size=max(1, int(len(entries) * _GROUP_BYTES / max(size, _GROUP_BYTES))),
             compression="zstd",
             use_dictionary=["piece", "parent"],
             column_encoding={"at": "DELTA_BINARY_PACKED"},
@@ -102,32 +108,51 @@ class Packs:
 
     def bodies(self, pack: str, rows: Sequence[int] | NDArray[Any]) -> list[bytes]:
         """The records at these rows of a pack, in the order asked for."""
-        return self._take(pack, "cells", rows)  # type: ignore[no-any-return]
+        import numpy as np
+
+        pa, _ = _arrow()
+        ends = self._ends(pack)
+        wanted = np.asarray(rows, np.int64)
+        groups = np.searchsorted(ends, wanted, "right")
+        found: list[bytes] = [b""] * len(wanted)
+        for group in np.unique(groups).tolist():
+            own = np.flatnonzero(groups == group)
+            start = int(ends[group - 1]) if group else 0
+            bodies = self._last(pack, group).take(pa.array(wanted[own] - start, pa.int64())).to_pylist()
+            for position, body in zip(own.tolist(), bodies, strict=True):
+                found[position] = body
+        return found
 
     def places(self, pack: str, rows: Sequence[int] | NDArray[Any]) -> list[str]:
         """Where these records were read: "tickets.csv:17", or the name alone for whole files."""
-        pieces, ats = self._take(pack, "piece", rows), self._take(pack, "at", rows)
-        return [f"{piece}:{at}" if at else piece for piece, at in zip(pieces, ats, strict=True)]
+        return [f"{piece}:{at}" if at else piece for piece, at in self.sources(pack, rows)]
 
     def sources(self, pack: str, rows: Sequence[int] | NDArray[Any]) -> list[tuple[str, int]]:
         """The piece and the line of these records."""
-        return list(zip(self._take(pack, "piece", rows), self._take(pack, "at", rows), strict=True))
+        pa, _ = _arrow()
+        taken = self._places(pack).take(pa.array(rows, pa.int64()))
+        return list(zip(*(taken.column(name).to_pylist() for name in ("piece", "at")), strict=True))
 
     def row_bytes(self, pack: str) -> float:
         """How many bytes a record of a pack takes on average."""
         about = self._file(pack).metadata
         return float(sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups)) / max(1, about.num_rows))
 
-    def _take(self, pack: str, column: str, rows: Sequence[int] | NDArray[Any]) -> Any:
-        pa, _ = _arrow()
-        whole = self._last(pack).column(column)
-        return whole.take(pa.array(rows, pa.int64())).to_pylist()
-
     def _column(self, pack: str, name: str) -> Any:
         return self._file(pack).read(columns=[name]).column(name).combine_chunks()
 
-    def _table(self, pack: str) -> Any:
-        return self._file(pack).read(columns=["piece", "at", "cells"]).combine_chunks()
+    def _cells(self, pack: str, group: int) -> Any:
+        return self._file(pack).read_row_group(group, columns=["cells"], use_threads=False).column("cells").combine_chunks()
+
+    def _group_ends(self, pack: str) -> NDArray[np.int64]:
+        """(groups,): the row after the last of each group."""
+        import numpy as np
+
+        about = self._file(pack).metadata
+        return np.cumsum([about.row_group(i).num_rows for i in range(about.num_row_groups)])
+
+    def _sources(self, pack: str) -> Any:
+        return self._file(pack).read(columns=["piece", "at"]).combine_chunks()
 
     def _file(self, pack: str) -> Any:
         """A pack that is open for reading. Its bytes are checked against its digest the first time."""
