@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -115,3 +116,29 @@ def test_so_can_its_part_on_public_data(
     assert "77 in 'intent'" in said
     assert "licence CC-BY-4.0" in said
     assert "Met: the classical rung" in said
+
+
+def test_the_page_on_personal_data_can_be_typed_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = ROOT / "docs" / "how-to" / "mask-personal-data.md"
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNGWISE_PII_KEY", "0123456789abcdef" * 4)
+    (messages,) = blocks(page, "json")
+    Path("messages.jsonl").write_text(messages, encoding="utf-8")
+    said = type_in(lines_to_type(page.read_text(encoding="utf-8")), Terminal(capsys))
+
+    def texts(name: str) -> list[str]:
+        return [json.loads(line)["text"] for line in Path(name).read_text(encoding="utf-8").splitlines()]
+
+    (shown,) = blocks(page, "text")
+    assert "\n".join(texts("masked.jsonl")) == shown.strip()
+    assert "Anna Berger" not in texts("named.jsonl")[1]
+    assert Path("back.jsonl").read_text(encoding="utf-8") == messages
+    address = re.search(r"\S+@example\.com", texts("other.jsonl")[0])
+    assert address is not None
+    assert address[0] in texts("other.jsonl")[2]
+    assert "[DATE_TIME]" in Path("tickets-masked.jsonl").read_text(encoding="utf-8")
+    assert re.search(r"\d+  dedup:exact", said)
+    assert b"PAR1" in Path("support-masked.parquet").read_bytes()[:4]
