@@ -16,7 +16,7 @@ from rungwise.core.record import canonical_json, digest, from_plain, to_plain
 from rungwise.data.nouns import Lineage
 from rungwise.data.removal import Removal, without
 from rungwise.data.store import Store
-from rungwise.data.targets import Packets, Targets, Traits, find_targets, traits_of
+from rungwise.data.targets import LEAST_LETTERS, Packets, Targets, Traits, find_targets, traits_of
 from rungwise.data.versions import HEAD_SETTING
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 JOB_SETTING = "data.erasing"
 ERASED = "[erased]"
 """Stands where an erased text stood in something that keeps its id."""
-
-_LEAST_LETTERS = 12
-"""A text shorter than this is looked for only as a whole cell: as a part of others it could be anybody's."""
 
 _AT_ONCE = 500
 
@@ -66,6 +63,7 @@ class _Job:
     entries: tuple[str, ...]
     examples: tuple[str, ...]
     report: Mapping[str, Any]
+    unread: tuple[str, ...] = ()
     blobs: tuple[str, ...] = ()
     written: bool = False
 
@@ -109,6 +107,7 @@ def erase(
         records=records,
         entries=tuple(sorted(targets.entries)),
         examples=tuple(sorted(targets.examples)),
+        unread=tuple(sorted(one.hex() for one in targets.unread)),
         report=to_plain(asdict(report)),
     )
     _begin(store, job)
@@ -138,8 +137,8 @@ def _begin(store: Store, job: _Job) -> None:
 
     now = store.clock.now()
     with store.write() as connection:
-        if job.records:
-            rows = [{"id": id, "at": now} for id in job.records]
+        if job.records or job.unread:
+            rows = [{"id": id, "at": now} for id in (*job.records, *job.unread)]
             connection.execute(insert(erased).on_conflict_do_nothing(), rows)
         _keep_job(connection, job)
 
@@ -320,7 +319,7 @@ def _blobs_of_others(connection: Connection, dead: Mapping[str, object]) -> set[
 
 def _needles(traits: Traits) -> list[str]:
     """The texts as JSON writes them, without quotes; short ones are not looked for within others."""
-    return sorted(_json(one)[1:-1] for one in traits.texts if len(one) >= _LEAST_LETTERS)
+    return sorted(_json(one)[1:-1] for one in traits.texts if len(one) >= LEAST_LETTERS)
 
 
 def _json(text: str) -> str:

@@ -19,7 +19,7 @@ from rungwise.data.memory import KnownPiece, erased_ids, note_pack, pending, rec
 from rungwise.data.packs import NO_DIGEST, NO_PARENT, Packed, Packs
 from rungwise.data.quarantine import Entry, count_reasons, keep_entries, set_aside_digest
 from rungwise.data.readers import Quarantined, Row, cell_text
-from rungwise.data.records import key_hash, record_bytes, record_id
+from rungwise.data.records import key_hash, record_bytes, record_id, unread_id
 from rungwise.data.reread import LineDigests, digest_lines, find_digests, write_lines
 from rungwise.data.selection import Selection, absent_from, joined
 from rungwise.data.sources import Piece, Source
@@ -278,6 +278,8 @@ class _Intake:
         self._set_aside(Quarantined(place, why, code=code, raw=raw), piece.name)
 
     def _set_aside(self, bad: Quarantined, piece: str) -> None:
+        if bad.raw and unread_id(bad.raw) in self.erased:
+            bad = Quarantined(bad.place, "it was erased", code="import:erased")
         entry = Entry(
             id=digest([piece, bad.place, bad.raw]),
             place=bad.place,

@@ -30,6 +30,11 @@ def record_id(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()
 
 
+def unread_id(raw: str) -> bytes:
+    """The name of what could not be read, so that once erased it is known again (32 bytes)."""
+    return hashlib.sha256(b"unread\0" + raw.encode("utf-8", "surrogatepass")).digest()
+
+
 def key_hash(key: str | None) -> int:
     """A user's id as a number of 64 bits, never 0; 0 for none."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little") or 1 if key is not None else 0

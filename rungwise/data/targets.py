@@ -13,7 +13,7 @@ from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.record import from_plain
 from rungwise.data.quarantine import Entry
 from rungwise.data.readers import cell_text
-from rungwise.data.records import key_hash, record_cells
+from rungwise.data.records import key_hash, record_cells, unread_id
 from rungwise.data.reread import find_digests
 from rungwise.data.store import Store
 from rungwise.data.versions import Versions
@@ -26,18 +26,27 @@ if TYPE_CHECKING:
 _LEAST_DIGITS = 8
 """Fewer digits than this never name a record that is to be erased."""
 
+LEAST_LETTERS = 12
+"""A text shorter than this is looked for only as a whole cell: as a part of others it could be anybody's."""
+
 _LONG_CELL = 40
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[nrtbf])")
+_WORD = re.compile(r"\w+")
 _MAGIC = b"PAR1"
 _AT_ONCE = 1_024
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Records by their digests; entries of the quarantine of which no record was ever made; examples read straight from a file."""
+    """Records by their digests; entries of the quarantine of which no record was ever made; examples read straight from a file.
+
+    `unread` are the names of what the entries hold.
+    """
 
     records: frozenset[bytes]
     entries: frozenset[str] = frozenset()
     examples: frozenset[str] = frozenset()
+    unread: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -72,8 +81,8 @@ def find_targets(
     """The records with these ids (the user's, or the first 8 or more digits of the record's), and those of a person.
 
     A person is a value in `column`, else in the columns of groups and of users' ids. With each record come those that were
-    rewritten from it and the one that it was rewritten from. Raises UnknownName for an id that is not there, UsageError
-    where nothing is of the person.
+    rewritten from it, the one that it was rewritten from, and what could not be read but shows its text.
+    Raises UnknownName for an id that is not there, UsageError where nothing is of the person.
     """
     versions = Versions(store)
     entries = _unread(versions)
@@ -99,7 +108,11 @@ def find_targets(
         loose.update(entry.id for entry in entries if whole.search(entry.raw))
         if not records and not loose and not examples:
             raise UsageError(f"no row has '{person}' in {' or '.join(columns)}. Name another column: --column COLUMN")
-    return Targets(_with_kin(versions, packets.packs, records), frozenset(loose), frozenset(examples))
+    kin = _with_kin(versions, packets.packs, records)
+    texts = traits_of(store, packets, Targets(kin)).texts
+    loose |= _showing(entries, texts)
+    unread = frozenset(unread_id(entry.raw) for entry in entries if entry.id in loose and entry.raw)
+    return Targets(kin, frozenset(loose), frozenset(examples), unread)
 
 
 def traits_of(store: Store, packets: Packets, targets: Targets) -> Traits:
@@ -153,6 +166,18 @@ def _unread(versions: Versions) -> list[Entry]:
     """The entries of all versions of which no record was made, each once."""
     found = {entry.id: entry for version in versions.all() for entry in versions.quarantine(version) if not entry.pack}
     return list(found.values())
+
+
+def _showing(entries: Sequence[Entry], texts: frozenset[str]) -> set[str]:
+    """The entries whose raw characters hold one of the texts, whatever quotes and escapes stand in it; short texts are nobody's."""
+    needles = [folded for text in texts if len(folded := _folded(text)) >= LEAST_LETTERS]
+    return {entry.id for entry in entries if entry.raw and any(one in _folded(entry.raw) for one in needles)} if needles else set()
+
+
+def _folded(text: str) -> str:
+    """The letters and digits of a text; JSON's escapes are read first."""
+    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else " ", text)
+    return " ".join(_WORD.findall(plain))
 
 
 def _by_id(versions: Versions, packs: Sequence[str], id: str) -> set[bytes]:

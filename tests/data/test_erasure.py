@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.content import Shot
 from rungwise.core.dataset import Dataset, Example
 from rungwise.core.errors import UnknownName, UsageError
+from rungwise.core.usecase import Columns
 from rungwise.data import artefacts
 from rungwise.data.blobs import Blobs
 from rungwise.data.curation import curate
 from rungwise.data.datasets import keep_dataset, load_dataset
 from rungwise.data.erasure import ERASED, erase
+from rungwise.data.intake import take_in
 from rungwise.data.ledger import Ledger
 from rungwise.data.nouns import Nouns
 from rungwise.data.restoring import restore
+from rungwise.data.sources.door import open_source
 from rungwise.data.splitting import SplitPlan, split
 from rungwise.data.store import Store
 from rungwise.data.versions import Version, Versions
@@ -246,6 +250,40 @@ def test_a_row_that_could_not_be_read_is_erased_from_the_quarantine(store: Store
     assert holders(store.directory, "Quentin") == []
     assert Versions(store).get(head.id).quarantined == {"import:no_text": 1}
     store.close()
+
+
+@pytest.mark.parametrize(
+    "broken", ["{id},{text},label,person-9", '{{"id": "{id}", "text": "{text}"', '{{"id": "{id}", "text": "{escaped}", "label"}}']
+)
+def test_a_row_that_could_not_be_read_at_first_goes_from_that_version_too(store: Store, tmp_path: Path, broken: str) -> None:
+    path = tmp_path / ("rows.csv" if broken.startswith("{id}") else "rows.jsonl")
+    text = "the café said, Quentin, never come back"
+    lines = [broken.format(id="t70", text=text, escaped=json.dumps(text)[1:-1])]
+    first = taken_from(store, path, rows_with_secrets()[:9], lines)
+    assert sum(first.quarantined.values()) == 1
+    second = taken_from(store, path, [*rows_with_secrets()[:9], row(70, text=text)], [])
+    assert (second.rows, dict(second.quarantined)) == (10, {})
+    assert erase(store, ["t70"]).rows == 2
+    store = fresh(store)
+    assert holders(store.directory, "Quentin") == holders(store.directory, "never come") == []
+    assert not Versions(store).get(first.id).quarantined
+    again = taken_from(store, path, rows_with_secrets()[:12], lines)
+    assert dict(again.quarantined) == {"import:erased": 1}
+    assert holders(store.directory, "Quentin") == []
+    store.close()
+
+
+def taken_from(store: Store, path: Path, rows: Sequence[Mapping[str, Any]], more: Sequence[str]) -> Version:
+    """Import a file of these rows, and of lines as they are."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix == ".csv":
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        else:
+            file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in rows)
+        file.writelines(line + "\n" for line in more)
+    return take_in(store, open_source(path), columns=Columns(key="id", text="text", label="label")).version
 
 
 def test_an_interrupted_import_and_half_written_files_are_searched_too(store: Store, table: Path) -> None:
