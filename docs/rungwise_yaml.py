@@ -46,7 +46,7 @@ SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
         {
             "name": "What people call it.",
             "task": f"One of: {', '.join(sorted(TASKS))}.",
-            "data": "The file with the examples: CSV, TSV, JSONL (each also .gz) or Parquet.",
+            "data": "The examples: CSV, TSV, JSONL (each also .gz) or Parquet; or `version:` and HEAD, a tag or an id.",
             "documents": "A folder of .md and .txt files that questions are answered from.",
             "columns": "Which column plays which role, where it is not to be inferred.",
             "target": "What must be reached, and shown to be reached.",
@@ -93,7 +93,7 @@ SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
             "p95_s": "p95 of the seconds per answer; its upper bound must keep it.",
             "usd_per_1k": "Price of 1,000 answers.",
             "memory_mb": "Megabytes of what must be loaded to answer.",
-            "licences": "The licences that a model may have.",
+            "licences": "The licences that a model or a source of the data may have.",
             "offline": "Nothing may leave this machine.",
             "budget_usd": "Hard cap on money paid to model providers, over all runs of a climb.",
             "budget_s": "Hard cap on seconds of work.",
