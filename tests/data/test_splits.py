@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rungwise.core.dataset import DEV, SEALED, TRAIN, Example
 from rungwise.core.errors import BadData
-from rungwise.data.splits import fill_splits, draw_splits, split_named, unit_of
+from rungwise.data.splits import draw_splits, fill_splits, split_named, unit_of
 
 ROWS = st.lists(
     st.builds(Example, text=st.text(max_size=8), passage=st.none() | st.text(max_size=4), group=st.none() | st.sampled_from("abc")),
