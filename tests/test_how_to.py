@@ -121,6 +121,8 @@ def test_so_can_its_part_on_public_data(
 def test_the_page_on_personal_data_can_be_typed_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from pyarrow import parquet
+
     page = ROOT / "docs" / "how-to" / "mask-personal-data.md"
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
@@ -141,4 +143,5 @@ def test_the_page_on_personal_data_can_be_typed_from_top_to_bottom(
     assert address[0] in texts("other.jsonl")[2]
     assert "[DATE_TIME]" in Path("tickets-masked.jsonl").read_text(encoding="utf-8")
     assert re.search(r"\d+  dedup:exact", said)
-    assert b"PAR1" in Path("support-masked.parquet").read_bytes()[:4]
+    masked = parquet.read_table("support-masked.parquet").column("message").to_pylist()
+    assert sum("[DATE_TIME]" in message for message in masked) > 50
