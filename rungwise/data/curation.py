@@ -120,6 +120,7 @@ class _Curation:
         self.looks = Looks(self.versions, executor, self.base.columns.text, say)
         self.pinned = frozenset(bytes.fromhex(id) for id in head.pinned)
         self.entries: list[Entry] = []
+        self.ran: list[str] = []
 
     async def run(self) -> Curated:
         import numpy as np
@@ -127,20 +128,23 @@ class _Curation:
         whole = self.versions.selection(self.base)
         carried = carry_splits(self.store, self.head, self.base, whole)
         splits = carried or split_of(self.store, self.versions, self.base, whole)
-        kept, selection = np.arange(len(whole)), whole
+        # Steps compare the texts as they came in; what rewriting made of them is what is kept in the end.
+        kept, selection, final = np.arange(len(whole)), whole, whole
         for stage in STAGES:
             steps = [self.steps[name] for name in stage if name in self.steps and (splits or name not in _FOR_SPLITS)]
             if steps and len(kept):
                 rows = VersionRows(self.versions, self.base, selection, [splits[i] for i in kept.tolist()] if splits else ())
                 with contextlib.closing(rows):
-                    aside, selection = await self._stage(steps, rows, kept)
-                kept = np.delete(kept, aside)
-        return self._commit(selection, [carried[i] for i in kept.tolist()] if carried else ())
+                    aside, changed = await self._stage(steps, rows, kept)
+                self.ran += [step.name for step in steps]
+                left = np.delete(np.arange(len(kept)), aside)
+                kept, selection, final = kept[left], selection.take(left), (changed or final).take(left)
+        return self._commit(final, [carried[i] for i in kept.tolist()] if carried else ())
 
-    async def _stage(self, steps: Sequence[Step], rows: VersionRows, positions: NDArray[np.int64]) -> tuple[list[int], Selection]:
-        """Run the steps of a stage: the rows that they set aside, counted within the stage, and the records of the others."""
-        import numpy as np
-
+    async def _stage(
+        self, steps: Sequence[Step], rows: VersionRows, positions: NDArray[np.int64]
+    ) -> tuple[list[int], Selection | None]:
+        """Run the steps of a stage: the rows that they set aside, counted within it, and its records where a step rewrote them."""
         records = rows.selection
         batches = [part[own] for part in _ranges(len(rows), self.parts) for own in cut_batches(self.versions, records.take(part))]
         looks = await self.looks.at(steps, records, batches)
@@ -151,10 +155,11 @@ class _Curation:
                 found.setdefault(finding.row, finding)
         aside = self._unpinned(records, sorted(found))
         self._set_aside(records.take(_array(aside)), [found[row] for row in aside], records, positions[_array(aside)])
+        changed = None
         for number, step in enumerate(steps):
             if isinstance(step, Rewriter) and step.rewrites:
-                records = rewritten(self.versions, self.base, records, batches, step, [look[number] for look in looks])
-        return aside, records.take(np.delete(np.arange(len(rows)), aside))
+                changed = rewritten(self.versions, self.base, records, batches, step, [look[number] for look in looks])
+        return aside, changed
 
     async def _decide(self, step: Step, looks: Sequence[Look], rows: VersionRows) -> list[Finding]:
         """Decide in a thread of this process: it needs the rows of the store, and the event loop stays alive."""
@@ -196,7 +201,7 @@ class _Curation:
             set_aside=set_aside_digest(entries),
             aside=keep_entries(self.store, entries),
             quarantined=count_reasons(entries),
-            steps={name: to_plain(step) for name, step in self.steps.items()},
+            steps={name: to_plain(self.steps[name]) for name in self.ran},
             pinned=self.head.pinned,
             splits=self.versions.keep_json(splits) if splits else "",
             split_by=self.head.split_by,

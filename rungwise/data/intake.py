@@ -368,10 +368,20 @@ class _Intake:
         changed = self.base is None or note != self.before.note or not self._same(version, self.base)
         if changed:
             version = self.versions.commit(version, verb="import", made_from=[(self.head.id, "version")] if self.head else [])
+            self._keep_curation(version)
         assert changed or self.head is not None
         return Taken(
             version=version if changed or self.base is None else self.base, read=self.read, changed=changed, reasons=self.why
         )
+
+    def _keep_curation(self, version: Version) -> None:
+        """Where only what is said of a source changed, such as its licence, the curated head stands on the new version."""
+        head, base = self.head, self.base
+        if head is None or base is None or head.base is None:
+            return
+        if (version.content, version.set_aside, version.columns) == (base.content, base.set_aside, base.columns):
+            curated = replace(head, sources=version.sources, base=version.id, pieces=version.pieces, parent=head.id)
+            self.versions.commit(curated, verb="import", made_from=[(version.id, "imported")])
 
     def _split(self, version: Version, records: Selection) -> Version:
         """The version with the splits that the head has, carried over."""

@@ -80,7 +80,7 @@ class ProjectData:
 
         hosts, cache = tuple(allow_hosts), self.state / "web"
         found = open_source(source, kind=kind, encoding=encoding, subset=subset, allow_hosts=hosts, cache=cache)
-        with self._locked(create=True), self.store(create=True) as store:
+        with self._taken_back(), self._locked(create=True), self.store(create=True) as store:
             return take_in(store, found, columns=columns, licence=licence, say=say)
 
     def curate(
@@ -100,6 +100,7 @@ class ProjectData:
 
         with self._locked(), self.store() as store:
             version = Versions(store).get()
+            _check(steps, choices or Choices())
             chosen = _steps(steps, version, choices or Choices())
             with _executor(store, version) as executor:
                 return run(curate(store, version, chosen, executor=executor, parts=parts, say=say))
@@ -142,7 +143,8 @@ class ProjectData:
 
         with self._locked(), self.store() as store:
             version = Versions(store).get(name)
-            usual = _steps(STEPS, version, Choices())
+            tagged = bool(version.steps.get("pii", {}).get("detectors"))
+            usual = _steps(STEPS, version, Choices(names=tagged))
             with _executor(store, version) as executor:
                 return run(make_card(store, version, executor=executor, steps=usual, group=group, say=say))
 
@@ -224,6 +226,20 @@ class ProjectData:
         finally:
             store.close()
 
+    @contextlib.contextmanager
+    def _taken_back(self) -> Iterator[None]:
+        """Where the first import cannot be used, leave nothing behind that was not there."""
+        import shutil
+
+        made = [folder for folder in (self.state, self.directory) if not folder.exists()]
+        try:
+            yield
+        except UsageError:
+            for folder in made:
+                if folder == self.state or not any(folder.iterdir()):
+                    shutil.rmtree(folder)
+            raise
+
     def _locked(self, *, create: bool = False) -> contextlib.AbstractContextManager[None]:
         """Hold the project; nothing is made in a folder that holds none."""
         from rungwise.data.lock import project_lock
@@ -234,6 +250,18 @@ class ProjectData:
     def _require(self, *, create: bool) -> None:
         if not create and not self.state.is_dir():
             raise UsageError(f"{self.directory} holds no data. Type: rungwise data import FILE --into {self.directory}")
+
+
+def _check(steps: Sequence[str | Step], choices: Choices) -> None:
+    """Raise UsageError for a choice about a step that does not run."""
+    plain = Choices()
+    about = {"pii": ("pii", "names"), "language": ("languages",), "quality": ("thresholds",)}
+    for step, fields in about.items():
+        chosen = [name for name in fields if getattr(choices, name) != getattr(plain, name)]
+        if chosen and step not in steps:
+            raise UsageError(
+                f"'{chosen[0]}' is about the step {step}, which is not among those that run. Add it: --steps {step},..."
+            )
 
 
 def _steps(steps: Sequence[str | Step], version: Version, choices: Choices) -> list[Step]:

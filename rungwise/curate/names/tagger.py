@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -202,9 +202,13 @@ def shipped() -> Tagger:
 
 @dataclass(frozen=True, slots=True)
 class NamesDetector:
-    """Finds names of persons, addresses, places and organisations; see `names_detector`."""
+    """Finds names of persons, addresses, places and organisations; see `names_detector`.
+
+    `weights` is their digest: other weights see other names, so what was seen with these is not taken for theirs.
+    """
 
     courage: tuple[float, float, float, float] = COURAGE
+    weights: str = field(default_factory=lambda: DIGEST.read_text(encoding="ascii").strip())
 
     def __call__(self, texts: Sequence[str]) -> list[list[Span]]:
         """The spans of each text: NAME, ADDRESS, LOCATION, ORGANIZATION."""

@@ -41,14 +41,20 @@ class Stream:
     replacement: Replacement | None = None
 
     def __call__(self, lines: Iterable[bytes], tally: Tally) -> Iterator[bytes]:
-        """The changed lines. One that is no object, or has no text, comes out as it is with an `error`, and is counted."""
+        """The changed lines. One that is no object, or has no text, comes out as it is with an `error`, and is counted.
+
+        Where texts are rewritten, nothing of such a line comes out but its number: nobody knows what it holds.
+        """
         for batch in batches(lines):
             rows = [parsed(line, self.column) for line in batch]
             found = found_by(self.detectors, ["" if problem else row[self.column] for row, problem in rows])
             for (row, problem), spans in zip(rows, found, strict=True):
                 tally.rows += 1
                 tally.bad += bool(problem)
-                yield written(row | {"error": problem} if problem else self._changed(row, spans, tally))
+                if problem:
+                    yield written({"error": problem, **(row if self.replacement is None else {"line": tally.rows})})
+                else:
+                    yield written(self._changed(row, spans, tally))
 
     def _changed(self, row: dict[str, Any], spans: Sequence[Span], tally: Tally) -> dict[str, Any]:
         text = row[self.column]

@@ -151,3 +151,30 @@ def test_personal_data_is_masked_and_other_languages_set_aside_where_that_is_ask
     assert "[EMAIL]" in shown[0]["text"]
     assert shown[1]["text"] == rows[2]["text"]
     assert rungwise("data", "card", tmp_path / "project", "--json").code == 0
+
+
+def test_a_choice_about_a_step_that_does_not_run_is_an_error(rungwise: Terminal, project: Path) -> None:
+    said = rungwise("data", "curate", project, "--steps", "dedup", "--pii", "mask")
+    assert (said.code, "not among those that run" in said.err) == (2, True)
+
+
+def test_a_licence_that_is_given_later_keeps_the_curation(rungwise: Terminal, project: Path, table: Path) -> None:
+    kept = rungwise("data", "curate", project, "--steps", "dedup", "--json").document["kept"]
+    rungwise("data", "import", table, "--into", project, "--licence", "MIT")
+    log = rungwise("data", "log", project, "--json").document
+    assert (log[0]["kind"], log[0]["rows"]) == ("curated", kept)
+    assert rungwise("data", "curate", project, "--steps", "dedup", "--json").document["kept"] == kept
+
+
+def test_a_first_import_that_fails_leaves_nothing_behind(rungwise: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,text\n", encoding="utf-8")
+    assert rungwise("data", "import", tmp_path / "rows.csv", "--into", tmp_path / "new" / "project").code == 2
+    assert not (tmp_path / "new" / "project").exists()
+
+
+def test_a_corpus_without_labels_is_not_said_to_be_free_of_leaks(rungwise: Terminal, tmp_path: Path) -> None:
+    rows = [{"id": f"d{i}", "text": f"a document about parcel {i * 7919} and how it came to be lost on its way"} for i in range(30)]
+    rungwise("data", "import", write_csv(tmp_path / "rows.csv", rows), "--into", tmp_path / "project")
+    rungwise("data", "curate", tmp_path / "project", "--steps", "dedup,leaks,labels")
+    card = rungwise("data", "card", tmp_path / "project", "--json").document
+    assert "leaks" not in card["steps"]

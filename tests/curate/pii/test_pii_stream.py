@@ -151,3 +151,14 @@ def test_command_refuses_what_makes_no_sense(tmp_path: Path) -> None:
         command(*place, "--types", "PHON")
     with pytest.raises(UsageError, match="no file"):
         command("--input", str(tmp_path / "none"), "--output", "-")
+
+
+def test_nothing_of_a_line_that_cannot_be_used_comes_out_of_a_stream_that_masks() -> None:
+    lines = [b'{"text": "mail ada@example.org"}\n', b"not json but ada@example.org\n", b'{"other": "ada@example.org"}\n']
+    stream, tally = Stream(detectors=(Structured(),), replacement=placeholder), Tally()
+    out = [json.loads(line) for line in stream(lines, tally)]
+    assert out[0] == {"text": "mail [EMAIL]"}
+    assert [sorted(row) for row in out[1:]] == [["error", "line"]] * 2
+    assert [row["line"] for row in out[1:]] == [2, 3]
+    assert "ada" not in json.dumps(out)
+    assert tally.bad == 2
