@@ -18,8 +18,8 @@ from statistics import median
 
 from benchmarks.versions import messages, size_bytes
 from rungwise.data.blobs import Blobs
-from rungwise.data.packs import NO_DIGEST, NO_PARENT, PACK_ROWS, Packed, Packs
-from rungwise.data.records import record_bytes, record_id
+from rungwise.data.versions.packs import NO_DIGEST, NO_PARENT, PACK_ROWS, Packed, Packs
+from rungwise.data.versions.records import record_bytes, record_id
 
 ROWS, RUNS = 200_000, 3
 

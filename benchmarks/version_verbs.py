@@ -15,7 +15,7 @@ from random import Random
 from statistics import median
 
 from rungwise.core.usecase import Columns
-from rungwise.data.splitting import SplitPlan
+from rungwise.data.versions.splitting import SplitPlan
 from rungwise.project import Project
 
 ROWS, RUNS, PERSONS = 1_000_000, 3, 1_000

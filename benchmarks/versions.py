@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from rungwise.data.versions import Versions
+from rungwise.data.versions.version import Versions
 from rungwise.project import Project
 
 ROWS, RUNS = 1_000_000, 3

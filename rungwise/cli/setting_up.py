@@ -17,7 +17,7 @@ from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import Endpoint, Groups, Included, UseCase
 from rungwise.data.blobs import write_durably
 from rungwise.data.spec import FILE
-from rungwise.data.versions import HEAD, PREFIX
+from rungwise.data.versions.version import HEAD, PREFIX
 from rungwise.project import Project
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -104,7 +104,7 @@ def _unreadable(directory: Path, why: object) -> StoreError:
     """The error for a database that cannot be read. The ledger of openings is in it, so nobody is told to throw it away lightly."""
     if not any(sign in str(why) for sign in ("malformed", "not a database")):
         return StoreError(
-            f"cannot read {directory / FILE}: {why}. Check the disk, its free space and permissions, then run the same command again"
+            f"cannot read {directory / FILE}: {why}. Check the disk, its free space and permissions, then run it again"
         )
     return StoreError(
         f"{directory / FILE} is damaged ({why}). Put back a copy of {directory}, or move it away and climb again: "

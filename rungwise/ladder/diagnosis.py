@@ -14,7 +14,7 @@ from rungwise.core.errors import UsageError
 from rungwise.core.record import short
 from rungwise.core.usecase import Endpoint, UseCase
 from rungwise.data.spec import beside
-from rungwise.data.versioned import is_version
+from rungwise.data.versions.dataset import is_version
 from rungwise.engines.prices import Listed, project_prices
 
 LEAST_FREE_MB = 500

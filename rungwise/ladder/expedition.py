@@ -24,15 +24,15 @@ from rungwise.data.commits import Commits
 from rungwise.data.datasets import Splits, keep_dataset
 from rungwise.data.importing import Imported, file_salt, read_dataset
 from rungwise.data.ledger import Ledger
-from rungwise.data.licences import check_licences
 from rungwise.data.nouns import Nouns
 from rungwise.data.spec import beside
 from rungwise.data.spend import SpendLedger, spent
 from rungwise.data.splits import SALT_SETTING
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
-from rungwise.data.versioned import is_version, read_version
-from rungwise.data.versions import HEAD, Versions
+from rungwise.data.versions.dataset import is_version, read_version
+from rungwise.data.versions.licences import check_licences
+from rungwise.data.versions.version import HEAD, Versions
 from rungwise.engines.budget import Budget
 from rungwise.engines.executors import InlineExecutor
 from rungwise.engines.prices import project_prices

@@ -24,8 +24,8 @@ from rungwise.data.datasets import load_dataset
 from rungwise.data.readers import Read
 from rungwise.data.spec import beside
 from rungwise.data.store import Store
-from rungwise.data.versioned import is_version
-from rungwise.data.versions import HEAD, PREFIX, Versions
+from rungwise.data.versions.dataset import is_version
+from rungwise.data.versions.version import HEAD, PREFIX, Versions
 from rungwise.engines.encoder import Encode, load_encoder
 from rungwise.engines.executors import InlineExecutor
 from rungwise.evaluate.learning_curve import Fits, forecast_gain

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from rungwise.core.candidate import Candidate
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.usecase import Endpoint, UseCase
-from rungwise.data.licences import is_allowed
+from rungwise.data.versions.licences import is_allowed
 
 
 def forbidden(case: UseCase, endpoint: Endpoint | None) -> str | None:

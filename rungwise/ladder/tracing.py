@@ -9,9 +9,9 @@ from typing import Any
 
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.data.nouns import Lineage
-from rungwise.data.provenance import find_records
 from rungwise.data.store import Store
-from rungwise.data.versions import Versions
+from rungwise.data.versions.provenance import find_records
+from rungwise.data.versions.version import Versions
 
 
 def trace_lineage(store: Store, id: str) -> Mapping[str, Any]:

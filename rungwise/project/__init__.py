@@ -16,7 +16,7 @@ from rungwise.core.progress import Progress
 from rungwise.core.types import Clock, collect
 from rungwise.core.usecase import Target, UseCase
 from rungwise.data.spec import FILE, beside, checked, read_use_case, write_use_case
-from rungwise.data.versioned import is_version
+from rungwise.data.versions.dataset import is_version
 
 if TYPE_CHECKING:
     from rungwise.data.store import Store
@@ -275,7 +275,7 @@ class Project:
 
     def _version_of(self, case: UseCase) -> str | None:
         """The version of the data that a use case leads to; None for a file, or where it is not there."""
-        from rungwise.data.versions import HEAD, PREFIX
+        from rungwise.data.versions.version import HEAD, PREFIX
 
         if not is_version(case.data) or not self.data.exists():
             return None

@@ -14,21 +14,21 @@ from rungwise.core.types import Clock
 from rungwise.core.usecase import Columns
 from rungwise.data.store import FILE as STORE_FILE
 from rungwise.data.store import Store
-from rungwise.data.versions import HEAD, Move, Version, Versions
+from rungwise.data.versions.version import HEAD, Move, Version, Versions
 
 if TYPE_CHECKING:
     from rungwise.curate.pii.span import Detector
     from rungwise.curate.pii.step import Action
     from rungwise.curate.step import Step
-    from rungwise.data.card import Card
-    from rungwise.data.curation import Curated
-    from rungwise.data.difference import Changed, Difference
-    from rungwise.data.erasure import Erased
-    from rungwise.data.exporting import Exported
-    from rungwise.data.intake import Taken
-    from rungwise.data.quarantine import Entry
-    from rungwise.data.restoring import Restored
-    from rungwise.data.splitting import SplitDone, SplitPlan
+    from rungwise.data.versions.card import Card
+    from rungwise.data.versions.curation import Curated
+    from rungwise.data.versions.difference import Changed, Difference
+    from rungwise.data.versions.erasure import Erased
+    from rungwise.data.versions.exporting import Exported
+    from rungwise.data.versions.intake import Taken
+    from rungwise.data.versions.quarantine import Entry
+    from rungwise.data.versions.restoring import Restored
+    from rungwise.data.versions.splitting import SplitDone, SplitPlan
 
 Say = Callable[[Progress], None]
 
@@ -75,8 +75,8 @@ class ProjectData:
         `kind` is table, folder, hub or web where it cannot be told; `subset` names one of a dataset folder.
         Raises BadData or UsageError for what cannot be used at all; single rows are quarantined.
         """
-        from rungwise.data.intake import take_in
         from rungwise.data.sources.door import open_source
+        from rungwise.data.versions.intake import take_in
 
         hosts, cache = tuple(allow_hosts), self.state / "web"
         found = open_source(source, kind=kind, encoding=encoding, subset=subset, allow_hosts=hosts, cache=cache)
@@ -95,7 +95,7 @@ class ProjectData:
 
         Raises UnknownName for a step, UsageError for a choice that cannot be.
         """
-        from rungwise.data.curation import curate
+        from rungwise.data.versions.curation import curate
         from rungwise.project import run
 
         with self._locked(), self.store() as store:
@@ -138,7 +138,7 @@ class ProjectData:
 
     def card(self, name: str = HEAD, *, group: str | None = None, say: Say = lambda _: None) -> Card:
         """What is in a version, in figures: made once and kept. `group` is a column whose values are counted."""
-        from rungwise.data.card import make_card
+        from rungwise.data.versions.card import make_card
         from rungwise.project import run
 
         with self._locked(), self.store() as store:
@@ -166,7 +166,7 @@ class ProjectData:
 
     def diff(self, old: str, new: str = HEAD, *, limit: int = 10) -> tuple[Difference, list[Changed]]:
         """What changed from one version to another, with the first `limit` rows of it."""
-        from rungwise.data.difference import compare, examples
+        from rungwise.data.versions.difference import compare, examples
 
         with self.store() as store:
             versions = Versions(store)
@@ -178,7 +178,7 @@ class ProjectData:
 
         The same version gives the same bytes. Raises UsageError for a target that cannot be replaced.
         """
-        from rungwise.data.exporting import export
+        from rungwise.data.versions.exporting import export
 
         with self.store() as store:
             versions = Versions(store)
@@ -186,14 +186,14 @@ class ProjectData:
 
     def restore(self, ids: Sequence[str] = (), *, reason: str | None = None, everything: bool = False) -> Restored:
         """Bring rows back from the quarantine, by id, by reason, or all. Raises UnknownName for an id that is not there."""
-        from rungwise.data.restoring import restore
+        from rungwise.data.versions.restoring import restore
 
         with self._locked(), self.store() as store:
             return restore(store, Versions(store).get(), ids, reason=reason, everything=everything)
 
     def split(self, plan: SplitPlan, *, anew: bool = False) -> SplitDone:
         """Draw the splits as a new version. Rows that were opened stay sealed; others keep a split they had, but for `anew`."""
-        from rungwise.data.splitting import split
+        from rungwise.data.versions.splitting import split
 
         with self._locked(), self.store() as store:
             return split(store, Versions(store).get(), plan, anew=anew)
@@ -211,7 +211,7 @@ class ProjectData:
 
         `agree` sees what would go before anything does. An erasure that was killed is finished by the next one.
         """
-        from rungwise.data.erasure import erase
+        from rungwise.data.versions.erasure import erase
 
         with self._locked(), self.store() as store:
             return erase(store, ids, person=person, column=column, dry_run=dry_run, agree=agree)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from rungwise.data.card import Card, Lengths, ValueCard, by_count
+from rungwise.data.versions.card import Card, Lengths, ValueCard, by_count
 from rungwise.web import bars
 from rungwise.web import data_words as told
 from rungwise.web.page import render_page

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from rungwise.core.dataset import DEV, SEALED, TRAIN
 from rungwise.core.record import short
-from rungwise.data.card import Card, Lengths, RuleCard, SourceCard, ValueCard, by_count
+from rungwise.data.versions.card import Card, Lengths, RuleCard, SourceCard, ValueCard, by_count
 from rungwise.web.words import count, one_line, percent
 
 STEP_WORDS = {

@@ -6,10 +6,10 @@ from collections import Counter
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.decision import Decision, Spend
-from rungwise.data.licences import read_licence
 from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
-from rungwise.data.versions import Version, Versions
+from rungwise.data.versions.licences import read_licence
+from rungwise.data.versions.version import Version, Versions
 from rungwise.ladder.evidence import dev_evaluations
 from rungwise.ladder.expedition import Terrain
 from rungwise.ladder.forecast import forecast

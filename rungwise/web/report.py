@@ -13,7 +13,7 @@ from markupsafe import Markup
 from rungwise.core.decision import CANNOT_TELL, MET, NOT_MET, PROMISE, GroupVerdict, RungResult
 from rungwise.core.evaluation import Estimate, Evaluation
 from rungwise.core.record import short
-from rungwise.data.card import by_count
+from rungwise.data.versions.card import by_count
 from rungwise.web import charts, mistakes, words
 from rungwise.web.costs import VOLUMES, Cost, costs, crossings
 from rungwise.web.page import render_page

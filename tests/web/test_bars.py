@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rungwise.data.card import lengths_of
+from rungwise.data.versions.card import lengths_of
 from rungwise.web.bars import BAR_WIDTH, HEIGHT, WIDTH, bar, histogram
 
 

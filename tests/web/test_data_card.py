@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rungwise.data.card import Card, PiiCard, RuleCard, SourceCard, ValueCard, lengths_of
+from rungwise.data.versions.card import Card, PiiCard, RuleCard, SourceCard, ValueCard, lengths_of
 from rungwise.web import data_words as told
 from rungwise.web.data_card import ALL, SHOWN, render_data_card
 

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from rungwise.core.record import short
-from rungwise.data.card import Card, Lengths, by_count
+from rungwise.data.versions.card import Card, Lengths, by_count
 from rungwise.web import data_words as told
 from rungwise.web.words import one_line, shortened
 

@@ -11,7 +11,7 @@ from rungwise.cli.options import as_json, print_json, say
 from rungwise.core.record import short
 
 if TYPE_CHECKING:
-    from rungwise.data.difference import Changed, Words
+    from rungwise.data.versions.difference import Changed, Words
 
 _COLOURS = {"-": "red", "+": "green"}
 _SIGNS = {"changed": "~", "added": "+", "removed": "-"}

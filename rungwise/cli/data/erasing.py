@@ -13,7 +13,7 @@ from rungwise.core.errors import UsageError
 from rungwise.core.record import short
 
 if TYPE_CHECKING:
-    from rungwise.data.erasure import Erased
+    from rungwise.data.versions.erasure import Erased
 
 _SHOWN = 10
 

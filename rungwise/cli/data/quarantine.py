@@ -8,7 +8,7 @@ import click
 
 from rungwise.cli.options import as_json, print_json, say
 from rungwise.core.record import short
-from rungwise.data.quarantine import Entry
+from rungwise.data.versions.quarantine import Entry
 
 
 @click.command()

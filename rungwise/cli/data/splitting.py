@@ -22,7 +22,7 @@ def splitting(directory: str, by: str, column: str | None, shares: str, seed: in
     Rows that were opened in a climb stay sealed, rows that had a split keep it. Later imports keep the splits of the rows
     that are known and draw those of new ones.
     """
-    from rungwise.data.splitting import SplitPlan, read_shares
+    from rungwise.data.versions.splitting import SplitPlan, read_shares
     from rungwise.project import Project
 
     plan = SplitPlan(by=by, column=column, shares=read_shares(shares), seed=seed)

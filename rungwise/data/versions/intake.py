@@ -1,0 +1,445 @@
+"""A source becomes a version: what changed is read, what did not is pointed at, what vanished is marked."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rungwise.core.errors import BadData, UsageError
+from rungwise.core.progress import Progress
+from rungwise.core.record import digest
+from rungwise.core.usecase import Columns, UseCase
+from rungwise.data.columns import ROLES, infer_roles
+from rungwise.data.lines import RAW_CAP
+from rungwise.data.readers import Quarantined, Row, cell_text
+from rungwise.data.sources import Piece, Source
+from rungwise.data.splits import SALT_SETTING
+from rungwise.data.store import Store
+from rungwise.data.versions.memory import KnownPiece, erased_ids, note_pack, pending, recall, remembered
+from rungwise.data.versions.packs import NO_DIGEST, NO_PARENT, Packed, Packs
+from rungwise.data.versions.quarantine import Entry, count_reasons, keep_entries, set_aside_digest
+from rungwise.data.versions.records import key_hash, record_bytes, record_id, unread_id
+from rungwise.data.versions.reread import LineDigests, digest_lines, find_digests, write_lines
+from rungwise.data.versions.selection import Selection, absent_from, joined
+from rungwise.data.versions.splitting import carry_splits
+from rungwise.data.versions.version import SourceNote, Version, Versions, content_digest
+from rungwise.data.versions.writing import PackWriter, first_half
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SAMPLE_ROWS = 5_000
+"""The roles of the columns are told from this many rows."""
+
+_SAY_EVERY = 20_000
+# The kinds of sources whose places end with a line; a page's may end with the port of its host.
+_LINED = ("table", "hub")
+_OBJECTS = (".jsonl", ".ndjson")
+_TABLES = (".csv", ".tsv", ".tab")
+# A changed table is read by its changed lines alone only where that saves most of the work.
+_MOSTLY_KNOWN = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What an import did: `read` counts the rows that were really read; `changed` is false where the source was as before.
+
+    `reasons` say which column plays which role and why.
+    """
+
+    version: Version
+    read: int
+    changed: bool
+    reasons: tuple[str, ...] = ()
+
+
+def take_in(
+    store: Store,
+    source: Source,
+    *,
+    columns: Columns | None = None,
+    licence: str | None = None,
+    say: Callable[[Progress], None] = lambda _: None,
+) -> Taken:
+    """Import a source into the store: a new version, or the one that is there where nothing changed.
+
+    `columns` name the roles that are not to be guessed. A killed import goes on from its last pack. Hold the project's
+    lock around it. Raises UsageError when no row can be used or the text column cannot be told, UnknownName for a column.
+    """
+    return _Intake(store, source, columns or Columns(), licence, say).run()
+
+
+class _Intake:
+    """One import."""
+
+    def __init__(
+        self, store: Store, source: Source, columns: Columns, licence: str | None, say: Callable[[Progress], None]
+    ) -> None:
+        self.store, self.source, self.say = store, source, say
+        self.versions, self.packs = Versions(store), Packs(store.blobs)
+        self.head = self.versions.head()
+        self.base = self.versions.get(self.head.base) if self.head is not None and self.head.base is not None else self.head
+        self.before = recall(self.versions, self.base, source.location)
+        note = self.before.note
+        self.licence = licence or source.licence or (note.licence if note else None)
+        self.given = {role: getattr(columns, role) or (getattr(note.columns, role) if note else None) for role in ROLES}
+        # With the roles of the last import, what was read then needs no second look.
+        same = note is not None and all(getattr(note.columns, role) == name for role, name in self.given.items())
+        self.columns = note.columns if note is not None and same else None
+        self.names = dict.fromkeys(note.names) if note is not None and same else {}
+        self.renames: dict[str, str] = {}
+        self.text_column = self.key_column = ""
+        self._adopt()
+        self.why: tuple[str, ...] = ()
+        self.entries: list[Entry] = []
+        self.pieces: dict[str, KnownPiece] = {}
+        self.read = 0
+        self.erased = erased_ids(store)
+        self.unfinished = pending(store, source.location)
+        known = joined([self.before.records, self.unfinished])
+        self.writer = PackWriter(self.packs, known, self.versions.ids(known), lambda pack: note_pack(store, source.location, pack))
+
+    def run(self) -> Taken:
+        for piece in self.source.pieces():
+            if isinstance(piece, Quarantined):
+                self._set_aside(piece, piece.place)
+                continue
+            first = self.writer.count
+            header = self._piece(piece)
+            self.pieces[piece.name] = KnownPiece(piece.fingerprint, header, first, self.writer.count - first)
+            self.say(Progress(rung=piece.name, step="read", done=self.writer.count))
+        records = self.writer.finish()
+        kept = self._unique(records)
+        if not len(kept):
+            shown = f": {self.entries[0].place}: {self.entries[0].evidence}" if self.entries else ""
+            raise UsageError(f"{self.source.location} holds no row that can be used ({len(self.entries)} set aside{shown})")
+        return self._commit(records, kept)
+
+    def _piece(self, piece: Piece) -> str:
+        """Take in one piece and give the digest of its header line, '' where it has none."""
+        import numpy as np
+
+        old = self.before.pieces.get(piece.name) if self.columns is not None else None
+        if old is not None and old.fingerprint == piece.fingerprint:
+            self._point(np.arange(old.first, old.first + old.count))
+            self.entries += [entry for entry in self.before.entries if entry.piece == piece.name and not entry.pack]
+            return old.header
+        ending = _ending(piece.path)
+        if self.source.kind != "table" or ending not in (*_TABLES, *_OBJECTS):
+            # A document is remembered by its fingerprint as a row is by its line.
+            self._all(piece, self._read(piece), None)
+            return ""
+        try:
+            lines = digest_lines(piece.path, quotes=ending in _TABLES)
+        except BadData:
+            lines = None  # damaged: the tolerant reader finds out how far it can be read
+        header = lines.digests[0].tobytes().hex() if lines is not None and ending in _TABLES and len(lines.digests) else ""
+        same = lines is not None and lines.whole and (old is None or old.header == header)
+        if lines is None or not same or not self._changes(piece, lines, old, header=bool(header)):
+            self._all(piece, self._read(piece), lines)
+        return header
+
+    def _point(self, positions: NDArray[Any]) -> None:
+        """The next records are these of the ones known."""
+        self.writer.point(self.writer.known.take(positions))
+
+    def _changes(self, piece: Piece, lines: LineDigests, old: KnownPiece | None, *, header: bool) -> bool:
+        """Point at the lines that are known and read the others; False where that would save little."""
+        import numpy as np
+
+        positions, digests = self._known_lines(old)
+        found = np.concatenate([[-1] * header, find_digests(lines.digests[int(header) :], digests)]).astype(np.int64)
+        if not len(found) or (found < 0).mean() > _MOSTLY_KNOWN:
+            return False
+        numbers = np.flatnonzero(found < 0) + 1  # the lines that are read, counted from 1
+        if self.columns is None and not self._roles_from(piece):
+            return False
+        if len(numbers) == int(header):
+            self._point(positions[found[found >= 0]])
+            return True
+        with tempfile.TemporaryDirectory(dir=self.store.directory) as folder:
+            part = Path(folder) / Path(piece.path).name.removesuffix(".gz")
+            write_lines(piece.path, found < 0, part)
+            rows = self._read(replace(piece, path=part), numbers)
+            held: list[Entry] = []
+            if lines.parts.any():
+                aside = len(self.entries)
+                rows = iter(list(rows))
+                held, self.entries = self.entries[aside:], self.entries[:aside]
+                if any(entry.reason == "malformed:quotes" for entry in held):
+                    return False  # where quotes do not match, what a line means depends on those before it
+            self._mixed(piece, rows, lines, numbers, np.where(found < 0, -1, positions[found]))
+            self.entries += held
+        return True
+
+    def _mixed(
+        self, piece: Piece, rows: Iterator[Row], lines: LineDigests, numbers: NDArray[np.int64], known: NDArray[np.int64]
+    ) -> None:
+        """Known lines (their positions, -1 for the others) and freshly read rows, in the order of the piece."""
+        done = 0
+        for place, cells in rows:
+            at = int(numbers[_line_of(place) - 1])
+            between = known[done : at - 1]
+            self._point(between[between >= 0])
+            self._row(piece, cells, at, lines)
+            done = at
+        rest = known[done:]
+        self._point(rest[rest >= 0])
+
+    def _known_lines(self, old: KnownPiece | None) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Positions among the known records, and the digests of the lines that they were read from."""
+        import numpy as np
+
+        start = len(self.before.records)
+        own = np.arange(old.first, old.first + old.count) if old is not None else np.zeros(0, np.int64)
+        positions = np.concatenate([own, np.arange(start, start + len(self.unfinished))])
+        chosen = self.writer.known.take(positions)
+        digests = np.zeros((len(positions), 2), np.uint64)
+        for pack, places in chosen.slices():
+            digests[places] = self.packs.lines(pack)[chosen.row[places]]
+        return positions, digests
+
+    def _roles_from(self, piece: Piece) -> bool:
+        """Tell the roles from the beginning of a piece whose lines are known from a killed import."""
+        read = self.source.read(piece)
+        self._roles([cells for _, cells in islice(read.rows, SAMPLE_ROWS)], list(read.columns))
+        return self.columns is not None
+
+    def _read(self, piece: Piece, numbers: NDArray[np.int64] | None = None) -> Iterator[Row]:
+        """The rows of a piece; at the end, what was set aside in it. `numbers` are its lines where only some are read."""
+        read = self.source.read(piece)
+        rows = read.rows
+        if self.columns is None:
+            sample = list(islice(rows, SAMPLE_ROWS))
+            self._roles([cells for _, cells in sample], list(read.columns))
+            rows = chain(sample, rows)
+        yield from rows
+        self.names.update(dict.fromkeys(self.renames.get(name, name) for name in read.columns))
+        for bad in read.quarantine:
+            self._set_aside(bad if numbers is None else _moved(bad, piece.name, numbers), piece.name)
+
+    def _roles(self, sample: Sequence[Mapping[str, Any]], names: list[str]) -> None:
+        """Which column plays which role, from the first rows."""
+        if sample:
+            use = UseCase(name="import", task="classify", columns=Columns(**self.given))
+            roles = infer_roles(names, sample, use, source=self.source.location, labelled=False)
+            self.columns, self.why = roles.columns, roles.reasons
+            self._adopt()
+
+    def _adopt(self) -> None:
+        """Call the columns of the roles as the first source of the data does, so that all rows can be read alike."""
+        if self.columns is None:
+            return
+        first = self.base.sources[0] if self.base is not None else None
+        if first is not None and first.location != self.source.location:
+            pairs = [(getattr(self.columns, role), getattr(first.columns, role)) for role in ROLES]
+            self.renames = {own: wanted for own, wanted in pairs if own and wanted and own != wanted}
+            # A column that has the wanted name, but another role, makes way.
+            for taken in sorted(set(self.renames.values()) - set(self.renames)):
+                self.renames[taken] = f"{taken} of {Path(self.source.location).name}"
+        self.text_column, self.key_column = (
+            self.renames.get(own or "", own or "") for own in (self.columns.text, self.columns.key)
+        )
+
+    def _all(self, piece: Piece, rows: Iterator[Row], lines: LineDigests | None) -> None:
+        lined = self.source.kind in _LINED
+        for place, cells in rows:
+            self._row(piece, cells, _line_of(place) if lined else 0, lines)
+            if self.read % _SAY_EVERY == 0:
+                self.say(Progress(rung=piece.name, step="read", done=self.writer.count))
+
+    def _row(self, piece: Piece, cells: dict[str, Any], at: int, lines: LineDigests | None) -> None:
+        """One row that was read: a record, or an entry of the quarantine where none can be made of it."""
+        self.read += 1
+        if self.renames:
+            cells = {self.renames.get(name, name): value for name, value in cells.items()}
+        try:
+            body = record_bytes(cells)
+        except ValueError as error:
+            self._refuse(piece, at, "malformed:value", f"cannot be kept as UTF-8 JSON: {error}")
+            return
+        id, text = record_id(body), cells.get(self.text_column)
+        if id in self.erased:
+            self._refuse(piece, at, "import:erased", "it was erased")
+        elif not text or cell_text(text) is None:
+            self._refuse(piece, at, "import:no_text", "the text is empty", raw=body[:RAW_CAP].decode("utf-8", "ignore"))
+        else:
+            line = lines.raw[16 * (at - 1) : 16 * at] if lines is not None and 0 < at <= len(lines.digests) else NO_DIGEST
+            key = key_hash(cell_text(cells.get(self.key_column))) if self.key_column else 0
+            self.writer.add(Packed(id, line, key, piece.name, at, NO_PARENT, body))
+
+    def _refuse(self, piece: Piece, at: int, code: str, why: str, *, raw: str = "") -> None:
+        place = f"{piece.name}:{at}" if at else piece.name
+        self._set_aside(Quarantined(place, why, code=code, raw=raw), piece.name)
+
+    def _set_aside(self, bad: Quarantined, piece: str) -> None:
+        if bad.raw and unread_id(bad.raw) in self.erased:
+            bad = Quarantined(bad.place, "it was erased", code="import:erased")
+        entry = Entry(
+            id=digest([piece, bad.place, bad.raw]),
+            place=bad.place,
+            source=self.source.location,
+            piece=piece,
+            reason=bad.code,
+            evidence=bad.reason,
+            raw=bad.raw,
+        )
+        self.entries.append(entry)
+
+    def _unique(self, records: Selection) -> Selection:
+        """The records less those whose id of the user stands in an earlier one."""
+        import numpy as np
+
+        keys = self.versions.keys(records)
+        ranked = np.sort(keys[keys != 0])
+        if (ranked[1:] != ranked[:-1]).all():
+            return records
+        _, first, own = np.unique(keys, return_index=True, return_inverse=True)
+        twin_of = first[own]
+        again = np.flatnonzero((twin_of != np.arange(len(records))) & (keys != 0))
+        again = again[~self._pinned(records.take(again))]
+        twins, firsts = records.take(again), records.take(twin_of[again])
+        ids, others = self.versions.ids(twins), self.versions.ids(firsts)
+        named = zip(self.versions.places(twins), self.versions.places(firsts), strict=True)
+        for number, (here, there) in enumerate(named):
+            same = bool((ids[number] == others[number]).all())
+            entry = Entry(
+                id=ids[number].tobytes().hex(),
+                place=here,
+                source=self.source.location,
+                piece=here.rpartition(":")[0] or here,
+                reason="import:duplicate_row" if same else "import:duplicate_id",
+                evidence=f"the same id{' and content' if same else ', other content,'} as {there}",
+                pack=twins.packs[twins.pack[number]],
+                row=int(twins.row[number]),
+            )
+            self.entries.append(entry)
+        keep = np.ones(len(records), np.bool_)
+        keep[again] = False
+        return records.take(keep)
+
+    def _pinned(self, records: Selection) -> NDArray[np.bool_]:
+        """(n,): which of these records a person brought back."""
+        import numpy as np
+
+        pinned = frozenset(self.head.pinned) if self.head is not None else frozenset[str]()
+        return np.array([id.tobytes().hex() in pinned for id in self.versions.ids(records)], np.bool_)
+
+    def _commit(self, records: Selection, kept: Selection) -> Taken:
+        location, columns = self.source.location, self.columns
+        assert columns is not None
+        gone = self._gone(records)
+        note = SourceNote(
+            location=location,
+            kind=self.source.kind,
+            columns=columns,
+            names=tuple(self.names),
+            rows=len(kept),
+            licence=self.licence,
+            languages=tuple(self.source.languages),
+            vanished=len(gone),
+        )
+        notes, parts, selections = self._with_others(note, kept)
+        parts[location] = remembered(self.versions, records, self.pieces, gone)
+        whole = joined(selections)
+        others = self.versions.quarantine(self.base) if self.base is not None else []
+        entries = [*(entry for entry in others if entry.source != location), *self.entries]
+        version = Version(
+            kind="imported",
+            content=content_digest(self.versions.ids(whole)),
+            rows=len(whole),
+            sources=notes,
+            records=self.versions.keep_selection(whole),
+            set_aside=set_aside_digest(entries),
+            aside=keep_entries(self.store, entries),
+            pieces=self.versions.keep_json(parts),
+            quarantined=count_reasons(entries),
+            pinned=self.head.pinned if self.head else (),
+            parent=self.head.id if self.head else None,
+        )
+        if self.store.setting(SALT_SETTING) is None:
+            self.store.set_setting(SALT_SETTING, self._salt(version))
+        version = self._split(version, whole)
+        changed = self.base is None or note != self.before.note or not self._same(version, self.base)
+        if changed:
+            version = self.versions.commit(version, verb="import", made_from=[(self.head.id, "version")] if self.head else [])
+            self._keep_curation(version)
+        assert changed or self.head is not None
+        return Taken(
+            version=version if changed or self.base is None else self.base, read=self.read, changed=changed, reasons=self.why
+        )
+
+    def _keep_curation(self, version: Version) -> None:
+        """Where only what is said of a source changed, such as its licence, the curated head stands on the new version."""
+        head, base = self.head, self.base
+        if head is None or base is None or head.base is None:
+            return
+        if (version.content, version.set_aside, version.columns) == (base.content, base.set_aside, base.columns):
+            curated = replace(head, sources=version.sources, base=version.id, pieces=version.pieces, parent=head.id)
+            self.versions.commit(curated, verb="import", made_from=[(version.id, "imported")])
+
+    def _split(self, version: Version, records: Selection) -> Version:
+        """The version with the splits that the head has, carried over."""
+        if self.head is None or not self.head.splits:
+            return version
+        splits = carry_splits(self.store, self.head, version, records)
+        return replace(version, splits=self.versions.keep_json(splits), split_by=self.head.split_by)
+
+    def _same(self, version: Version, base: Version) -> bool:
+        """Whether the sources hold what they held. Splits and pins are the head's; what was erased is no change."""
+        if base.erased:
+            content = content_digest(self.versions.ids(self.versions.selection(base)))
+            base = replace(base, content=content, set_aside=set_aside_digest(self.versions.quarantine(base)))
+        return replace(version, splits=base.splits, pinned=base.pinned).id == base.id
+
+    def _salt(self, version: Version) -> str:
+        """The salt of the splits, from the first import: of a single table the digest of its bytes, as in a climb on that file."""
+        only = list(self.pieces.values())
+        return only[0].fingerprint if self.source.kind == "table" and len(only) == 1 else version.content
+
+    def _with_others(self, note: SourceNote, kept: Selection) -> tuple[tuple[SourceNote, ...], dict[str, Any], list[Selection]]:
+        """All sources of the new version in order, what is remembered of the others, and the records of each."""
+        if self.base is None:
+            return (note,), {}, [kept]
+        notes = list(self.base.sources)
+        selections = [self.versions.part(self.base, number) for number in range(len(notes))]
+        at = next((place for place, one in enumerate(notes) if one.location == note.location), len(notes))
+        notes[at : at + 1], selections[at : at + 1] = [note], [kept]
+        return tuple(notes), dict(self.versions.load_json(self.base.pieces)), selections
+
+    def _gone(self, records: Selection) -> Selection:
+        """The records of earlier imports that are no longer at the source, neither by content nor by the user's id."""
+        import numpy as np
+
+        earlier = joined([self.before.gone, self.before.records])
+        lost = earlier.take(absent_from(earlier, records))
+        if not len(lost):
+            return lost
+        come = records.take(absent_from(records, earlier))
+        back = find_digests(first_half(self.versions.ids(lost)), first_half(self.versions.ids(come))) >= 0
+        keys = self.versions.keys(lost)
+        changed = (keys != 0) & np.isin(keys, self.versions.keys(come))
+        return lost.take(~back & ~changed)
+
+
+def _ending(path: Path) -> str:
+    """What kind of file it is, by its name; packed or not."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    return suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+
+
+def _line_of(place: str) -> int:
+    """The line that a place ends with; 0 where it names a whole file."""
+    line = place.rpartition(":")[2]
+    return int(line) if line.isdecimal() else 0
+
+
+def _moved(bad: Quarantined, piece: str, numbers: NDArray[np.int64]) -> Quarantined:
+    """What was set aside among the changed lines, with its line number in the whole piece."""
+    line = _line_of(bad.place)
+    return replace(bad, place=f"{piece}:{numbers[line - 1]}") if 0 < line <= len(numbers) else bad
