@@ -52,7 +52,7 @@ def digest_lines(path: Path, *, quotes: bool) -> LineDigests | None:
         raise MissingExtra("keeping versions of data", "curation") from error
     of = xxhash.xxh3_128_digest
     found: list[bytes] = []
-    odd: list[bool] = []
+    odd: list[NDArray[np.bool_]] = []
     first = True
     for chunk in _whole_lines(blocks(path)):
         if (first and chunk.startswith(_BOMS)) or (b"\r" in chunk and chunk.count(b"\r") != chunk.count(b"\r\n")):
@@ -61,13 +61,16 @@ def digest_lines(path: Path, *, quotes: bool) -> LineDigests | None:
         lines = chunk.split(b"\n")
         if not lines[-1]:
             lines.pop()
-        odd += [line.count(b'"') % 2 == 1 for line in lines] if quotes and b'"' in chunk else [False] * len(lines)
+        counted = [line.count(b'"') % 2 == 1 for line in lines] if quotes and b'"' in chunk else None
+        odd.append(np.array(counted, np.bool_) if counted is not None else np.zeros(len(lines), np.bool_))
         found += map(of, lines)
-    edges = np.array(odd, np.bool_)
+    digests = np.frombuffer(b"".join(found), np.uint64).reshape(-1, 2)
+    edges = np.concatenate([np.zeros(0, np.bool_), *odd])
+    if not edges.any():
+        return LineDigests(digests, edges)
     inside = np.cumsum(edges) % 2 == 1
     parts = edges | inside
-    digests = np.frombuffer(b"".join(found), np.uint64).reshape(-1, 2)
-    return LineDigests(np.where(parts[:, None], np.uint64(0), digests), parts, not inside[-1:].any())
+    return LineDigests(np.where(parts[:, None], np.uint64(0), digests), parts, not inside[-1])
 
 
 def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
