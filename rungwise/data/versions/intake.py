@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rungwise.core.errors import BadData, UsageError
+from rungwise.core.errors import BadData
 from rungwise.core.progress import Progress
 from rungwise.core.record import digest
 from rungwise.core.usecase import Columns, UseCase
@@ -17,17 +17,16 @@ from rungwise.data.columns import ROLES, infer_roles
 from rungwise.data.lines import RAW_CAP
 from rungwise.data.readers import Quarantined, Row, cell_text
 from rungwise.data.sources import Piece, Source
-from rungwise.data.splits import SALT_SETTING
 from rungwise.data.store import Store
-from rungwise.data.versions.memory import KnownPiece, erased_ids, note_pack, pending, recall, remembered
+from rungwise.data.versions.assembly import Assembly, Reading
+from rungwise.data.versions.memory import KnownPiece, erased_ids, note_pack, pending, recall
 from rungwise.data.versions.packs import NO_DIGEST, NO_PARENT, Packed, Packs
-from rungwise.data.versions.quarantine import Entry, count_reasons, keep_entries, set_aside_digest
+from rungwise.data.versions.quarantine import Entry
 from rungwise.data.versions.records import key_hash, record_bytes, record_id, unread_id
 from rungwise.data.versions.reread import LineDigests, digest_lines, find_digests, write_lines
-from rungwise.data.versions.selection import Selection, absent_from, joined
-from rungwise.data.versions.splitting import carry_splits
-from rungwise.data.versions.version import SourceNote, Version, Versions, content_digest
-from rungwise.data.versions.writing import PackWriter, first_half
+from rungwise.data.versions.selection import joined
+from rungwise.data.versions.version import SourceNote, Version, Versions
+from rungwise.data.versions.writing import PackWriter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,11 +113,20 @@ class _Intake:
             self.pieces[piece.name] = KnownPiece(piece.fingerprint, header, first, self.writer.count - first)
             self.say(Progress(rung=piece.name, step="read", done=self.writer.count))
         records = self.writer.finish()
-        kept = self._unique(records)
-        if not len(kept):
-            shown = f": {self.entries[0].place}: {self.entries[0].evidence}" if self.entries else ""
-            raise UsageError(f"{self.source.location} holds no row that can be used ({len(self.entries)} set aside{shown})")
-        return self._commit(records, kept)
+        columns = self.columns or Columns(**self.given)
+        note = SourceNote(
+            location=self.source.location,
+            kind=self.source.kind,
+            columns=columns,
+            names=tuple(self.names),
+            rows=len(records),
+            licence=self.licence,
+            languages=tuple(self.source.languages),
+        )
+        assembly = Assembly(self.versions, self.head, self.base, self.before)
+        reading = Reading(note=note, records=records, pieces=self.pieces, entries=tuple(self.entries))
+        version, changed = assembly.run(reading)
+        return Taken(version=version, read=self.read, changed=changed, reasons=self.why)
 
     def _piece(self, piece: Piece) -> str:
         """Take in one piece and give the digest of its header line, '' where it has none."""
@@ -290,141 +298,6 @@ class _Intake:
             raw=bad.raw,
         )
         self.entries.append(entry)
-
-    def _unique(self, records: Selection) -> Selection:
-        """The records less those whose id of the user stands in an earlier one."""
-        import numpy as np
-
-        keys = self.versions.keys(records)
-        ranked = np.sort(keys[keys != 0])
-        if (ranked[1:] != ranked[:-1]).all():
-            return records
-        _, first, own = np.unique(keys, return_index=True, return_inverse=True)
-        twin_of = first[own]
-        again = np.flatnonzero((twin_of != np.arange(len(records))) & (keys != 0))
-        again = again[~self._pinned(records.take(again))]
-        twins, firsts = records.take(again), records.take(twin_of[again])
-        ids, others = self.versions.ids(twins), self.versions.ids(firsts)
-        named = zip(self.versions.places(twins), self.versions.places(firsts), strict=True)
-        for number, (here, there) in enumerate(named):
-            same = bool((ids[number] == others[number]).all())
-            entry = Entry(
-                id=ids[number].tobytes().hex(),
-                place=here,
-                source=self.source.location,
-                piece=here.rpartition(":")[0] or here,
-                reason="import:duplicate_row" if same else "import:duplicate_id",
-                evidence=f"the same id{' and content' if same else ', other content,'} as {there}",
-                pack=twins.packs[twins.pack[number]],
-                row=int(twins.row[number]),
-            )
-            self.entries.append(entry)
-        keep = np.ones(len(records), np.bool_)
-        keep[again] = False
-        return records.take(keep)
-
-    def _pinned(self, records: Selection) -> NDArray[np.bool_]:
-        """(n,): which of these records a person brought back."""
-        import numpy as np
-
-        pinned = frozenset(self.head.pinned) if self.head is not None else frozenset[str]()
-        return np.array([id.tobytes().hex() in pinned for id in self.versions.ids(records)], np.bool_)
-
-    def _commit(self, records: Selection, kept: Selection) -> Taken:
-        location, columns = self.source.location, self.columns
-        assert columns is not None
-        gone = self._gone(records)
-        note = SourceNote(
-            location=location,
-            kind=self.source.kind,
-            columns=columns,
-            names=tuple(self.names),
-            rows=len(kept),
-            licence=self.licence,
-            languages=tuple(self.source.languages),
-            vanished=len(gone),
-        )
-        notes, parts, selections = self._with_others(note, kept)
-        parts[location] = remembered(self.versions, records, self.pieces, gone)
-        whole = joined(selections)
-        others = self.versions.quarantine(self.base) if self.base is not None else []
-        entries = [*(entry for entry in others if entry.source != location), *self.entries]
-        version = Version(
-            kind="imported",
-            content=content_digest(self.versions.ids(whole)),
-            rows=len(whole),
-            sources=notes,
-            records=self.versions.keep_selection(whole),
-            set_aside=set_aside_digest(entries),
-            aside=keep_entries(self.store, entries),
-            pieces=self.versions.keep_json(parts),
-            quarantined=count_reasons(entries),
-            pinned=self.head.pinned if self.head else (),
-            parent=self.head.id if self.head else None,
-        )
-        if self.store.setting(SALT_SETTING) is None:
-            self.store.set_setting(SALT_SETTING, self._salt(version))
-        version = self._split(version, whole)
-        changed = self.base is None or note != self.before.note or not self._same(version, self.base)
-        if changed:
-            version = self.versions.commit(version, verb="import", made_from=[(self.head.id, "version")] if self.head else [])
-            self._keep_curation(version)
-        assert changed or self.head is not None
-        return Taken(
-            version=version if changed or self.base is None else self.base, read=self.read, changed=changed, reasons=self.why
-        )
-
-    def _keep_curation(self, version: Version) -> None:
-        """Where only what is said of a source changed, such as its licence, the curated head stands on the new version."""
-        head, base = self.head, self.base
-        if head is None or base is None or head.base is None:
-            return
-        if (version.content, version.set_aside, version.columns) == (base.content, base.set_aside, base.columns):
-            curated = replace(head, sources=version.sources, base=version.id, pieces=version.pieces, parent=head.id)
-            self.versions.commit(curated, verb="import", made_from=[(version.id, "imported")])
-
-    def _split(self, version: Version, records: Selection) -> Version:
-        """The version with the splits that the head has, carried over."""
-        if self.head is None or not self.head.splits:
-            return version
-        splits = carry_splits(self.store, self.head, version, records)
-        return replace(version, splits=self.versions.keep_json(splits), split_by=self.head.split_by)
-
-    def _same(self, version: Version, base: Version) -> bool:
-        """Whether the sources hold what they held. Splits and pins are the head's; what was erased is no change."""
-        if base.erased:
-            content = content_digest(self.versions.ids(self.versions.selection(base)))
-            base = replace(base, content=content, set_aside=set_aside_digest(self.versions.quarantine(base)))
-        return replace(version, splits=base.splits, pinned=base.pinned).id == base.id
-
-    def _salt(self, version: Version) -> str:
-        """The salt of the splits, from the first import: of a single table the digest of its bytes, as in a climb on that file."""
-        only = list(self.pieces.values())
-        return only[0].fingerprint if self.source.kind == "table" and len(only) == 1 else version.content
-
-    def _with_others(self, note: SourceNote, kept: Selection) -> tuple[tuple[SourceNote, ...], dict[str, Any], list[Selection]]:
-        """All sources of the new version in order, what is remembered of the others, and the records of each."""
-        if self.base is None:
-            return (note,), {}, [kept]
-        notes = list(self.base.sources)
-        selections = [self.versions.part(self.base, number) for number in range(len(notes))]
-        at = next((place for place, one in enumerate(notes) if one.location == note.location), len(notes))
-        notes[at : at + 1], selections[at : at + 1] = [note], [kept]
-        return tuple(notes), dict(self.versions.load_json(self.base.pieces)), selections
-
-    def _gone(self, records: Selection) -> Selection:
-        """The records of earlier imports that are no longer at the source, neither by content nor by the user's id."""
-        import numpy as np
-
-        earlier = joined([self.before.gone, self.before.records])
-        lost = earlier.take(absent_from(earlier, records))
-        if not len(lost):
-            return lost
-        come = records.take(absent_from(records, earlier))
-        back = find_digests(first_half(self.versions.ids(lost)), first_half(self.versions.ids(come))) >= 0
-        keys = self.versions.keys(lost)
-        changed = (keys != 0) & np.isin(keys, self.versions.keys(come))
-        return lost.take(~back & ~changed)
 
 
 def _ending(path: Path) -> str:
