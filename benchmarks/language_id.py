@@ -28,7 +28,7 @@ RUNS = 3
 THREE_LETTERS = {"eng": "en", "spa": "es", "fra": "fr", "por": "pt", "deu": "de", "ron": "ro", "cmn": "zh", "zho": "zh"}
 
 FACTS = {
-    "rungwise": "tables of eld 1.0.6, compiled loop",
+    "ours": "tables of eld 1.0.6, compiled loop",
     "eld": "Apache-2.0, 5 MB, 2023-09, pure Python (M tables), 60 languages; published Big test 0.994",
     "pycld2": "Apache-2.0, 10 MB, 2025-03, wheels 3.6-3.13, 83 languages",
     "cld3-py": "Apache-2.0, 1 MB, 2026-04, wheels 3.10-3.14, 107 languages",
@@ -166,7 +166,7 @@ PEERS: dict[str, Callable[[], Callable[[str], str]]] = {
 
 def detectors() -> dict[str, Callable[[Sequence[str]], list[str]]]:
     """Ours and the peers that are installed."""
-    found: dict[str, Callable[[Sequence[str]], list[str]]] = {"rungwise": lambda texts: [code for code, _ in identify(texts)]}
+    found: dict[str, Callable[[Sequence[str]], list[str]]] = {"ours": lambda texts: [code for code, _ in identify(texts)]}
     for name, load in PEERS.items():
         try:
             found[name] = by_one(load())

@@ -186,7 +186,7 @@ def prose_with_items() -> list[str]:
 
 def speed(texts: Sequence[str], tools: dict[str, Find]) -> dict[str, float]:
     """Median MB/s of each tool, in turns; the peer sees a sample."""
-    sizes = {"rungwise": list(texts) * REPEATS, "presidio": Random(1).sample(list(texts), min(len(texts), PEER_TEXTS))}
+    sizes = {"ours": list(texts) * REPEATS, "presidio": Random(1).sample(list(texts), min(len(texts), PEER_TEXTS))}
     seconds: dict[str, list[float]] = {tool: [] for tool in tools}
     for run in range(RUNS + 1):
         for tool, find in tools.items():
@@ -203,7 +203,7 @@ def main() -> None:
         print("pii_presidio: not beside the checkout")
         return
     rows = [json.loads(line) for line in lines("pii_presidio/dev.jsonl.gz")]
-    tools: dict[str, Find] = {"rungwise": Structured()}
+    tools: dict[str, Find] = {"ours": Structured()}
     peer = presidio()
     if peer is None:
         print("presidio is left out: pip install presidio-analyzer")
@@ -212,11 +212,11 @@ def main() -> None:
     results: dict[str, Any] = {
         "benchmark": "pii_structured",
         "quality": quality(rows, tools),
-        "ordinary": false_alarms(tools["rungwise"]),
+        "ordinary": false_alarms(tools["ours"]),
     }
     for name, texts in (("short rows", [row["text"] for row in rows]), ("prose with items", prose_with_items())):
         rates = speed(texts, tools)
-        ratio = rates["rungwise"] / rates["presidio"] if "presidio" in rates else 0.0
+        ratio = rates["ours"] / rates["presidio"] if "presidio" in rates else 0.0
         results[name] = {tool: round(rate, 3) for tool, rate in rates.items()} | {"ratio": round(ratio, 1)}
         print(f"{name:17} " + "  ".join(f"{tool} {rate:.2f} MB/s" for tool, rate in rates.items()) + f"  ratio {ratio:.0f}")
     print(json.dumps(results))
