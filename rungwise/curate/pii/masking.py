@@ -75,12 +75,3 @@ def with_lookalikes(text: str, spans: Sequence[Span]) -> list[Span]:
     found = [Span(one.start(), one.end(), KEPT) for one in _NUMBERED.finditer(text)]
     free = [one for one in found if all(one.end <= span.start or span.end <= one.start for span in spans)]
     return sorted([*spans, *free], key=lambda span: span.start)
-
-
-def unmasked(text: str, vault: Sealed) -> str:
-    """The text with every numbered placeholder that the vault knows brought back. Exact: unmasked(masked text) is the text."""
-    return _NUMBERED.sub(lambda found: _or_itself(vault.value(found.group()), found.group()), text)
-
-
-def _or_itself(value: str | None, token: str) -> str:
-    return token if value is None else value

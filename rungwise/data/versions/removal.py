@@ -154,7 +154,6 @@ class _Removing:
             rows=version.rows - number,
             sources=sources,
             records=self._list(version.records)[0],
-            gone=self._list(version.gone)[0],
             pieces=pieces,
             quarantined=count_reasons(left) if left != entries else version.quarantined,
             erased=version.erased + number,
@@ -202,7 +201,7 @@ class _Removing:
 
     def _named(self, version: Version) -> set[str]:
         """The blobs that a version names."""
-        own = {version.records, version.gone, version.pieces}
+        own = {version.records, version.pieces}
         own |= {version.moved.get(digest, digest) for digest in (version.aside, version.splits)}
         if self.store.blobs.has(version.pieces):
             parts = (self.versions.load_json(version.pieces) or {}).values()

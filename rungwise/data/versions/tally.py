@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rungwise.core.dataset import Example
 from rungwise.core.progress import Progress
-from rungwise.data.splits import SALT_SETTING, draw_splits, is_split, split_named
+from rungwise.data.versions.curation import split_of
+from rungwise.data.versions.dataset import split_column
 from rungwise.data.versions.looking import cut_batches
 from rungwise.data.versions.records import texts_of
 from rungwise.data.versions.version import Version, Versions
@@ -116,19 +116,16 @@ class _Pass:
         self.splits: Counter[str] = Counter()
         self.labels = _Count(version.columns.label) if version.columns.label else None
         self.groups = _Count(self.group) if self.group else None
-        self.given = versions.splits(version)
-        self.drawing = not self.given and version.columns.split is None and version.columns.label is not None
-        self.salt = versions.store.setting(SALT_SETTING) or version.content
-        roles = ("text", "label", "split", "passage", "group")
-        self.columns = {role: _columns(version, role) for role in roles}
-        self.columns["counted"] = (group,) if group else self.columns["group"]
+        self.selection = versions.selection(version)
+        self.splits_of_rows = split_of(versions.store, versions, version, self.selection)
+        self.drawing = bool(self.splits_of_rows) and not version.splits and split_column(version) is None
+        self.columns = {"text": version.columns.text, "label": version.columns.label, "counted": self.group}
 
     def batches(self) -> Iterator[_Batch]:
         """The rows in batches of bounded size, in order."""
-        selection = self.versions.selection(self.version)
-        for positions in cut_batches(self.versions, selection):
-            bodies = self.versions.bodies(selection.take(positions))
-            cells = {role: _first_of(bodies, names) for role, names in self.columns.items() if names}
+        for positions in cut_batches(self.versions, self.selection):
+            bodies = self.versions.bodies(self.selection.take(positions))
+            cells = {role: texts_of(bodies, column) for role, column in self.columns.items() if column}
             yield _Batch(len(bodies), int(positions[0]), cells.get("text") or [""] * len(bodies), cells)
 
     def count(self, batch: _Batch) -> None:
@@ -142,33 +139,7 @@ class _Pass:
             self.labels.add(batch.cells["label"])
         if self.groups is not None:
             self.groups.add(batch.cells["counted"])
-        self.splits.update(self._splits(batch))
-
-    def _splits(self, batch: _Batch) -> Sequence[str]:
-        if self.given:
-            return self.given[batch.first : batch.first + batch.rows]
-        if self.version.columns.split is not None:
-            return [split_named(name) if is_split(name) else name for name in batch.cells["split"]]
-        if not self.drawing:
-            return ()
-        passages, groups = (batch.cells.get(role) or [""] * batch.rows for role in ("passage", "group"))
-        parts = zip(batch.text, passages, groups, strict=True)
-        rows = [Example(text=text, passage=passage or None, group=group or None) for text, passage, group in parts]
-        return draw_splits(rows, self.salt)
-
-
-def _columns(version: Version, role: str) -> tuple[str, ...]:
-    """The columns that play a role in any of the sources."""
-    named = (getattr(source.columns, role) for source in version.sources)
-    return tuple(dict.fromkeys(name for name in named if name))
-
-
-def _first_of(bodies: Sequence[bytes], names: Sequence[str | None]) -> list[str]:
-    """The text in the first of these columns that holds any, for each row."""
-    found = texts_of(bodies, names[0])
-    for name in names[1:]:
-        found = [own or other for own, other in zip(found, texts_of(bodies, name), strict=True)]
-    return found
+        self.splits.update(self.splits_of_rows[batch.first : batch.first + batch.rows])
 
 
 def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -49,8 +49,8 @@ class Version:
     """What the data was at one time. Its id is the digest of its content: rows, their splits, roles, and what was set aside.
 
     `kind` is imported, curated, restored, split or erased; `base` is the imported version that a curated one was made from.
-    `records`, `aside`, `gone` and `pieces` are digests of blobs: the records kept, the quarantine, the records that vanished
-    from their source, and the fingerprints of the sources' pieces. `pinned` are records that a person brought back.
+    `records`, `aside` and `pieces` are digests of blobs: the records kept, the quarantine, and what is remembered of each
+    source (data/versions/memory.py), vanished records too. `pinned` are records that a person brought back.
     `set_aside` is the digest of what the quarantine holds and why.
     `erased` counts the rows that were erased from it since. It keeps its id: `moved` leads from the digests that enter the
     id to those of the blobs without these rows.
@@ -63,7 +63,6 @@ class Version:
     records: str
     set_aside: str
     aside: str = ""
-    gone: str = ""
     pieces: str = ""
     quarantined: Mapping[str, int] = field(default_factory=dict)
     steps: Mapping[str, Any] = field(default_factory=dict)
@@ -72,7 +71,6 @@ class Version:
     pinned: tuple[str, ...] = ()
     base: str | None = None
     parent: str | None = None
-    note: str = ""
     erased: int = 0
     moved: Mapping[str, str] = field(default_factory=dict)
 
@@ -185,10 +183,6 @@ class Versions:
     def selection(self, version: Version) -> Selection:
         """The records of a version, in order."""
         return from_bytes(self.store.blobs.get(version.records))
-
-    def gone(self, version: Version) -> Selection:
-        """The records that stood in a source of this version once and vanished from it."""
-        return from_bytes(self.store.blobs.get(version.gone)) if version.gone else Selection.empty()
 
     def keys(self, selection: Selection) -> NDArray[np.uint64]:
         """(n,): the hashes of the user's ids of these records; 0 where there is none."""

@@ -178,3 +178,14 @@ def test_a_corpus_without_labels_is_not_said_to_be_free_of_leaks(rungwise: Termi
     rungwise("data", "curate", tmp_path / "project", "--steps", "dedup,leaks,labels")
     card = rungwise("data", "card", tmp_path / "project", "--json").document
     assert "leaks" not in card["steps"]
+
+
+def test_the_card_counts_the_splits_that_a_climb_will_use(rungwise: Terminal, tmp_path: Path) -> None:
+    rows = ticket_rows(40)
+    rungwise("data", "import", write_csv(tmp_path / "rows.csv", rows[:200]), "--into", tmp_path / "project")
+    labelled = [{**row, "split": "train"} for row in rows[200:]]  # as label-next writes them
+    rungwise("data", "import", write_csv(tmp_path / "labelled.csv", labelled), "--into", tmp_path / "project")
+    card = rungwise("data", "card", tmp_path / "project", "--json").document
+    rungwise("climb", tmp_path / "project", "--target", "accuracy=0.6", "--until", "floor", "--quiet")
+    assert card["splits"] == rungwise("forecast", tmp_path / "project", "--json").document["splits"]
+    assert card["splits"]["train"] >= 40
