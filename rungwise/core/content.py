@@ -28,13 +28,32 @@ Part: TypeAlias = Text | ToolCall
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a document: `start` and `end` are character offsets in it, `score` the search score."""
+    """A piece of a document: `start` and `end` are character offsets in it, `score` the search score.
+
+    `version` is SHA-256 of the document's text, where it is known: the text that the offsets are true of.
+    """
 
     text: str
     document: str = ""
     start: int = 0
     end: int = 0
     score: float = 0.0
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a statement of an answer comes from: `quote` is exactly the characters `start` to `end` of `document`.
+
+    `version` is SHA-256 of that document's text; `claim` is the span of the statement in the answer.
+    """
+
+    document: str
+    start: int
+    end: int
+    quote: str
+    version: str = ""
+    claim: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +149,7 @@ class Chunk:
     model: str | None = None
     finish: str | None = None
     tokens: tuple[Token, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +164,12 @@ class Response:
     usage: Usage = field(default_factory=Usage)
     model: str | None = None
     finish: str | None = None
+    citations: tuple[Citation, ...] = ()
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the answer was withheld: not sure enough, or no evidence."""
+        return self.finish == "abstained"
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from rungwise.core.candidate import Candidate
-from rungwise.core.content import Chunk, Part, Passage, Request, Response, Scores, Text, Usage
+from rungwise.core.content import Chunk, Citation, Part, Passage, Request, Response, Scores, Text, Usage
 from rungwise.core.dataset import Example
 from rungwise.core.evaluation import Evaluation
 
@@ -29,6 +29,7 @@ async def collect(chunks: AsyncIterator[Chunk]) -> Response:
     scores: Scores | None = None
     confidence: float | None = None
     passages: tuple[Passage, ...] = ()
+    citations: tuple[Citation, ...] = ()
     model: str | None = None
     finish: str | None = None
     async for last in chunks:
@@ -38,9 +39,10 @@ async def collect(chunks: AsyncIterator[Chunk]) -> Response:
         scores = last.scores or scores
         confidence = last.confidence if last.confidence is not None else confidence
         passages = last.passages or passages
+        citations = last.citations or citations
         model, finish = last.model or model, last.finish or finish
     text = "".join(part.text for part in parts if isinstance(part, Text))
-    return Response(text, tuple(parts), scores, confidence, passages, usage, model, finish)
+    return Response(text, tuple(parts), scores, confidence, passages, usage, model, finish, citations)
 
 
 class Executor(Protocol):

@@ -45,7 +45,7 @@ def with_threshold(answer: Responder, threshold: float) -> Responder:
         if whole.confidence is not None and whole.confidence >= threshold:
             yield as_chunk(whole)
         else:
-            withheld = as_chunk(replace(whole, text="", parts=(), finish="abstained"))
+            withheld = as_chunk(replace(whole, text="", parts=(), finish="abstained", citations=()))
             yield withheld
 
     return answer_when_sure
@@ -62,6 +62,7 @@ def as_chunk(whole: Response) -> Chunk:
         usage=whole.usage,
         model=whole.model,
         finish=whole.finish,
+        citations=whole.citations,
     )
 
 

@@ -1,0 +1,1 @@
+"""How documents are cut into the chunks that are searched: one way of cutting per file."""
