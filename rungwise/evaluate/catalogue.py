@@ -9,7 +9,7 @@ import numpy as np
 from rungwise.core.content import Response
 from rungwise.core.dataset import Example
 from rungwise.core.errors import BadData
-from rungwise.evaluate import labels, probabilities, text, translation
+from rungwise.evaluate import labels, probabilities, ranking, text, translation
 from rungwise.evaluate.answers import Answers
 from rungwise.evaluate.metric import CorpusMetric, RatioMetric, ReportMetric, RowMetric, Statistic, weighted_mean
 
@@ -41,6 +41,18 @@ TOKEN_F1 = RowMetric(name="token_f1", score=text.token_f1)
 ROUGE1 = RowMetric(name="rouge1", score=text.rouge_n(1))
 ROUGE2 = RowMetric(name="rouge2", score=text.rouge_n(2))
 ROUGE_L = RowMetric(name="rougeL", score=text.rouge_l)
+
+HIT_AT_1 = RowMetric(name="hit_at_1", score=ranking.of_ranking(ranking.at(ranking.hit_at, 1)), binary=True)
+HIT_AT_5 = RowMetric(name="hit_at_5", score=ranking.of_ranking(ranking.at(ranking.hit_at, 5)), binary=True)
+HIT_AT_10 = RowMetric(name="hit_at_10", score=ranking.of_ranking(ranking.at(ranking.hit_at, 10)), binary=True)
+PRECISION_AT_5 = RowMetric(name="precision_at_5", score=ranking.of_ranking(ranking.at(ranking.precision_at, 5)))
+PRECISION_AT_10 = RowMetric(name="precision_at_10", score=ranking.of_ranking(ranking.at(ranking.precision_at, 10)))
+RECALL_AT_5 = RowMetric(name="recall_at_5", score=ranking.of_ranking(ranking.at(ranking.recall_at, 5)))
+RECALL_AT_10 = RowMetric(name="recall_at_10", score=ranking.of_ranking(ranking.at(ranking.recall_at, 10)))
+RECALL_AT_100 = RowMetric(name="recall_at_100", score=ranking.of_ranking(ranking.at(ranking.recall_at, 100)))
+MRR_AT_10 = RowMetric(name="mrr_at_10", score=ranking.of_ranking(ranking.at(ranking.reciprocal_rank_at, 10)))
+NDCG_AT_10 = RowMetric(name="ndcg_at_10", score=ranking.of_ranking(ranking.at(ranking.ndcg_at, 10)))
+MAP = RowMetric(name="map", score=ranking.of_ranking(ranking.average_precision))
 
 MICRO_F1 = RatioMetric(name="micro_f1", counts=labels.micro("f1"), trials="f1", miss=2.0)
 MICRO_PRECISION = RatioMetric(name="micro_precision", counts=labels.micro("precision"), trials="share")
