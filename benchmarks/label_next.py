@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rungwise.core.dataset import Dataset, Example
-from rungwise.engines.encoder import Encode, load_encoder
+from rungwise.engines.encoders.encode import Encode
+from rungwise.engines.encoders.load import load_encoder
 from rungwise.engines.linear import softmax
 from rungwise.evaluate.paired import newcombe_paired
 from rungwise.fit.crossfit import Learner, head_learner, linear_learner

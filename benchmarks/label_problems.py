@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rungwise.core.dataset import SEALED, TRAIN, Example
 from rungwise.curate.labels import OUTLIER, confident_joint, likely_wrong, outliers, true_labels
 from rungwise.data.splits import draw_split, unit_of
-from rungwise.engines.encoder import load_encoder
+from rungwise.engines.encoders.load import load_encoder
 from rungwise.engines.linear import Head, Linear
 from rungwise.evaluate.catalogue import ACCURACY
 from rungwise.evaluate.paired import compare_scores

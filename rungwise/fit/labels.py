@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from rungwise.core.dataset import SEALED, Example
 from rungwise.curate.step import Finding, Look, Rows
-from rungwise.engines.encoder import load_encoder
+from rungwise.engines.encoders.load import load_encoder
 from rungwise.fit.crossfit import review_labels
 
 

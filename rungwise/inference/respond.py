@@ -55,7 +55,7 @@ class Kit:
     def encoder(self, name: str) -> Encode:
         """The encode function of a sentence encoder; its weights are loaded at the first call."""
         if name not in self._encoders:
-            from rungwise.engines.encoder import load_encoder
+            from rungwise.engines.encoders.load import load_encoder
 
             self._encoders[name] = load_encoder(name)
         return self._encoders[name]

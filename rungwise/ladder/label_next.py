@@ -26,7 +26,8 @@ from rungwise.data.spec import beside
 from rungwise.data.store import Store
 from rungwise.data.versions.dataset import is_version
 from rungwise.data.versions.version import HEAD, PREFIX, Versions
-from rungwise.engines.encoder import Encode, load_encoder
+from rungwise.engines.encoders.encode import Encode
+from rungwise.engines.encoders.load import load_encoder
 from rungwise.engines.executors import InlineExecutor
 from rungwise.evaluate.learning_curve import Fits, forecast_gain
 from rungwise.fit.crossfit import Learner, head_learner, linear_learner, one_thread_each

