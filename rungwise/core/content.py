@@ -66,12 +66,21 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier question of a conversation and what was answered to it."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One question: its parts, and what wrappers have gathered for it so far."""
+    """One question: its parts, what was said before, oldest first, and what wrappers have gathered for it so far."""
 
     parts: tuple[Part, ...]
     passages: tuple[Passage, ...] = ()
     shots: tuple[Shot, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
     @property
     def text(self) -> str:

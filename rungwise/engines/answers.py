@@ -33,10 +33,15 @@ class Parsed:
 
 def parse(prompt: Prompt, written: str) -> Parsed:
     """Read an answer by what the prompt asked for. Several labels come back one a line, in the order of the label set."""
-    written = _THINKING.sub("", written).strip()
+    written = strip_thinking(written)
     if not prompt.labels:
         return Parsed(_short_answer(prompt, written))
     return _many_labels(prompt, written) if prompt.many else _one_label(prompt, written)
+
+
+def strip_thinking(written: str) -> str:
+    """What was written, less the thinking that some models show before it."""
+    return _THINKING.sub("", written).strip()
 
 
 def _one_label(prompt: Prompt, written: str) -> Parsed:
