@@ -11,14 +11,15 @@ from typing import Any, TypeAlias
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.usecase import Columns, UseCase
 from rungwise.data.readers import cell_text
-from rungwise.data.splits import is_split
+from rungwise.data.splits import SYNTHETIC, is_split
 
 FIELD_VALUES = 50
 """A further column is kept as a field of the rows if it has at most this many distinct values."""
 
 _TEXT = "text message utterance sentence content body review tweet comment post query question prompt input ticket description"
 _LABEL = "label labels intent intents category categories class classes tag tags topic sentiment target y output answer"
-_QUESTION = "question query prompt input instruction text message"
+_QUESTION = "question query claim prompt input instruction text message"
+_RELEVANT = "relevant documents document doc_ids doc_id relevant_ids evidence_doc_id answer_document source passage_id"
 _ANSWER = "answer answers reference references expected ideal target output response completion label"
 _PASSAGE = "passage context paragraph article evidence source_text document"
 _GROUP = "group group_id conversation_id conversation thread_id session_id dialogue_id customer_id user_id author_id account_id"
@@ -28,6 +29,7 @@ ROLES = ("text", "label", "passage", "group", "split", "key")
 Found: TypeAlias = tuple[str, str] | None
 """A column and why it plays the role."""
 
+_LABEL_WORDS = {"classify": "the label", "answer": "the answers", "search": "the relevant documents"}
 _LEAST_GROUPS = 10
 _MOST_LABELS = 500
 _LABEL_LENGTH = 40
@@ -116,7 +118,7 @@ def infer_roles(
 
 def _text(free: Sequence[str], table: _Table, use: UseCase) -> Found:
     wordy = [column for column in free if table.profile(column).wordy]
-    named = _named(_QUESTION if use.task == "answer" else _TEXT, free)
+    named = _named(_TEXT if use.task == "classify" else _QUESTION, free)
     # A column 'ticket' beside one of sentences holds numbers of tickets and not their text.
     named = [column for column in named if table.profile(column).phrases or not wordy]
     if named:
@@ -126,8 +128,8 @@ def _text(free: Sequence[str], table: _Table, use: UseCase) -> Found:
 
 
 def _label(free: Sequence[str], table: _Table, use: UseCase) -> Found:
-    if use.task == "answer":
-        named = _named(_ANSWER, free)
+    if use.task != "classify":
+        named = _named(_ANSWER if use.task == "answer" else _RELEVANT, free)
         return (named[0], "by its name") if named else None
     candidates = _named(_LABEL, free)[:1] or [column for column in free if table.profile(column).labels]
     if len(candidates) > 1:
@@ -193,7 +195,7 @@ def _require(
 ) -> None:
     """Raise where text or label is missing, or the first line was a row and not a header."""
     columns = ", ".join(f"'{name}'" for name in table.columns)
-    needed = [("text", "the text"), ("label", "the answers" if use.task == "answer" else "the label")]
+    needed = [("text", "the text"), ("label", _LABEL_WORDS[use.task])]
     for role, what in needed if labelled else needed[:1]:
         if role not in chosen:
             raise UsageError(
@@ -212,10 +214,13 @@ def _require(
 
 
 def _fields(free: Sequence[str], table: _Table, use: UseCase) -> tuple[str, ...]:
-    """The columns kept as fields: the one that groups are watched by, and those with few distinct short values."""
+    """The columns kept as fields: the one that groups are watched by, which rows are made up, and those with few short values."""
     kept = []
     for column in free:
         profile = table.profile(column)
+        if column.lower() == SYNTHETIC:
+            kept.append(column)
+            continue
         few = not profile.lists and 2 <= len(profile.distinct) <= min(FIELD_VALUES, max(2, len(profile.texts) // 2))
         if (use.groups is not None and column == use.groups.field) or (few and profile.mean_length <= _LABEL_LENGTH):
             kept.append(column)

@@ -20,6 +20,7 @@ from rungwise.data.documents import Documents, read_documents
 from rungwise.data.readers import Quarantined, Read, cell_text, read_rows
 from rungwise.data.splits import draw_splits, fill_splits, split_named
 
+_WANTED = {"classify": "label", "answer": "answer", "search": "document"}
 LEAST_ROWS = 20
 """Fewer usable rows than this cannot fill three splits (60 / 15 / 25 %) with anything to learn from or to test."""
 
@@ -167,19 +168,22 @@ def _blank(cell: Any) -> str:
 
 
 def _references(cell: Any, column: str, use: UseCase) -> tuple[str, ...]:
-    """The label, the labels or the acceptable answers in a cell."""
-    if isinstance(cell, str) and cell.lstrip().startswith("[") and (use.multi_label or use.task == "answer"):
+    """The label, the labels, the relevant documents or the acceptable answers in a cell.
+
+    An empty list of answers is an answer too: that the documents do not say. An empty cell is a hole in the data.
+    """
+    if isinstance(cell, str) and cell.lstrip().startswith("[") and (use.multi_label or use.task != "classify"):
         cell = _json_list(cell)
     items = cell if isinstance(cell, list) else None
     if items is None:
         text = cell_text(cell)
         if text is None:
-            raise _Unusable(f"no {'answer' if use.task == 'answer' else 'label'}: the cell in column '{column}' is {_blank(cell)}")
-        split = use.multi_label and use.label_separator in text
+            raise _Unusable(f"no {_WANTED[use.task]}: the cell in column '{column}' is {_blank(cell)}")
+        split = (use.multi_label or use.task == "search") and use.label_separator in text
         items = text.split(use.label_separator) if split else [text]
     found = tuple(dict.fromkeys(text for item in items if (text := cell_text(item)) is not None))
-    if not found and use.task == "answer":
-        raise _Unusable(f"no answer: the list in column '{column}' is empty")
+    if not found and use.task == "search":
+        raise _Unusable(f"no document: the list in column '{column}' is empty")
     if use.task == "classify" and not use.multi_label and len(found) != 1:
         if found:
             raise UsageError(f"column '{column}' holds several labels in one row ({', '.join(found[:3])}). Set multi_label: true")

@@ -15,6 +15,9 @@ SHARES = {TRAIN: 0.60, DEV: 0.15, SEALED: 0.25}
 SALT_SETTING = "salt"
 """The project's setting that holds the salt of its first import, so that rows which come later never move earlier ones."""
 
+SYNTHETIC = "synthetic"
+"""The field that says how a row was made up ("cloze", "model"). Such a row teaches, and may be measured on, but proves nothing."""
+
 NAMES = {
     **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("dev", "valid", "validation", "val", "development"), DEV),
@@ -66,7 +69,12 @@ def draw_split(unit: str, salt: str, shares: tuple[float, float, float] | None =
 
 def draw_splits(rows: Sequence[Example], salt: str) -> tuple[str, ...]:
     """A split for every row, drawn."""
-    return tuple(draw_split(unit_of(row), salt) for row in rows)
+    return tuple(_open_if_made_up(row, draw_split(unit_of(row), salt)) for row in rows)
+
+
+def _open_if_made_up(row: Example, split: str) -> str:
+    """The split; a row that was made up is for dev where it would be sealed, since nothing may be proved by it."""
+    return DEV if split == SEALED and SYNTHETIC in row.fields else split
 
 
 def fill_splits(rows: Iterable[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:
@@ -86,4 +94,4 @@ def fill_splits(rows: Iterable[Example], given: Sequence[str], salt: str) -> tup
             return draw_split(unit_of(row), salt)
         return draw_split(unit_of(row), salt, shares) if own == TRAIN and missing else own
 
-    return tuple(split(row, own) for row, own in zip(rows, given, strict=True))
+    return tuple(_open_if_made_up(row, split(row, own)) for row, own in zip(rows, given, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,13 +77,19 @@ class Store:
 
     def set_setting(self, name: str, value: str) -> None:
         """Keep a named value; a value that is already there is replaced."""
+        self.set_settings({name: value})
+
+    def set_settings(self, values: Mapping[str, str]) -> None:
+        """Keep several named values in one transaction."""
         from sqlalchemy.dialects.sqlite import insert
 
         from rungwise.data.schema import settings
 
-        statement = insert(settings).values(name=name, value=value)
+        statement = insert(settings).values([{"name": name, "value": value} for name, value in values.items()])
         with self.write() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
+            )
 
     def close(self) -> None:
         """Let go of the file."""

@@ -145,14 +145,31 @@ def test_several_labels_by_separator_or_list_and_none_at_all(tmp_path: Path) -> 
         imported(tmp_path, [row | {"label": ["x", "y"]} for row in rows()])
 
 
-def test_answers_may_be_one_or_several_and_an_empty_list_is_set_aside(tmp_path: Path) -> None:
+def test_answers_may_be_one_or_several_and_an_empty_list_says_that_there_is_none(tmp_path: Path) -> None:
     cells: list[Any] = ["one", ["one", "uno"], '["eins"]', "[see note]", []]
     table = [{"question": f"what is number {i}?", "answer": cells[i % 5], "context": f"passage {i}"} for i in range(40)]
     found = imported(tmp_path, table, task="answer")
     assert [row.references for row in found.dataset.rows[:4]] == [("one",), ("one", "uno"), ("eins",), ("[see note]",)]
     assert found.dataset.rows[0].passage == "passage 0"
+    assert found.dataset.rows[4].references == ()
+    assert found.report.quarantined == 0
+
+
+def test_relevant_documents_are_a_list_or_parted_and_a_query_without_any_is_set_aside(tmp_path: Path) -> None:
+    cells: list[Any] = ["a.md", "a.md|b.md", '["c.md"]', ["a.md", "c.md"], []]
+    table = [{"query": f"where is number {i}?", "documents": cells[i % 5]} for i in range(40)]
+    found = imported(tmp_path, table, task="search")
+    assert [row.references for row in found.dataset.rows[:4]] == [("a.md",), ("a.md", "b.md"), ("c.md",), ("a.md", "c.md")]
     assert found.report.quarantined == 8
-    assert found.quarantine[0].reason == "no answer: the list in column 'answer' is empty"
+    assert found.quarantine[0].reason == "no document: the list in column 'documents' is empty"
+
+
+def test_rows_that_were_made_up_are_never_sealed(tmp_path: Path) -> None:
+    table = [{"question": f"what is {i}?", "answer": f"{i}", "synthetic": "cloze" if i % 2 else None} for i in range(200)]
+    found = imported(tmp_path, table, task="answer")
+    made_up = {split for row, split in zip(found.dataset.rows, found.dataset.splits, strict=True) if "synthetic" in row.fields}
+    assert made_up == {"train", "dev"}
+    assert "sealed" in found.dataset.splits
 
 
 def test_a_target_that_the_sealed_rows_could_never_show_is_said(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from rungwise.core.tasks.answer import ANSWER
 from rungwise.core.tasks.classify import CLASSIFY
+from rungwise.core.tasks.search import SEARCH
 from rungwise.core.tasks.task import Task
 
-TASKS = {task.name: task for task in (CLASSIFY, ANSWER)}
+TASKS = {task.name: task for task in (CLASSIFY, ANSWER, SEARCH)}
 
-__all__ = ["ANSWER", "CLASSIFY", "TASKS", "Task"]
+__all__ = ["ANSWER", "CLASSIFY", "SEARCH", "TASKS", "Task"]

@@ -12,5 +12,5 @@ ANSWER = Task(
         "Answer the question from the passage, in as few words as possible. "
         "If the passage does not say, answer: not in the passage."
     ),
-    ladder=("floor", "classical", "zero-shot", "prompt", "few-shot", "retrieval"),
+    ladder=("floor", "classical", "zero-shot", "prompt", "few-shot", "retrieval", "head"),
 )
