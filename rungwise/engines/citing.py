@@ -1,0 +1,220 @@
+"""What a language model cited, read back: sentences, the passages they name, and the exact span that each rests on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rungwise.engines.lexical import STOP_WORDS, light_stem
+from rungwise.engines.sentences import Span, split_sentences
+
+WINDOW = 3
+"""The most sentences in a row that one statement is aligned with."""
+
+ANOTHER = 0.15
+"""The share of a statement's words that one more sentence must add to be part of its evidence."""
+
+COVERED = 0.5
+"""The share of a statement's words that its evidence must hold, in `agrees`."""
+
+_LIST = r"\d{1,3}(?:\s*(?:,|;|&|and|-|–|—)\s*(?:and\s+)?\d{1,3})*"
+_NAMED = r"(?:(?:passages?|sources?|documents?|refs?\.?|nos?\.?)\s*)"
+# As asked for: [1], [1, 2], [1-3]. As it happens: [^1], [passage 1], 【1†source】, (passage 1), a bracket that is not closed
+# before the sentence ends, or was not opened. Four digits are a year, and (1) may number a list: those stay text.
+_MARK = rf"""(?:
+    \[\s*\^?{_NAMED}?{_LIST}\s*\]
+  | 【\s*{_NAMED}?{_LIST}\s*(?:†[^】\n]{{0,80}})?】
+  | \(\s*{_NAMED}{_LIST}\s*\)
+  | <sup>\s*\[?{_LIST}\]?\s*</sup>
+  | \[\s*{_NAMED}?{_LIST}(?=\s*(?:[.!?](?:\s|$)|$|\n))
+  | (?<=[\s.!?]){_LIST}\](?=\s*(?:[.!?,;]|$|\n))
+)"""
+_RUN = re.compile(rf"{_MARK}(?:\s*[,;]?\s*(?:and\s+)?{_MARK})*", re.VERBOSE | re.IGNORECASE)
+_LEAD = re.compile(r"(?:according to|as (?:stated|described|noted|said|written|shown) (?:in|by)|in|per|from)[ \t]+$", re.IGNORECASE)
+_SUBJECT = re.compile(r"[ \t]+(?:says?|states?|shows?|notes?|explains?|mentions?|describes?|confirms?|does|also)\b")
+_NUMBERS = re.compile(r"(\d{1,3})(?:\s*[-–—]\s*(\d{1,3}))?")
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+_LINE_START = re.compile(r"(?:\A|\n)[ \t]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?\Z")
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NAME = re.compile(r"(?<=[\w,;:] )[A-Z]\w+")
+_NEGATION = re.compile(r"\b(?:not|no|never|none|nor|neither|nobody|nothing|without|cannot)\b|n['’]t\b", re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;:]\s|\s(?:but|although|though|while|whereas)\s", re.IGNORECASE)
+_SAYS_NOTHING = (
+    "yes no sure okay ok indeed correct right here however therefore also so thus "
+    "i you we he she they his her its our your my me him them us do does did has have had can may"
+)
+_EMPTY = frozenset(_SAYS_NOTHING.split())
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty"
+)
+_TENS = {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"}
+_SPELT = {word: str(value) for value, word in enumerate(_UNITS.split())} | _TENS | {"hundred": "100"}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence of an answer without its markers; `marks` are passages by number from 1, `wrong` numbers that are none.
+
+    `gap` is the white space that stood before it.
+    """
+
+    text: str
+    marks: tuple[int, ...] = ()
+    wrong: tuple[int, ...] = ()
+    gap: str = " "
+
+
+def read_cited(text: str, count: int) -> tuple[Statement, ...]:
+    """The sentences of an answer that cites `count` passages as [n], in any of the ways in which models write that.
+
+    A marker belongs to the sentence that it stands in or behind, at the start of a line to the one that follows. Markers in code
+    stay text.
+    """
+    clean, marks = _without_marks(text, count)
+    spans = split_sentences(clean)
+    if not spans:
+        return ()
+    held: list[list[int]] = [[] for _ in spans]
+    for place, leads, numbers in marks:
+        owner = max((number for number, (start, _) in enumerate(spans) if start < place), default=0)
+        if leads:
+            owner = next((number for number, (start, _) in enumerate(spans) if start >= place), owner)
+        held[owner] += numbers
+    before = 0
+    statements = []
+    for (start, end), numbers in zip(spans, held, strict=True):
+        known = [number for number in dict.fromkeys(numbers) if 1 <= number <= count]
+        wrong = [number for number in dict.fromkeys(numbers) if not 1 <= number <= count]
+        statements.append(Statement(clean[start:end], tuple(known), tuple(wrong), clean[before:start]))
+        before = end
+    return tuple(statements)
+
+
+def _without_marks(text: str, count: int) -> tuple[str, list[tuple[int, bool, list[int]]]]:
+    """The text without markers, and (place in it, whether a line begins with it, numbers) of each run of them."""
+    code = [match.span() for match in _CODE.finditer(text)]
+    clean, at = "", 0
+    marks: list[tuple[int, bool, list[int]]] = []
+    for run in _RUN.finditer(text):
+        if any(start <= run.start() < end for start, end in code):
+            continue
+        clean += text[at : run.start()]
+        at = run.end()
+        numbers = _numbers(run[0], count)
+        if (lead := _LEAD.search(clean)) and _starts_sentence(clean[: lead.start()]):
+            # "According to [1], it is free." says no more than "It is free. [1]"
+            clean = clean[: lead.start()]
+            rest = text[at:].lstrip(" \t,:")
+            at = len(text) - len(rest)
+            clean, at = clean + rest[:1].upper(), at + len(rest[:1])
+            marks.append((len(clean), False, numbers))
+            continue
+        if _SUBJECT.match(text, at):  # the marker is a word of the sentence
+            clean += "The passage" if _starts_sentence(clean) else "the passage"
+            marks.append((len(clean), False, numbers))
+            continue
+        leads = bool(_LINE_START.search(clean)) and bool(text[at:].split("\n", 1)[0].strip(" \t.,;:"))
+        if leads:
+            at += len(text[at:]) - len(text[at:].lstrip(" \t:"))
+        elif not text[at : at + 1].strip() or text[at] in ".,;:!?)":
+            clean = clean.rstrip(" \t")
+        marks.append((len(clean), leads, numbers))
+    return clean + text[at:], marks
+
+
+def _starts_sentence(before: str) -> bool:
+    return not before.strip() or before.rstrip()[-1] in ".!?\n" or before[-1] == "\n"
+
+
+def _numbers(run: str, count: int) -> list[int]:
+    found: list[int] = []
+    for match in _NUMBERS.finditer(run):
+        first = int(match[1])
+        last = int(match[2]) if match[2] else first
+        first, last = min(first, last), max(first, last)
+        # A range ends where the passages do; its ends are kept even so, to be told as wrong.
+        found += dict.fromkeys([first, *range(max(first, 1), min(last, count) + 1), last])
+    return found
+
+
+def content_words(text: str) -> list[str]:
+    """The stems of the words that say something, in order: no stop words, pronouns, or words like 'yes'."""
+    words = (word.casefold() for word in _WORD.findall(text))
+    return [light_stem(word) for word in words if word not in STOP_WORDS and word not in _EMPTY]
+
+
+def align(statement: str, text: str) -> Span | None:
+    """The sentences in a row, three at most, of a text that say most of what a statement says; None when they share no word.
+
+    They are those that hold the statement word for word; else the sentence with the largest share of its words, the shorter one on a
+    tie, which a neighbour joins where it adds at least 0.15 of them.
+    """
+    spans = split_sentences(text)
+    bare = statement.strip().rstrip(".!?").rstrip()
+    if bare and (at := text.find(bare)) >= 0 and _whole_words(text, at, at + len(bare)):
+        # Never less than a sentence: what stands beside the words may deny them.
+        touched = [(start, end) for start, end in spans if start < at + len(bare) and at < end]
+        return touched[0][0], touched[-1][1]
+    wanted = set(content_words(statement))
+    held = [wanted & set(content_words(text[start:end])) for start, end in spans]
+    if not wanted or not any(held):
+        return None
+    first = last = max(range(len(spans)), key=lambda place: (len(held[place]), spans[place][0] - spans[place][1], -place))
+    covered = held[first]
+    while last - first + 1 < WINDOW:
+        beside = [place for place in (first - 1, last + 1) if 0 <= place < len(spans)]
+        best = max(beside, key=lambda place: len(held[place] - covered), default=None)
+        if best is None or len(held[best] - covered) < ANOTHER * len(wanted):
+            break
+        covered = covered | held[best]
+        first, last = min(first, best), max(last, best)
+    return spans[first][0], spans[last][1]
+
+
+def _whole_words(text: str, start: int, end: int) -> bool:
+    before, after = text[max(0, start - 1) : start], text[end : end + 1]
+    return not (before.isalnum() and text[start].isalnum()) and not (after.isalnum() and text[end - 1].isalnum())
+
+
+def agrees(statement: str, evidence: str) -> bool:
+    """Whether evidence holds at least half of a statement's words, all of its numbers and names, and its negation.
+
+    A plain check by words for use without a better one: it neither knows units nor who did what to whom.
+    """
+    wanted = set(content_words(statement))
+    if not wanted or len(wanted & set(content_words(evidence))) < COVERED * len(wanted):
+        return False
+    if not set(_quantities(statement)) <= {*_quantities(evidence), *_spelt(evidence)}:
+        return False
+    held = {word.casefold() for word in _WORD.findall(evidence)}
+    if any(name.casefold() not in held for name in _NAME.findall(statement)):
+        return False
+    return bool(_NEGATION.search(statement)) == bool(_NEGATION.search(_nearest_clauses(wanted, evidence)))
+
+
+def _nearest_clauses(wanted: set[str], evidence: str) -> str:
+    """The clauses that share most words with the statement; a negation elsewhere is about something else."""
+    clauses = [clause for start, end in split_sentences(evidence) for clause in _CLAUSE.split(evidence[start:end])]
+    shared = [len(wanted & set(content_words(clause))) for clause in clauses]
+    most = max(shared, default=0)
+    return " ".join(clause for clause, count in zip(clauses, shared, strict=True) if count == most)
+
+
+def _quantities(text: str) -> list[str]:
+    """Numbers as they are written, without separators of thousands and zeros that say nothing."""
+    return [format(Decimal(number.replace(",", "")).normalize(), "f") for number in _NUMBER.findall(text)]
+
+
+def _spelt(text: str) -> list[str]:
+    return [_SPELT[word] for word in re.findall(r"[a-z]+", text.casefold()) if word in _SPELT]
+
+
+def sentences_that_say(text: str, said: Sequence[str]) -> bool:
+    """Whether one of some fixed sentences stands in a text, whatever its case and punctuation."""
+    flat = " ".join(_WORD.findall(text.casefold()))
+    return any(" ".join(_WORD.findall(one.casefold())) in flat for one in said)
