@@ -1,0 +1,228 @@
+"""Which terms stand in which texts and how often: the raw counts of one segment, which never change."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rungwise.core.errors import Corrupt
+from rungwise.core.record import canonical_json
+from rungwise.engines.search.terms import Words
+
+ARRAYS, SETTINGS = "postings.safetensors", "postings.json"
+"""The files that postings are kept in."""
+
+FORMAT = 1
+
+_AGAIN = "Run: rungwise index, to make it again"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Postings:
+    """The counts of n texts with m terms: nothing here depends on other segments or on what was deleted.
+
+    Term t is `letters[ends[t]:ends[t + 1]]` in UTF-8, terms in order of their bytes. It stands in the texts
+    `documents[starts[t]:starts[t + 1]]` (int32, ascending), `counts` times in each. `lengths` (n,) int32 counts the terms of
+    each text, repetitions too.
+    """
+
+    words: Words
+    letters: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    documents: NDArray[np.int32]
+    counts: NDArray[Any]
+    lengths: NDArray[np.int32]
+
+    @property
+    def size(self) -> int:
+        """How many texts there are."""
+        return len(self.lengths)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the arrays take in memory."""
+        return sum(getattr(self, name).nbytes for name in _NAMES)
+
+    def find(self, term: str) -> int:
+        """The number of a term, or -1."""
+        wanted, letters, ends = term.encode("utf-8", "surrogatepass"), self.letters, self.ends
+        low, high = 0, len(ends) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if letters[ends[middle] : ends[middle + 1]].tobytes() < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        found = low < len(ends) - 1 and letters[ends[low] : ends[low + 1]].tobytes() == wanted
+        return low if found else -1
+
+    def term(self, number: int) -> str:
+        """The term with a number."""
+        return self.letters[self.ends[number] : self.ends[number + 1]].tobytes().decode()
+
+    def terms(self) -> list[str]:
+        """All terms, in order."""
+        whole, ends = self.letters.tobytes(), self.ends.tolist()
+        return [whole[first:last].decode() for first, last in pairwise(ends)]
+
+    def files(self) -> dict[str, bytes]:
+        """The postings as files: arrays in safetensors, the setting in JSON. Equal postings give equal bytes."""
+        from safetensors.numpy import save
+
+        settings = {"format": FORMAT, "words": asdict(self.words)}
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _NAMES}
+        return {ARRAYS: save(arrays), SETTINGS: canonical_json(settings).encode()}
+
+
+_NAMES = ("counts", "documents", "ends", "lengths", "letters", "starts")
+
+
+def index_terms(texts: Sequence[str], *, words: Words) -> Postings:
+    """Count the terms of each text. A million words take about half a second."""
+    ids: defaultdict[str, int] = defaultdict()
+    ids.default_factory = ids.__len__
+    found, sizes = array("i"), []
+    for text in texts:
+        own = words.split(text)
+        found.extend(map(ids.__getitem__, own))
+        sizes.append(len(own))
+    raw = np.frombuffer(found, np.int32) if found else np.zeros(0, np.int32)
+    owners = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    return _counted(words, len(sizes), owners, *_terms_of(raw, words.mapped(list(ids))))
+
+
+def merge_postings(segments: Sequence[Postings], alive: Sequence[NDArray[np.bool_] | None] = ()) -> Postings:
+    """Segments as one, without the texts that are not `alive`, numbered in order: what indexing the living texts would give."""
+    words = _one_setting(segments)
+    vocabulary = sorted({term for segment in segments for term in segment.terms()})
+    numbers = {term: number for number, term in enumerate(vocabulary)}
+    owners, terms, counts, lengths = [], [], [], []
+    size = 0
+    for place, segment in enumerate(segments):
+        living = alive[place] if place < len(alive) else None
+        kept = np.ones(segment.size, bool) if living is None else np.asarray(living, bool)
+        renumbered = (np.cumsum(kept) - 1 + size).astype(np.int32)
+        own = np.asarray([numbers[term] for term in segment.terms()], np.int32)
+        stays = kept[segment.documents]
+        owners.append(renumbered[segment.documents[stays]])
+        terms.append(np.repeat(own, np.diff(segment.starts))[stays])
+        counts.append(segment.counts[stays].astype(np.int32))
+        lengths.append(segment.lengths[kept])
+        size += int(kept.sum())
+    return _assembled(words, vocabulary, _joined(lengths), (_joined(owners), _joined(terms), _joined(counts)))
+
+
+def load_postings(files: Mapping[str, bytes]) -> Postings:
+    """Postings from their files. Raises Corrupt when one is missing, damaged, or they do not belong together."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays, settings = load(files[ARRAYS]), json.loads(files[SETTINGS])
+        if settings["format"] != FORMAT:
+            raise Corrupt(f"the postings are of format {settings['format']}, not {FORMAT}. {_AGAIN}")
+        found = Postings(words=Words(**settings["words"]), **arrays)
+        _check(found)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, SafetensorError) as error:
+        raise Corrupt(f"the postings of a search index cannot be read ({error!r}). {_AGAIN}") from error
+    return found
+
+
+def _terms_of(raw: NDArray[np.int32], mapped: Sequence[tuple[str, ...]]) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
+    """The sorted vocabulary, the terms of all words in order, and how many each word became."""
+    vocabulary = sorted({term for own in mapped for term in own})
+    numbers = {term: number for number, term in enumerate(vocabulary)}
+    many = np.fromiter((len(own) for own in mapped), np.int64, len(mapped))
+    flat = np.fromiter((numbers[term] for own in mapped for term in own), np.int32, int(many.sum()))
+    first = np.concatenate([[0], np.cumsum(many)])
+    times = many[raw]
+    within = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
+    return vocabulary, flat[np.repeat(first[raw], times) + within], times
+
+
+def _counted(
+    words: Words, size: int, owners: NDArray[np.int32], vocabulary: list[str], terms: NDArray[np.int32], times: NDArray[np.int64]
+) -> Postings:
+    owner = np.repeat(owners, times)
+    lengths = np.bincount(owner, minlength=size).astype(np.int32)
+    return _assembled(words, vocabulary, lengths, (owner, terms, np.ones(len(terms), np.int32)))
+
+
+def _assembled(
+    words: Words,
+    vocabulary: Sequence[str],
+    lengths: NDArray[np.int32],
+    entries: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
+) -> Postings:
+    """Postings of (text, term, count) entries, texts ascending within each term; those of the same text and term are added up."""
+    owners, terms, counts = entries
+    order = np.lexsort((owners, terms))
+    owners, terms, counts = owners[order], terms[order], counts[order]
+    new = np.ones(len(terms), bool)
+    new[1:] = (terms[1:] != terms[:-1]) | (owners[1:] != owners[:-1])
+    places = np.flatnonzero(new)
+    totals = np.add.reduceat(counts, places) if len(places) else counts
+    held = np.bincount(terms[places], minlength=len(vocabulary))
+    used = np.flatnonzero(held)
+    pieces = [vocabulary[number].encode() for number in used.tolist()]
+    return Postings(
+        words=words,
+        letters=np.frombuffer(b"".join(pieces), np.uint8),
+        ends=_ends([len(piece) for piece in pieces]),
+        starts=_ends(held[used]),
+        documents=owners[places],
+        counts=_smallest(totals),
+        lengths=np.asarray(lengths, np.int32),
+    )
+
+
+def _ends(sizes: Iterable[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    own = np.asarray(sizes, np.int64)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(own, dtype=np.int64)])
+
+
+def _smallest(counts: NDArray[Any]) -> NDArray[Any]:
+    """Counts in the smallest kind of number that holds the greatest of them."""
+    most = int(counts.max()) if len(counts) else 0
+    return counts.astype(np.uint8 if most < 2**8 else np.uint16 if most < 2**16 else np.uint32)
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(arrays) if arrays else np.zeros(0, np.int32)
+
+
+def _one_setting(segments: Sequence[Postings]) -> Words:
+    if not segments:
+        return Words()
+    first = segments[0].words
+    for segment in segments:
+        if segment.words != first:
+            raise ValueError(f"segments were made with different words ({first} and {segment.words})")
+    return first
+
+
+def _check(found: Postings) -> None:
+    """Raise ValueError for arrays that a search would stumble over."""
+    kinds = {"letters": "u1", "ends": "i8", "starts": "i8", "documents": "i4", "lengths": "i4"}
+    for name, kind in kinds.items():
+        array = getattr(found, name)
+        if array.dtype != np.dtype(kind) or array.ndim != 1:
+            raise ValueError(f"{name} is {array.dtype} of {array.ndim} dimensions")
+    if found.counts.dtype.kind != "u" or found.counts.shape != found.documents.shape:
+        raise ValueError("counts do not belong to documents")
+    for name, places, last in (("ends", found.ends, len(found.letters)), ("starts", found.starts, len(found.documents))):
+        if not len(places) or places[0] != 0 or places[-1] != last or (np.diff(places) < 1).any():
+            raise ValueError(f"{name} does not fit")
+    if len(found.ends) != len(found.starts):
+        raise ValueError("terms and postings do not belong together")
+    if len(found.documents) and not 0 <= found.documents.min() <= found.documents.max() < found.size:
+        raise ValueError("documents are out of range")

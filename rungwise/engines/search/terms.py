@@ -1,0 +1,124 @@
+"""How text becomes the terms that a search by words matches: words, their stems, pieces of unspaced scripts, emoji."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rungwise.core.errors import UnknownName, UsageError
+from rungwise.engines.search.languages import LIGHT, check_stemmer, folding_of, stem_words, stop_words, stop_words_known
+
+LONGEST = 255
+"""Characters of a term that are looked at, as in Lucene's StandardTokenizer; a longer word is known by its beginning."""
+
+# Scripts that are written without spaces, and Hangul, whose words carry their particles: these become pieces of one and two
+# characters, since a word list for each would be needed to do better. Thai, Lao, Myanmar, Khmer, Hangul, kana, Han.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
+    "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+)
+
+# Signs, pictographs and the letters of flags; skin tones, joiners and variation selectors say nothing by themselves.
+_EMOJI = "[\u2600-\u27bf\u2b50\u2b55\U0001f300-\U0001f3fa\U0001f400-\U0001faff]|[\U0001f1e6-\U0001f1ff]{2}"
+
+_PLAIN = re.compile(r"\w+")
+
+
+def _marks() -> str:
+    """The signs that belong to the letter before them (Unicode categories Mn and Mc) as the inside of a character class.
+
+    Python's word pattern lacks them, so that it would cut the words of most scripts of India at every vowel.
+    """
+    spans: list[list[int]] = []
+    for code in (*range(0x300, 0xFE00), *range(0xFE20, 0xFE30), *range(0x10000, 0x1F000)):
+        if unicodedata.category(chr(code)) in ("Mn", "Mc"):
+            if spans and spans[-1][1] == code - 1:
+                spans[-1][1] = code
+            else:
+                spans.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in spans)
+
+
+_MARKS = _marks()
+_ANY = re.compile(rf"[\w{_MARKS}]+|{_EMOJI}")
+_PIECES = re.compile(rf"[{_UNSPACED}][{_UNSPACED}{_MARKS}]*|[^{_UNSPACED}]+")
+_CLUSTER = re.compile(rf".[{_MARKS}]*", re.DOTALL)
+_HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """How text becomes terms: the same setting gives the same terms on every machine.
+
+    Words are runs of letters, digits and `_` in lower case, with the accents that the `language` (ISO 639-1) does not count
+    as letters of their own taken off; `snake_case` is itself and its parts; scripts without spaces become pieces of one and
+    of two characters; an emoji is a term. `stop` leaves out the most common words of the language, `stem` brings the forms
+    of a word together, by `stemmer`: "light" (English, no extra), or "snowball-3.1" (the extra `search`; the number is the
+    version of Snowball's rules, which differ). Raises UnknownName or UsageError for what the language does not have.
+    """
+
+    language: str = "en"
+    stop: bool = False
+    stem: bool = False
+    stemmer: str = LIGHT
+
+    def __post_init__(self) -> None:
+        if self.stop and self.language not in stop_words_known():
+            raise UnknownName("list of stop words for the language", self.language, stop_words_known())
+        if self.stem:
+            check_stemmer(self.stemmer, self.language)
+        elif self.stemmer != LIGHT:
+            raise UsageError(f"the stemmer '{self.stemmer}' is named but not used. Say stem=True, or leave it out")
+
+    def terms(self, text: str) -> list[str]:
+        """The terms of a text, in order."""
+        return [term for own in self.mapped(self.split(text)) for term in own]
+
+    def split(self, text: str) -> list[str]:
+        """The words of a text in lower case, in order, before anything is left out, stemmed or cut into pieces."""
+        if self.language in ("tr", "az"):
+            text = text.replace("İ", "i").replace("I", "ı")
+        if text.isascii():
+            return _PLAIN.findall(text.lower())
+        return _ANY.findall(unicodedata.normalize("NFKC", text).casefold())
+
+    def mapped(self, words: Sequence[str]) -> list[tuple[str, ...]]:
+        """The terms that each word of `split` becomes: mostly one; none for a stop word; several for pieces."""
+        parts = [_parts(word) for word in words]
+        stopped = stop_words(self.language) if self.stop else frozenset()
+        plain = [part for own in parts for part in own if part not in stopped]
+        stems = dict(zip(plain, self._stems(plain), strict=True))
+        return [self._terms_of(word, own, stems) for word, own in zip(words, parts, strict=True)]
+
+    def _stems(self, words: Sequence[str]) -> Iterable[str]:
+        """Words as they are matched: stemmed, then without accents (the stemmers know their language's accents)."""
+        found = stem_words(words, self.stemmer, self.language) if self.stem else words
+        folding = folding_of(self.language)
+        return [word[:LONGEST] if word.isascii() else word.translate(folding)[:LONGEST] for word in found]
+
+    def _terms_of(self, word: str, parts: tuple[str, ...], stems: dict[str, str]) -> tuple[str, ...]:
+        if len(parts) == 1 and parts[0] == word:
+            stem = stems.get(word)
+            return (stem,) if stem else ()
+        if _HAS_UNSPACED.search(word):
+            return tuple(term for piece in _PIECES.findall(word) for term in self._piece(piece, stems))
+        own = tuple(stems[part] for part in parts if part in stems)
+        return (word.strip("_").translate(folding_of(self.language))[:LONGEST], *own) if len(parts) > 1 else own
+
+    def _piece(self, piece: str, stems: dict[str, str]) -> tuple[str, ...]:
+        if not _HAS_UNSPACED.match(piece):
+            return tuple(stems[part] for part in _parts(piece) if part in stems)
+        clusters = _CLUSTER.findall(piece)
+        return (*clusters, *(first + second for first, second in pairwise(clusters)))
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    """What of a word may be stemmed: itself, the parts of snake_case, or what stands between unspaced characters."""
+    if not word.isascii() and _HAS_UNSPACED.search(word):
+        return tuple(part for piece in _PIECES.findall(word) if not _HAS_UNSPACED.match(piece) for part in _parts(piece))
+    if "_" not in word:
+        return (word,)
+    return tuple(part for part in word.split("_") if part)
