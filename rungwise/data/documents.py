@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -26,10 +27,21 @@ _FENCE = re.compile(r"[ \t]{0,3}(```|~~~)")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text with its id: the path in the folder, with / between folders."""
+    """A text with its id: the path in the folder, with / between folders, the URL, or the id in a table.
+
+    `fields` is what is known of it beside its text (title, type, columns of a table), to filter by; `pages` are the places
+    where its pages begin, where it has some.
+    """
 
     id: str
     text: str
+    fields: Mapping[str, str] = field(default_factory=dict, hash=False)
+    pages: tuple[int, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """SHA-256 in hex of the text, which spans in it are true of."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
