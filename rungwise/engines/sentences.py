@@ -15,11 +15,12 @@ _ABBREVIATIONS = frozenset(f"{_TITLES} {_MONTHS} {_OTHERS}".split())
 # A sentence ends at . ! ? … (and what closes it) before space; at the full stops of Chinese and Japanese;
 # at a blank line; before a list item or a heading; after a heading.
 _END = re.compile(
-    r"""(?P<stop>[.!?…]+)["'”’»)\]]*(?=\s|$)"""
+    r"""(?P<stop>(?<![.!?…])[.!?…]++)["'”’»)\]]*+(?=\s|$)"""  # one try for a run of stops: thousands take no longer
     r"""|(?P<wide>[。！？]["”’」』）]*)"""
     r"""|(?P<line>\n(?=[ \t]*(?:\n|[-*+•][ \t]|\d{1,3}[.)][ \t]|\#{1,6}[ \t]|\||>)))"""
     r"""|(?P<heading>(?<![^\n])[ \t]*\#{1,6}[ \t][^\n]*)""",
 )
+_NEXT = re.compile(r"[ \t\n]*+([^ \t\n])")
 _LAST_WORD = re.compile(r"[\w.]+$")
 
 
@@ -42,7 +43,8 @@ def split_sentences(text: str) -> tuple[Span, ...]:
 
 def _ends(text: str, at: int, end: int, stop: str, start: int) -> bool:
     """Whether a run of stops ends a sentence."""
-    following = text[end:].lstrip(" \t\n")[:1] if end < len(text) else ""
+    after = _NEXT.match(text, end)
+    following = after[1] if after else ""
     if following.islower():
         return False
     if stop != ".":
