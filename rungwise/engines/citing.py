@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rungwise.engines.lexical import STOP_WORDS, light_stem
+from rungwise.engines.search.languages import light_stem, stop_words
 from rungwise.engines.sentences import Span, split_sentences
 
 WINDOW = 3
@@ -38,6 +38,7 @@ _NUMBERS = re.compile(r"(\d{1,3})(?:\s*[-–—]\s*(\d{1,3}))?")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _LINE_START = re.compile(r"(?:\A|\n)[ \t]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?\Z")
 
+_STOP = stop_words("en")
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NAME = re.compile(r"(?<=[\w,;:] )[A-Z]\w+")
@@ -145,7 +146,7 @@ def _numbers(run: str, count: int) -> list[int]:
 def content_words(text: str) -> list[str]:
     """The stems of the words that say something, in order: no stop words, pronouns, or words like 'yes'."""
     words = (word.casefold() for word in _WORD.findall(text))
-    return [light_stem(word) for word in words if word not in STOP_WORDS and word not in _EMPTY]
+    return [light_stem(word) for word in words if word not in _STOP and word not in _EMPTY]
 
 
 def align(statement: str, text: str) -> Span | None:

@@ -11,9 +11,9 @@ from rungwise.core.errors import UsageError
 from rungwise.core.types import Responder
 from rungwise.engines.answers import strip_thinking
 from rungwise.engines.dialect import Options
-from rungwise.engines.lexical import STOP_WORDS, light_stem
 from rungwise.engines.prices import guess_tokens
 from rungwise.engines.prompts import standalone_messages
+from rungwise.engines.search.languages import light_stem, stop_words
 from rungwise.inference.calling import Model, ask, metered
 
 Standalone = Callable[[str, Sequence[Turn]], Awaitable[str]]
@@ -34,6 +34,7 @@ _REFERS = re.compile(
     re.IGNORECASE,
 )
 _CONTINUES = re.compile(r"\s*(?:and|or|but|so|also|what about|how about|what if|why not|then)\b", re.IGNORECASE)
+_STOP = stop_words("en")
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 _VERB = re.compile(
     r"\b(?:is|are|was|were|am|be|do|does|did|can|could|may|might|must|should|would|will|has|have|had)\b", re.IGNORECASE
@@ -138,6 +139,4 @@ def _completed(question: str, before: str, rare: Callable[[str], float], carried
 def _own_words(question: str) -> list[str]:
     """The words that say what it is about, each once, in order."""
     words = dict.fromkeys(_WORD.findall(question))
-    return [
-        word for word in words if not (word.casefold() in STOP_WORDS or word.casefold() in _SAYS_LITTLE or _REFERS.fullmatch(word))
-    ]
+    return [word for word in words if not (word.casefold() in _STOP or word.casefold() in _SAYS_LITTLE or _REFERS.fullmatch(word))]
