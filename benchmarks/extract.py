@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,16 @@ from rungwise.core.content import Response
 from rungwise.core.dataset import Example
 from rungwise.core.types import collect
 from rungwise.data.documents import read_documents
-from rungwise.engines.passages import passage_files
+from rungwise.engines.search.building import build_segment
+from rungwise.engines.search.index import SearchIndex
+from rungwise.engines.search.recipe import Recipe
 from rungwise.evaluate.text import contains, token_f1
 from rungwise.inference.extract import answer_responder
 
 ROOT = Path(__file__).resolve().parents[1]
 SQUAD = ROOT.parent / "shared" / "data" / "squad2_part" / "dev.jsonl.gz"
 SUPPORT = ROOT / "examples" / "support"
-INDEX = Fitted(technique="lexical", recipe={"chunk": "paragraph"}, inputs=("articles",))
+INDEX = Fitted(technique="index", recipe=Recipe().plain(), inputs=("articles",))
 
 
 def squad() -> list[Example]:
@@ -41,9 +43,9 @@ def support(*, passage: bool) -> list[Example]:
     return [Example(text=row["question"], passage=row.get(given), references=(row["answer"],)) for row in rows]
 
 
-async def answers(candidate: Candidate, files: Mapping[str, bytes], rows: Sequence[Example]) -> list[Response]:
+async def answers(candidate: Candidate, index: SearchIndex | None, rows: Sequence[Example]) -> list[Response]:
     """All answers, one after the other."""
-    answer = answer_responder(candidate, lambda _: files)
+    answer = answer_responder(candidate, dict, index=index)
     return [await collect(answer(row.request)) for row in rows]
 
 
@@ -55,10 +57,10 @@ def auc(right: Sequence[bool], confidence: Sequence[float]) -> float:
     return float((own[:, None] > other).mean() + (own[:, None] == other).mean() / 2)
 
 
-def measure(name: str, candidate: Candidate, files: Mapping[str, bytes], rows: Sequence[Example]) -> dict[str, Any]:
+def measure(name: str, candidate: Candidate, index: SearchIndex | None, rows: Sequence[Example]) -> dict[str, Any]:
     """One line of the table."""
     begin = time.perf_counter()
-    found = asyncio.run(answers(candidate, files, rows))
+    found = asyncio.run(answers(candidate, index, rows))
     seconds = time.perf_counter() - begin
     holds = [contains(row, one) == 1.0 for row, one in zip(rows, found, strict=True)]
     sure = [one.confidence or 0.0 for one in found]
@@ -83,12 +85,14 @@ def main() -> None:
     if SQUAD.exists():
         sets.insert(0, ("squad2_part, answerable", squad()))
     lines = [
-        measure(name, Candidate(task="answer", model=model), {}, rows) for name, rows in sets for model in ("lead", "best-sentence")
+        measure(name, Candidate(task="answer", model=model), None, rows)
+        for name, rows in sets
+        for model in ("lead", "best-sentence")
     ]
-    files = passage_files(read_documents(SUPPORT / "articles").documents)
+    index = SearchIndex(Recipe(), [build_segment(read_documents(SUPPORT / "articles").documents, Recipe(), None)])
     for count in (1, 3, 5):
         candidate = Candidate(task="answer", model="best-sentence", index=INDEX, options={"passages": count})
-        lines.append(measure("support, over the folder", candidate, files, support(passage=False)))
+        lines.append(measure("support, over the folder", candidate, index, support(passage=False)))
     print(json.dumps({"benchmark": "extract", "results": lines}))
 
 

@@ -87,9 +87,7 @@ class Store:
 
         statement = insert(settings).values([{"name": name, "value": value} for name, value in values.items()])
         with self.write() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
-            )
+            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}))
 
     def close(self) -> None:
         """Let go of the file."""

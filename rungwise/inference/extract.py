@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from rungwise.core.candidate import Candidate
-from rungwise.core.content import Chunk, Passage, Request, Text, Usage
+from rungwise.core.content import Chunk, Citation, Passage, Request, Text, Usage
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.types import Responder
-from rungwise.engines.lexical import LexicalIndex, Words, build_index
-from rungwise.engines.passages import load_passages, load_questions
+from rungwise.engines.search.index import SearchIndex
+from rungwise.engines.search.lexical import LexicalIndex
+from rungwise.engines.search.postings import index_terms
+from rungwise.engines.search.questions import load_questions
+from rungwise.engines.search.terms import Words
 from rungwise.engines.sentences import split_sentences
-
-Load = Callable[[str], Mapping[str, bytes]]
-"""Gives the files of a fitted part, by its id."""
-
-Search = Callable[[str, int], Sequence[Passage]]
-
-DEFAULT_PASSAGES = 3
+from rungwise.inference.retrieving import Load, passages_wanted, search_of
+from rungwise.inference.wrappers import Search
 
 # Probability that the chosen sentence holds a right answer: logistic regressions (intercept, share of the question's rarity
 # covered, lead over the next sentence) on the 1,318 answerable rows of squad2_part, whose passages were given, or had to be
@@ -28,6 +27,7 @@ DEFAULT_PASSAGES = 3
 _GIVEN, _FOUND = (-0.729, 2.167, 3.720), (-2.196, 4.089, 3.098)
 
 _WORDS = Words(stem=True)
+_HEADING = re.compile(r"#{1,6}[ \t][^\n]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +38,21 @@ class Found:
     confidence: float
 
 
-def answer_responder(candidate: Candidate, load: Load) -> Responder:
+def answer_responder(candidate: Candidate, load: Load, *, index: SearchIndex | None = None) -> Responder:
     """The responder of an extractive candidate.
 
     'nearest-question' needs an index made by `question_files`; 'lead' needs none and answers from the passage that comes
-    with the request; 'best-sentence' does too, unless it has an index made by `passage_files`, in which it then finds
-    `options['passages']` passages (default 3). Raises UnknownName for another model.
+    with the request; 'best-sentence' does too, unless there is an `index` of documents, which is then searched as the
+    candidate says. Raises UnknownName for another model.
     """
     if candidate.model == "nearest-question":
         return nearest_question(candidate, load)
     if candidate.model == "lead":
         return lead()
     if candidate.model == "best-sentence":
-        return best_sentence(candidate, load)
+        if index is None:
+            return best_sentence()
+        return best_sentence(search_of(candidate, index), k=passages_wanted(candidate), within=index.lexical)
     raise UnknownName("extractive model", candidate.model, ("nearest-question", "lead", "best-sentence"))
 
 
@@ -81,14 +83,12 @@ def lead() -> Responder:
     return answer
 
 
-def best_sentence(candidate: Candidate, load: Load) -> Responder:
+def best_sentence(search: Search | None = None, *, k: int = 3, within: LexicalIndex | None = None) -> Responder:
     """Answers with the sentence, of the passages given or found, that shares the rarest words with the question."""
-    index = load_passages(load(candidate.index.id)) if candidate.index is not None else None
-    count = int(candidate.options.get("passages", DEFAULT_PASSAGES))
 
     async def answer(request: Request) -> AsyncIterator[Chunk]:
-        passages = request.passages or (index.search(request.text, count) if index is not None else ())
-        found = find_sentence(request.text, passages, within=index.index if index is not None else None)
+        passages = request.passages or (await search(request.text, k) if search is not None else ())
+        found = find_sentence(request.text, passages, within=within)
         if found is None:
             yield _chunk("best-sentence", "", 0.0, ())
         else:
@@ -107,7 +107,8 @@ def find_sentence(question: str, passages: Sequence[Passage], *, within: Lexical
     if not sentences:
         return None
     words = within.words if within is not None else _WORDS
-    rarity = (within or build_index([sentence.text for sentence in sentences], words=words)).rarity
+    among = within or LexicalIndex.of([index_terms([sentence.text for sentence in sentences], words=words)])
+    rarity = among.rarity
     asked = {term: rarity(term) for term in dict.fromkeys(words.terms(question))}
     scores = [sum(asked.get(term, 0.0) for term in dict.fromkeys(words.terms(sentence.text))) for sentence in sentences]
     best = max(range(len(scores)), key=lambda place: (scores[place], -place))
@@ -120,14 +121,21 @@ def find_sentence(question: str, passages: Sequence[Passage], *, within: Lexical
 
 
 def sentences_of(passage: Passage) -> tuple[Passage, ...]:
-    """The sentences of a passage as passages of the same document, with their own offsets."""
+    """The sentences of a passage, headings aside, as passages of the same document with their own offsets."""
     begin = passage.start
+    spans = [(start, end) for start, end in split_sentences(passage.text) if not _HEADING.match(passage.text, start, end)]
     return tuple(
-        Passage(passage.text[start:end], passage.document, begin + start, begin + end, passage.score)
-        for start, end in split_sentences(passage.text)
+        Passage(passage.text[start:end], passage.document, begin + start, begin + end, passage.score, passage.version)
+        for start, end in spans
     )
 
 
 def _chunk(model: str, text: str, confidence: float, passages: tuple[Passage, ...]) -> Chunk:
     parts = (Text(text),) if text else ()
-    return Chunk(parts=parts, confidence=confidence, passages=passages, usage=Usage(), model=model, finish="stop")
+    cited = tuple(citation(passage, text) for passage in passages if passage.document)
+    return Chunk(parts=parts, confidence=confidence, passages=passages, usage=Usage(), model=model, finish="stop", citations=cited)
+
+
+def citation(passage: Passage, answer: str) -> Citation:
+    """The passage as the source of a whole answer."""
+    return Citation(passage.document, passage.start, passage.end, passage.text, passage.version, (0, len(answer)))

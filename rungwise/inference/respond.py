@@ -8,8 +8,8 @@ from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
-from rungwise.core.candidate import Candidate
-from rungwise.core.content import Passage, Shot
+from rungwise.core.candidate import Candidate, Fitted
+from rungwise.core.content import Shot
 from rungwise.core.dataset import Example
 from rungwise.core.errors import UnknownName
 from rungwise.core.types import Clock, Responder
@@ -26,6 +26,8 @@ from rungwise.inference.wrappers import ChooseShots, Search, recorded, with_retr
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from rungwise.engines.search.index import SearchIndex
 
 Encode = Callable[[Sequence[str]], "NDArray[np.float32]"]
 
@@ -47,6 +49,7 @@ class Kit:
     prices: Sequence[Sequence[Listed]] = ()
     _models: dict[str, LanguageModel] = field(default_factory=dict)
     _encoders: dict[str, Encode] = field(default_factory=dict)
+    _indexes: dict[str, SearchIndex] = field(default_factory=dict)
 
     def load(self, id: str) -> Mapping[str, bytes]:
         """The files of a fitted part, checked against their digests."""
@@ -59,6 +62,14 @@ class Kit:
 
             self._encoders[name] = load_encoder(name)
         return self._encoders[name]
+
+    def index(self, part: Fitted, encode: Callable[[str], Encode]) -> SearchIndex:
+        """A search index; candidates that differ only in how they search it share it."""
+        if part.id not in self._indexes:
+            from rungwise.inference.retrieving import load_index
+
+            self._indexes[part.id] = load_index(part, self.load, encode)
+        return self._indexes[part.id]
 
     def endpoint(self, candidate: Candidate) -> Endpoint | None:
         """The configured endpoint that a candidate asks, or None when it answers by itself."""
@@ -102,14 +113,15 @@ def build_responder(candidate: Candidate, kit: Kit, *, encode: Callable[[str], E
 def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> Responder:
     endpoint = kit.endpoint(candidate)
     if endpoint is not None:
-        return _asking(candidate, endpoint, kit)
+        return _asking(candidate, endpoint, kit, encode)
     if candidate.model == "recorded":
         assert candidate.index is not None
         return recorded(kit.load(candidate.index.id))
     if candidate.model in EXTRACTIVE:
         from rungwise.inference.extract import answer_responder
 
-        return answer_responder(candidate, kit.load)
+        searched = candidate.index is not None and candidate.index.technique == "index"
+        return answer_responder(candidate, kit.load, index=kit.index(candidate.index, encode) if searched else None)
     if "/" in candidate.model:
         raise UnknownName(
             "endpoint", candidate.model.split("/")[0], [one.name for one in kit.case.endpoints], where="rungwise.yaml"
@@ -120,7 +132,14 @@ def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) 
     return local_responder(candidate, kit.load, lambda texts: encode(candidate.encoder or "")(texts))
 
 
-def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit) -> Responder:
+def _search(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> Search:
+    from rungwise.inference.retrieving import search_of
+
+    assert candidate.index is not None
+    return search_of(candidate, kit.index(candidate.index, encode))
+
+
+def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit, encode: Callable[[str], Encode]) -> Responder:
     """A language model, with retrieval or chosen shots around it where the recipe has them."""
     from rungwise.inference.language_model import language_model_responder
 
@@ -129,32 +148,21 @@ def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit) -> Responder:
         return responder
     if candidate.index.technique == "shots":
         return with_shots(responder, _shot_chooser(candidate, kit), count=int(candidate.options["shots"]))
-    return with_retrieval(responder, _passage_search(candidate, kit), k=int(candidate.options["passages"]))
+    return with_retrieval(responder, _search(candidate, kit, encode), k=int(candidate.options["passages"]))
 
 
 def _shot_chooser(candidate: Candidate, kit: Kit) -> ChooseShots:
     """Training examples whose words are most like the question's; where too few share any, the first others come before them."""
-    from rungwise.engines.lexical import load_index
+    from rungwise.engines.search.lexical import LexicalIndex
+    from rungwise.engines.search.postings import load_postings
 
     assert candidate.index is not None
-    index = load_index(kit.load(candidate.index.id))
+    index = LexicalIndex.of([load_postings(kit.load(candidate.index.id))])
     shots = [Shot(row.text, "\n".join(row.references), row.passage) for row in kit.train]
 
     async def choose(text: str, count: int) -> Sequence[Shot]:
-        alike = [place for place, _ in index.search(text, count)]
+        alike = index.search(text, count)[0].tolist()
         others = (place for place in range(len(shots)) if place not in alike)
         return [shots[place] for place in (*alike, *islice(others, count - len(alike)))]
 
     return choose
-
-
-def _passage_search(candidate: Candidate, kit: Kit) -> Search:
-    from rungwise.engines.passages import load_passages
-
-    assert candidate.index is not None
-    passages = load_passages(kit.load(candidate.index.id))
-
-    async def search(text: str, k: int) -> Sequence[Passage]:
-        return passages.search(text, k)
-
-    return search

@@ -1,4 +1,4 @@
-"""Rung 1, classical: a linear model on TF-IDF for labels; BM25 and the best sentence for questions."""
+"""Rung 1, classical: a linear model on TF-IDF for labels; BM25 for searches, and its best sentence for questions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.dataset import Example
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.types import Rung
+from rungwise.engines.search.recipe import Recipe
 from rungwise.ladder.rung import Forecast, Ground, RungKind
 
 # Inverse regularisation, searched on dev: from heavily smoothed to nearly separable.
 CS = (0.1, 0.3, 1.0, 3.0)
+FEEDBACK = 10  # first hits that lend their words to a second search; RM3's usual ten
 
 
 def classical(ground: Ground) -> Rung:
-    """All values of C at once, since they share the features; for questions, one candidate per sentence scorer."""
+    """All values of C at once, since they share the features; for questions, one candidate per number of passages read."""
 
     async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
         if seen:
@@ -25,7 +27,10 @@ def classical(ground: Ground) -> Rung:
             return tuple(ground.start.but(model="linear", encoder="tfidf", head=head) for head in heads)
         if ground.documents is None:
             return (ground.start.but(model="best-sentence"),)
-        index = Fitted(technique="passages", inputs=(ground.documents,))
+        index = Fitted(technique="index", recipe=Recipe().plain(), inputs=(ground.documents,))
+        if ground.case.task == "search":
+            plain = ground.start.but(model="search", index=index)
+            return (plain, plain.but(options={"feedback": FEEDBACK}))
         return tuple(ground.start.but(model="best-sentence", index=index, options={"passages": k}) for k in (1, 3, 5))
 
     return propose
@@ -39,4 +44,4 @@ def _forecast(ground: Ground) -> Forecast:
     return Forecast(seconds=fit_s + 1e-3 * ground.n_dev, answer_s=1e-4)
 
 
-RUNG = RungKind(name="classical", place=1, tasks=("classify", "answer"), make=classical, forecast=_forecast)
+RUNG = RungKind(name="classical", place=1, tasks=("classify", "answer", "search"), make=classical, forecast=_forecast)

@@ -45,6 +45,21 @@ class Embeddings:
         self._known.setdefault(encoder, {}).update(zip(texts, vectors, strict=True))
         return vectors
 
+    def keeping(self, encoder: str) -> Encode:
+        """An encode function whose results are kept in the store: the same list of texts is encoded once."""
+
+        def encode(texts: Sequence[str]) -> Vectors:
+            import numpy as np
+
+            key = digest(["embed", encoder, list(texts)])
+            if not artefacts.has(self.store, key):
+                started = self.clock.tick()
+                vectors = self.engine(encoder)(texts)
+                artefacts.save(self.store, key, {"vectors": vectors.tobytes()}, seconds=self.clock.tick() - started)
+            return np.frombuffer(artefacts.load(self.store, key)["vectors"], dtype=np.float32).reshape(len(texts), -1)
+
+        return encode
+
     def remembering(self, encoder: str) -> Encode:
         """An encode function that looks up what is known and computes, and remembers, the rest."""
         known = self._known.setdefault(encoder, {})

@@ -35,7 +35,7 @@ def floor(ground: Ground) -> Rung:
 RUNG = RungKind(
     name="floor",
     place=0,
-    tasks=("classify", "answer"),
+    tasks=("classify", "answer", "search"),
     make=floor,
     forecast=lambda ground: Forecast(seconds=0.1 + 2e-5 * ground.n_dev, answer_s=1e-5),
 )

@@ -105,22 +105,30 @@ async def _neighbours(given: Materials, parts: Sequence[Fitted]) -> Sequence[Fil
 
 
 async def _shots(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
-    from rungwise.engines.lexical import build_index
+    from rungwise.engines.search.postings import index_terms
+    from rungwise.engines.search.terms import Words
 
-    files = (await given.executor.run(build_index, [row.text for row in given.train])).files()
+    files = (await given.executor.run(partial(index_terms, words=Words()), [row.text for row in given.train])).files()
     return [files for _ in parts]
 
 
 async def _nearest_question(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
-    from rungwise.engines.passages import question_files
+    from rungwise.engines.search.questions import question_files
 
     return [await given.executor.run(question_files, given.train) for _ in parts]
 
 
-async def _passages(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
-    from rungwise.engines.passages import passage_files
+async def _index(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.engines.search.building import build_segment
+    from rungwise.engines.search.recipe import Recipe
 
-    return [await given.executor.run(passage_files, given.documents.documents) for _ in parts]
+    made = []
+    for part in parts:
+        recipe = Recipe.of(part.recipe)
+        encode = given.embeddings.keeping(recipe.encoder) if recipe.encoder is not None else None
+        build = partial(build_segment, recipe=recipe, encode=encode)
+        made.append((await given.executor.run(build, given.documents.documents)).files())
+    return made
 
 
 async def _recorded(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
@@ -138,6 +146,6 @@ TECHNIQUES: Mapping[str, Callable[[Materials, Sequence[Fitted]], Awaitable[Seque
     "neighbours": _neighbours,
     "shots": _shots,
     "nearest-question": _nearest_question,
-    "passages": _passages,
+    "index": _index,
     "recorded": _recorded,
 }

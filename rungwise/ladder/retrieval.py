@@ -9,6 +9,7 @@ from rungwise.core.dataset import Example
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.tasks import TASKS
 from rungwise.core.types import Rung
+from rungwise.engines.search.recipe import Recipe
 from rungwise.ladder.asking import asks, call_forecast
 from rungwise.ladder.rung import Ground, RungKind
 
@@ -23,7 +24,7 @@ def retrieval(ground: Ground) -> Rung:
     async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
         if seen or ground.documents is None:
             return ()
-        index = Fitted(technique="passages", inputs=(ground.documents,))
+        index = Fitted(technique="index", recipe=Recipe().plain(), inputs=(ground.documents,))
         prompt = parent.prompt or TASKS[ground.case.task].prompt
         return [asks(parent, ground, prompt=prompt, index=index, options={**parent.options, "passages": k}) for k in PASSAGES]
 

@@ -15,9 +15,13 @@ from rungwise.core.dataset import Example
 from rungwise.core.errors import Corrupt, UnknownName, UsageError
 from rungwise.core.types import collect
 from rungwise.data.documents import Document
-from rungwise.engines.passages import ANSWERS, load_passages, load_questions, passage_files, question_files
+from rungwise.engines.encoders.load import load_encoder
+from rungwise.engines.search.building import build_segment
+from rungwise.engines.search.questions import ANSWERS, load_questions, question_files
+from rungwise.engines.search.recipe import Recipe
 from rungwise.evaluate.text import token_f1
 from rungwise.inference.extract import answer_responder, find_sentence
+from rungwise.inference.retrieving import load_index
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -27,7 +31,7 @@ DELIVERY = Document(
     "## Costs\n\nIt costs $5.90 for each order. Orders of $49 or more are free.\n",
 )
 RETURNS = Document("returns.md", "# Returns\n\nYou may return an item within 30 days. The label is in the parcel.\n")
-INDEX = Fitted(technique="lexical", recipe={"chunk": "paragraph"}, inputs=("documents",))
+INDEX = Fitted(technique="index", recipe=Recipe().plain(), inputs=("documents",))
 KNOWN = Fitted(technique="nearest-question", inputs=("train",))
 TRAIN = (
     Example(text="How long does delivery take?", references=("3 to 5 working days", "five days")),
@@ -36,11 +40,12 @@ TRAIN = (
 
 
 def load(id: str) -> Mapping[str, bytes]:
-    return {INDEX.id: passage_files([DELIVERY, RETURNS]), KNOWN.id: question_files(TRAIN)}[id]
+    return {INDEX.id: build_segment([DELIVERY, RETURNS], Recipe(), None).files(), KNOWN.id: question_files(TRAIN)}[id]
 
 
 async def answered(candidate: Candidate, request: Request) -> Response:
-    return await collect(answer_responder(candidate, load)(request))
+    index = load_index(INDEX, load, load_encoder) if candidate.index is INDEX else None
+    return await collect(answer_responder(candidate, load, index=index)(request))
 
 
 def candidate(model: str, index: Fitted | None = None, **options: int) -> Candidate:
@@ -82,6 +87,8 @@ async def test_over_a_folder_the_sentence_comes_with_its_exact_place_in_the_docu
     assert place.document == "delivery.md"
     assert DELIVERY.text[place.start : place.end] == found.text
     assert place.score > 0
+    assert place.version == DELIVERY.version
+    assert [(one.document, one.quote, one.claim) for one in found.citations] == [("delivery.md", found.text, (0, len(found.text)))]
 
 
 async def test_headings_are_searched_but_never_answered() -> None:
@@ -120,8 +127,8 @@ def test_unknown_models_and_missing_or_damaged_parts_say_so() -> None:
         load_questions({**files, ANSWERS: b'["one"]'})
     with pytest.raises(Corrupt, match="Run the climb again"):
         load_questions({})
-    with pytest.raises(Corrupt, match="Run the climb again"):
-        load_passages({})
+    with pytest.raises(Corrupt, match="Make the index again"):
+        load_index(INDEX, lambda _: {}, load_encoder)
 
 
 async def test_the_best_sentence_doubles_the_lead_on_real_questions() -> None:
