@@ -40,23 +40,32 @@ def test_segments_are_searched_as_one_and_dead_rows_never_appear() -> None:
     assert index.search(query, 25)[0].tolist() == by_loop(vectors, query, 25, alive)
 
 
-@pytest.mark.parametrize("approximate_from", [10**9, 1])
-def test_a_filter_that_lets_one_in_a_thousand_through_still_gives_k_hits(approximate_from: int) -> None:
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.5])
+def test_a_filter_still_gives_k_hits_and_costs_no_recall(share: float) -> None:
     vectors, query = unit(10_000, 8), unit(1, 8, seed=3)[0]
     allowed = np.zeros(10_000, dtype=np.bool_)
-    allowed[np.random.default_rng(4).choice(10_000, 10, replace=False)] = True
-    index = DenseIndex.of([index_vectors(vectors, approximate_from=approximate_from)])
+    allowed[np.random.default_rng(4).choice(10_000, int(10_000 * share), replace=False)] = True
+    expected = by_loop(vectors, query, 10, allowed)
+    exact = DenseIndex.of([index_vectors(vectors)])
+    graph = DenseIndex.of([index_vectors(vectors, approximate_from=1)], exact_to=100)
+    assert exact.search(query, 10, allowed=allowed)[0].tolist() == expected
+    assert len(set(graph.search(query, 10, allowed=allowed)[0].tolist()) & set(expected)) >= 9
+
+
+def test_a_filter_against_the_query_falls_back_to_exact_search() -> None:
+    vectors, query = unit(5_000, 8), unit(1, 8, seed=3)[0]
+    allowed = vectors @ query < 0.3  # nearly all rows, and none of those that the graph finds first
+    index = DenseIndex.of([index_vectors(vectors, approximate_from=1)], exact_to=100)
     assert index.search(query, 10, allowed=allowed)[0].tolist() == by_loop(vectors, query, 10, allowed)
 
 
 def test_a_graph_finds_nearly_what_exact_search_finds_and_scores_it_equally() -> None:
     vectors, queries = unit(3_000, 16), unit(50, 16, seed=5)
-    graph, exact = (DenseIndex.of([index_vectors(vectors, approximate_from=size)]) for size in (1, 10**9))
-    found, shared = graph.search_many(queries, 10), exact.search_many(queries, 10)
-    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found[0].tolist(), shared[0].tolist(), strict=True)])
-    assert recall >= 0.98
-    same = found[0] == shared[0]
-    assert (found[1][same] == shared[1][same]).all()
+    segment = index_vectors(vectors, approximate_from=1)
+    graph, exact = (DenseIndex.of([segment], exact_to=size).search_many(queries, 10) for size in (0, 10**9))
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(graph[0].tolist(), exact[0].tolist(), strict=True)]) >= 0.98
+    same = graph[0] == exact[0]
+    assert (graph[1][same] == exact[1][same]).all()
 
 
 def test_the_same_vectors_give_the_same_bytes() -> None:
