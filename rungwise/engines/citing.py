@@ -13,7 +13,7 @@ from rungwise.engines.sentences import Span, split_sentences
 WINDOW = 3
 """The most sentences in a row that one statement is aligned with."""
 
-ANOTHER = 0.15
+ANOTHER = 0.12
 """The share of a statement's words that one more sentence must add to be part of its evidence."""
 
 COVERED = 0.5
@@ -39,8 +39,8 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _LINE_START = re.compile(r"(?:\A|\n)[ \t]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?\Z")
 
 _STOP = stop_words("en")
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_WORD = re.compile(r"\d+\.\d+|\w+(?:['’]\w+)*")
+_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 _NAME = re.compile(r"(?<=[\w,;:] )[A-Z]\w+")
 _NEGATION = re.compile(r"\b(?:not|no|never|none|nor|neither|nobody|nothing|without|cannot)\b|n['’]t\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;:]\s|\s(?:but|although|though|while|whereas)\s", re.IGNORECASE)
@@ -84,7 +84,7 @@ def read_cited(text: str, count: int) -> tuple[Statement, ...]:
     for place, leads, numbers in marks:
         owner = max((number for number, (start, _) in enumerate(spans) if start < place), default=0)
         if leads:
-            owner = next((number for number, (start, _) in enumerate(spans) if start >= place), owner)
+            owner = next((number for number, (_, end) in enumerate(spans) if end > place), owner)
         held[owner] += numbers
     before = 0
     statements = []
@@ -144,8 +144,8 @@ def _numbers(run: str, count: int) -> list[int]:
 
 
 def content_words(text: str) -> list[str]:
-    """The stems of the words that say something, in order: no stop words, pronouns, or words like 'yes'."""
-    words = (word.casefold() for word in _WORD.findall(text))
+    """The stems of the words that say something, in order: no stop words, pronouns, or words like 'yes'. 1,200.0 is 1200."""
+    words = (word.casefold() for word in _WORD.findall(_NUMBER.sub(_plain_number, text)))
     return [light_stem(word) for word in words if word not in _STOP and word not in _EMPTY]
 
 
@@ -153,7 +153,7 @@ def align(statement: str, text: str) -> Span | None:
     """The sentences in a row, three at most, of a text that say most of what a statement says; None when they share no word.
 
     They are those that hold the statement word for word; else those with the largest share of its words, where each sentence
-    beyond one must add 0.15 of them; fewer characters on a tie.
+    beyond one must add 0.12 of them; fewer characters on a tie.
     """
     spans = split_sentences(text)
     bare = statement.strip().rstrip(".!?").rstrip()
@@ -208,7 +208,11 @@ def _nearest_clauses(wanted: set[str], evidence: str) -> str:
 
 def _quantities(text: str) -> list[str]:
     """Numbers as they are written, without separators of thousands and zeros that say nothing."""
-    return [format(Decimal(number.replace(",", "")).normalize(), "f") for number in _NUMBER.findall(text)]
+    return [_plain_number(number) for number in _NUMBER.finditer(text)]
+
+
+def _plain_number(found: re.Match[str]) -> str:
+    return format(Decimal(found[0].replace(",", "")).normalize(), "f")
 
 
 def _spelt(text: str) -> list[str]:
