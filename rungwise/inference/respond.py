@@ -120,8 +120,13 @@ def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) 
     if candidate.model in EXTRACTIVE:
         from rungwise.inference.extract import answer_responder
 
-        searched = candidate.index is not None and candidate.index.technique == "index"
-        return answer_responder(candidate, kit.load, index=kit.index(candidate.index, encode) if searched else None)
+        part = candidate.index
+        index = kit.index(part, encode) if part is not None and part.technique == "index" else None
+        return answer_responder(candidate, kit.load, index=index)
+    if candidate.model == "search":
+        from rungwise.inference.finding import DOCUMENTS, finding
+
+        return finding(_search(candidate, kit, encode), count=int(candidate.options.get("documents", DOCUMENTS)))
     if "/" in candidate.model:
         raise UnknownName(
             "endpoint", candidate.model.split("/")[0], [one.name for one in kit.case.endpoints], where="rungwise.yaml"

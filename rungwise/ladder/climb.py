@@ -303,7 +303,7 @@ class _Ascent:
             dev=evaluation.estimates.get(self.judge.target.metric),
             p95_s=latency.p95_s if latency else None,
             usd_per_1k=evaluation.usd_per_1k,
-            fit_s=sum(one.evaluation.fit_s for one in tried),
+            fit_s=_fit_seconds(tried),
             calls=sum(one.evaluation.calls for one in tried),
             seconds=sum(one.evaluation.seconds for one in tried),
             usd=sum(one.evaluation.usd + one.evaluation.fit_usd for one in tried),
@@ -373,3 +373,8 @@ def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, 
         approved_by=plan.approved_by,
         promise=PROMISE.format(alpha=round(promised, 9)),
     )
+
+
+def _fit_seconds(tried: Sequence[Tried]) -> float:
+    """Seconds that making the parts took: candidates with the same parts share them, and they were made once."""
+    return sum({tuple(part.id for part in one.candidate.parts): one.evaluation.fit_s for one in tried}.values())

@@ -171,6 +171,7 @@ def _ground(case: UseCase, imported: Imported, splits: Splits, recordings: Mappi
         chars=chars,
         encoder=installed_encoder(),
         documents=documents.id if documents.documents else None,
+        document_chars=sum(len(one.text) for one in documents.documents),
         recorded={name: one.id for name, one in recordings.items()},
     )
 

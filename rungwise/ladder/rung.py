@@ -22,7 +22,7 @@ class Ground:
 
     `chars` is the mean length of a question with its passage, in characters;
     `encoder` the sentence encoder that this installation has; `documents` the digest
-    of the folder of documents, `recorded` those of the included systems' answers;
+    of the folder of documents and `document_chars` their length in characters, `recorded` those of the included systems' answers;
     `prices` the project's own price tables.
     """
 
@@ -34,6 +34,7 @@ class Ground:
     chars: float = 60.0
     encoder: str = "minilm"
     documents: str | None = None
+    document_chars: int = 0
     endpoint: Endpoint | None = None
     included: Included | None = None
     recorded: Mapping[str, str] = field(default_factory=dict)

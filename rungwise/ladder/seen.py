@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.evaluation import Evaluation
@@ -18,3 +18,25 @@ def best(candidates: Sequence[Candidate], seen: Sequence[Evaluation], case: UseC
     metric = case.target.metric if case.target is not None else TASKS[case.task].metric
     pairs = [(one, measured) for one, measured in zip(candidates, seen, strict=True) if measured.complete]
     return max(pairs or list(zip(candidates, seen, strict=True)), key=lambda pair: pair[1].estimates[metric].mean)[0]
+
+
+Stage = Callable[[Candidate], Sequence[Candidate]]
+"""Variations of the best candidate so far."""
+
+
+def next_stage(stages: Sequence[Stage], first: Candidate, seen: Sequence[Evaluation], case: UseCase) -> Sequence[Candidate]:
+    """What a search in stages proposes after what was seen; each stage varies the best candidate of those before it.
+
+    A candidate is proposed once. What was seen belongs, in order, to what was proposed. After the last stage nothing is left.
+    """
+    tried: list[Candidate] = []
+    kept = first
+    for stage in stages:
+        fresh = [one for one in {one.id: one for one in stage(kept)}.values() if one not in tried]
+        if len(seen) <= len(tried):
+            if fresh:
+                return fresh
+            continue
+        tried += fresh
+        kept = best(tried, seen[: len(tried)], case)
+    return ()

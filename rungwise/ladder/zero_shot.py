@@ -9,7 +9,9 @@ from rungwise.core.dataset import Example
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.tasks import TASKS
 from rungwise.core.types import Rung
+from rungwise.engines.chunking.chunk import Chunking
 from rungwise.ladder.asking import asks, call_forecast
+from rungwise.ladder.retrieval import encoding_seconds, searching
 from rungwise.ladder.rung import Forecast, Ground, RungKind
 
 
@@ -24,6 +26,15 @@ def by_label_names(ground: Ground) -> Rung:
             return (named,)
         told = {label: ground.case.descriptions[label] for label in ground.labels if label in ground.case.descriptions}
         return (named, named.but(options={"descriptions": told}))
+
+    return propose
+
+
+def by_meaning(ground: Ground) -> Rung:
+    """The documents whose chunks are nearest to the question in the encoder's space."""
+
+    async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
+        return () if seen else (searching(ground, Chunking(), {"mode": "dense"}),)
 
     return propose
 
@@ -45,6 +56,15 @@ RUNG = RungKind(
     forecast=lambda ground: Forecast(seconds=4.0 + 2e-3 * ground.n_dev, answer_s=6e-3),
     extra="local",
     fits=lambda ground: not ground.case.multi_label,
+)
+RUNG_SEARCH = RungKind(
+    name="zero-shot",
+    place=2,
+    tasks=("search",),
+    make=by_meaning,
+    forecast=lambda ground: Forecast(seconds=4.0 + encoding_seconds(ground, 1) + 5e-3 * ground.n_dev, answer_s=6e-3),
+    extra="local",
+    fits=lambda ground: ground.documents is not None,
 )
 RUNG_MODEL = RungKind(
     name="zero-shot",
