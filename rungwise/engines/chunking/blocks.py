@@ -23,7 +23,8 @@ class Block(NamedTuple):
 
 # Lines up to the next blank one, from the first sign on.
 _RUN = re.compile(r"\S[^\n]*(?:\n[^\S\n]*+\S[^\n]*)*")
-_MARKED = re.compile(r"^[ \t]*(?:#{1,6}[ \t]|\||(?:[-*+•]|\d{1,9}[.)])[ \t]|=+[ \t\r]*$|-+[ \t\r]*$)| \| ", re.MULTILINE)
+_MARK = r"[ \t]*(?:#{1,6}[ \t]|\||(?:[-*+•]|\d{1,9}[.)])[ \t]|(?:=+|-+)[ \t\r]*(?:\n|\Z))"
+_FIRST, _LATER = re.compile(_MARK), re.compile("\n" + _MARK)  # a sign to begin with is looked for quickly
 _HEADING = re.compile(r"[ \t]{0,3}(#{1,6})[ \t]+(?=\S)")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,9}[.)])[ \t]+\S")
 _ITEMS = re.compile(r"^([ \t]*)(?:[-*+•]|\d{1,9}[.)])[ \t]+\S", re.MULTILINE)
@@ -82,11 +83,11 @@ def _fences(text: str, at: int) -> Iterator[tuple[int, int]]:
 def _between(text: str, start: int, end: int, *, markdown: bool) -> Iterator[Block]:
     for run in _RUN.finditer(text, start, end):
         first, last = run.span()
-        first = max(start, text.rfind("\n", start, first) + 1)  # the indent of the first line counts
-        if markdown and _MARKED.search(text, first, last) is not None:
-            yield from _marked(text, first, last)
+        line = max(start, text.rfind("\n", start, first) + 1)  # the indent of the first line counts
+        if markdown and (_FIRST.match(text, line, last) or _LATER.search(text, first, last) or text.find(" | ", first, last) >= 0):
+            yield from _marked(text, line, last)
         else:
-            yield _block(text, first, last, TEXT)
+            yield Block(first, first + len(run[0].rstrip()))
 
 
 def _marked(text: str, start: int, end: int) -> Iterator[Block]:
