@@ -15,7 +15,9 @@ from rungwise.core.content import Passage
 from rungwise.core.errors import EngineAnswer, UsageError
 from rungwise.engines.answers import strip_thinking
 from rungwise.engines.dialect import Options
+from rungwise.engines.encoders.encode import Encode
 from rungwise.engines.prompts import hypothesis_messages, query_messages
+from rungwise.engines.search.diverse import distinct, mmr
 from rungwise.engines.search.fusion import reciprocal_rank
 from rungwise.inference.calling import Model, ask
 from rungwise.inference.wrappers import Search
@@ -127,6 +129,47 @@ def asking_for_hypothesis(model: Model, options: Options | None = None) -> Write
         return strip_thinking((await ask(model, hypothesis_messages(question), options)).text)
 
     return write
+
+
+def without_near_duplicates(search: Search, encode: Encode, *, threshold: float, depth: int) -> Search:
+    """Wrap `search` so that of its `depth` first passages those are left out that are like a better one.
+
+    Alike is a cosine of at least `threshold` between their vectors; 1 leaves out copies only. The others keep order and scores.
+    """
+    _check_depth(depth)
+
+    async def search_distinct(query: str, k: int) -> Sequence[Passage]:
+        found = await search(query, max(k, depth))
+        if not found:
+            return ()
+        vectors = await asyncio.to_thread(encode, [passage.text for passage in found])
+        return tuple(found[place] for place in distinct(vectors, threshold)[:k])
+
+    return search_distinct
+
+
+def with_mmr(search: Search, encode: Encode, *, weight: float, depth: int) -> Search:
+    """Wrap `search` so that of its `depth` first passages k are chosen that are relevant and unlike each other.
+
+    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): `weight` of relevance, in [0, 1], against the largest cosine
+    with what is chosen already. Relevance is the search's score, scaled to [0, 1] from the worst to the best of the `depth`,
+    so that a reranker or a fusion counts too and a weight of 1 keeps their order. Raises UsageError for a weight outside [0, 1].
+    """
+    _check_depth(depth)
+    if not 0 <= weight <= 1:
+        raise UsageError(f"the weight of relevance is {weight}. Choose one from 0 (only variety) to 1 (only relevance)")
+
+    async def search_diverse(query: str, k: int) -> Sequence[Passage]:
+        found = await search(query, max(k, depth))
+        if not found:
+            return ()
+        vectors = await asyncio.to_thread(encode, [passage.text for passage in found])
+        scores = np.array([passage.score for passage in found], np.float32)
+        spread = float(scores.max() - scores.min())
+        relevance = (scores - scores.min()) / spread if spread > 0 else np.ones_like(scores)
+        return tuple(found[place] for place in mmr(relevance, vectors, k, weight))
+
+    return search_diverse
 
 
 def _check_depth(depth: int) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rungwise.core.content import Passage
 from rungwise.core.errors import EngineAnswer, EngineUnavailable, UsageError
 from rungwise.core.usecase import Endpoint
+from rungwise.engines.encoders.load import load_encoder
 from rungwise.engines.endpoint import LanguageModel, language_model
 from rungwise.inference.calling import ask, metered
 from rungwise.inference.searching import (
@@ -23,8 +24,10 @@ from rungwise.inference.searching import (
     asking_for_queries,
     fused,
     with_hypothesis,
+    with_mmr,
     with_queries,
     with_reranking,
+    without_near_duplicates,
 )
 from tests.clocks import StillClock
 
@@ -147,3 +150,39 @@ async def test_usage_goes_to_the_nearest_meter_only() -> None:
             return usage.calls
 
         assert await metered(inner()) == (1, (await metered(ask(model, [{"role": "user", "content": "again"}])))[1])
+
+
+NEWS = [
+    Passage("The bridge over the river is closed.", "a", 0, 36, 0.9),
+    Passage("The bridge over the river is closed!", "b", 0, 36, 0.8),
+    Passage("Ferries sail every hour instead.", "c", 0, 32, 0.5),
+    Passage("The bridge over the river is closed today.", "d", 0, 42, 0.4),
+]
+
+
+async def news(query: str, k: int) -> Sequence[Passage]:
+    return NEWS[:k]
+
+
+async def test_a_passage_like_a_better_one_is_left_out() -> None:
+    encode = load_encoder("hashed")
+    found = await without_near_duplicates(news, encode, threshold=0.95, depth=4)("bridge", 2)
+    assert found == (NEWS[0], NEWS[2])
+    assert await without_near_duplicates(news, encode, threshold=0.85, depth=4)("bridge", 4) == (NEWS[0], NEWS[2])
+
+
+async def test_variety_is_weighed_against_relevance() -> None:
+    encode = load_encoder("hashed")
+    assert await with_mmr(news, encode, weight=1.0, depth=4)("bridge", 3) == tuple(NEWS[:3])
+    assert await with_mmr(news, encode, weight=0.5, depth=4)("bridge", 2) == (NEWS[0], NEWS[2])
+    with pytest.raises(UsageError, match="from 0"):
+        with_mmr(news, encode, weight=1.5, depth=4)
+
+
+async def test_of_nothing_nothing_is_chosen() -> None:
+    async def empty(query: str, k: int) -> Sequence[Passage]:
+        return ()
+
+    encode = load_encoder("hashed")
+    assert await with_mmr(empty, encode, weight=0.5, depth=4)("q", 3) == ()
+    assert await without_near_duplicates(empty, encode, threshold=0.9, depth=4)("q", 3) == ()
