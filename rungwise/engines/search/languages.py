@@ -32,7 +32,7 @@ ALGORITHMS = {
 
 @cache
 def _known() -> dict[str, Any]:
-    """The data file: by language, `stop` (words in one string) and `letters` (accented letters that stay)."""
+    """The data file: by language, `stop` (words in one string), their `source`, and `letters` (accented letters that stay)."""
     text = resources.files("rungwise.engines.search").joinpath("languages.json").read_text(encoding="utf-8")
     known: dict[str, Any] = json.loads(text)["languages"]
     return known
@@ -46,8 +46,8 @@ def stop_words_known() -> tuple[str, ...]:
 
 @cache
 def stop_words(language: str) -> frozenset[str]:
-    """The stop words of a language, in lower case."""
-    return frozenset(_known()[language]["stop"].split())
+    """The stop words of a language, as `Words.split` spells them."""
+    return frozenset(_known()[language]["stop"].casefold().split())
 
 
 class Folding(dict[int, str]):
@@ -96,6 +96,15 @@ def check_stemmer(stemmer: str, language: str) -> None:
         raise UnknownName("stemmer", stemmer, (LIGHT, SNOWBALL))
     elif language not in ALGORITHMS:
         raise UnknownName("Snowball stemmer for the language", language, ALGORITHMS)
+
+
+def stemmer_for(language: str) -> str | None:
+    """The stemmer for a language with what is installed here: Snowball of this version, or the light one; None if there is none."""
+    from importlib.util import find_spec
+
+    if language in ALGORITHMS and find_spec("Stemmer") is not None:
+        return SNOWBALL
+    return LIGHT if language == "en" else None
 
 
 def stem_words(words: Sequence[str], stemmer: str, language: str) -> list[str]:

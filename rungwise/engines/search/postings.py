@@ -35,7 +35,7 @@ class Postings:
     """
 
     words: Words
-    letters: NDArray[np.uint8]
+    letters: bytes
     ends: NDArray[np.int64]
     starts: NDArray[np.int64]
     documents: NDArray[np.int32]
@@ -50,28 +50,27 @@ class Postings:
     @property
     def nbytes(self) -> int:
         """Bytes that the arrays take in memory."""
-        return sum(getattr(self, name).nbytes for name in _NAMES)
+        return len(self.letters) + sum(getattr(self, name).nbytes for name in _NAMES)
 
     def find(self, term: str) -> int:
         """The number of a term, or -1."""
-        wanted, letters, ends = term.encode("utf-8", "surrogatepass"), self.letters, self.ends
-        low, high = 0, len(ends) - 1
+        wanted, letters, ends = term.encode("utf-8", "surrogatepass"), self.letters, memoryview(self.ends)
+        low, high = 0, len(self.ends) - 1
         while low < high:
             middle = (low + high) // 2
-            if letters[ends[middle] : ends[middle + 1]].tobytes() < wanted:
+            if letters[ends[middle] : ends[middle + 1]] < wanted:
                 low = middle + 1
             else:
                 high = middle
-        found = low < len(ends) - 1 and letters[ends[low] : ends[low + 1]].tobytes() == wanted
-        return low if found else -1
+        return low if low < len(self.ends) - 1 and letters[ends[low] : ends[low + 1]] == wanted else -1
 
     def term(self, number: int) -> str:
         """The term with a number."""
-        return self.letters[self.ends[number] : self.ends[number + 1]].tobytes().decode()
+        return self.letters[self.ends[number] : self.ends[number + 1]].decode()
 
     def terms(self) -> list[str]:
         """All terms, in order."""
-        whole, ends = self.letters.tobytes(), self.ends.tolist()
+        whole, ends = self.letters, self.ends.tolist()
         return [whole[first:last].decode() for first, last in pairwise(ends)]
 
     def files(self) -> dict[str, bytes]:
@@ -80,10 +79,11 @@ class Postings:
 
         settings = {"format": FORMAT, "words": asdict(self.words)}
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _NAMES}
+        arrays["letters"] = np.frombuffer(self.letters, np.uint8)
         return {ARRAYS: save(arrays), SETTINGS: canonical_json(settings).encode()}
 
 
-_NAMES = ("counts", "documents", "ends", "lengths", "letters", "starts")
+_NAMES = ("counts", "documents", "ends", "lengths", "starts")
 
 
 def index_terms(texts: Sequence[str], *, words: Words) -> Postings:
@@ -96,8 +96,7 @@ def index_terms(texts: Sequence[str], *, words: Words) -> Postings:
         found.extend(map(ids.__getitem__, own))
         sizes.append(len(own))
     raw = np.frombuffer(found, np.int32) if found else np.zeros(0, np.int32)
-    owners = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-    return _counted(words, len(sizes), owners, *_terms_of(raw, words.mapped(list(ids))))
+    return _counted(words, sizes, raw, words.mapped(list(ids)))
 
 
 def merge_postings(segments: Sequence[Postings], alive: Sequence[NDArray[np.bool_] | None] = ()) -> Postings:
@@ -130,31 +129,35 @@ def load_postings(files: Mapping[str, bytes]) -> Postings:
         arrays, settings = load(files[ARRAYS]), json.loads(files[SETTINGS])
         if settings["format"] != FORMAT:
             raise Corrupt(f"the postings are of format {settings['format']}, not {FORMAT}. {_AGAIN}")
-        found = Postings(words=Words(**settings["words"]), **arrays)
+        letters = arrays.pop("letters").tobytes()
+        found = Postings(words=Words(**settings["words"]), letters=letters, **arrays)
         _check(found)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, SafetensorError) as error:
         raise Corrupt(f"the postings of a search index cannot be read ({error!r}). {_AGAIN}") from error
     return found
 
 
-def _terms_of(raw: NDArray[np.int32], mapped: Sequence[tuple[str, ...]]) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
-    """The sorted vocabulary, the terms of all words in order, and how many each word became."""
+def _counted(words: Words, sizes: Sequence[int], raw: NDArray[np.int32], mapped: Sequence[tuple[str, ...]]) -> Postings:
+    """Postings of texts whose words, `sizes` of each text in a row, are `raw`: numbers of words that become `mapped` terms."""
     vocabulary = sorted({term for own in mapped for term in own})
     numbers = {term: number for number, term in enumerate(vocabulary)}
-    many = np.fromiter((len(own) for own in mapped), np.int64, len(mapped))
+    many = np.fromiter((len(own) for own in mapped), np.int32, len(mapped))
     flat = np.fromiter((numbers[term] for own in mapped for term in own), np.int32, int(many.sum()))
-    first = np.concatenate([[0], np.cumsum(many)])
-    times = many[raw]
-    within = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
-    return vocabulary, flat[np.repeat(first[raw], times) + within], times
-
-
-def _counted(
-    words: Words, size: int, owners: NDArray[np.int32], vocabulary: list[str], terms: NDArray[np.int32], times: NDArray[np.int64]
-) -> Postings:
-    owner = np.repeat(owners, times)
-    lengths = np.bincount(owner, minlength=size).astype(np.int32)
-    return _assembled(words, vocabulary, lengths, (owner, terms, np.ones(len(terms), np.int32)))
+    first = (np.cumsum(many) - many).astype(np.int32)
+    owners = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    if not len(many) or many.max() <= 1:
+        single = np.full(len(many), -1, np.int32)
+        single[many == 1] = flat
+        terms = single[raw]
+        kept = terms >= 0
+        owners, terms = owners[kept], terms[kept]
+    else:
+        times = many[raw]
+        owners = np.repeat(owners, times)
+        within = np.arange(len(owners), dtype=np.int64) - np.repeat(np.cumsum(times, dtype=np.int64) - times, times)
+        terms = flat[np.repeat(first[raw], times) + within]
+    lengths = np.bincount(owners, minlength=len(sizes)).astype(np.int32)
+    return _assembled(words, vocabulary, lengths, (owners, terms, np.ones(len(terms), np.int32)))
 
 
 def _assembled(
@@ -164,23 +167,20 @@ def _assembled(
     entries: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
 ) -> Postings:
     """Postings of (text, term, count) entries, texts ascending within each term; those of the same text and term are added up."""
+    from scipy.sparse import coo_array
+
     owners, terms, counts = entries
-    order = np.lexsort((owners, terms))
-    owners, terms, counts = owners[order], terms[order], counts[order]
-    new = np.ones(len(terms), bool)
-    new[1:] = (terms[1:] != terms[:-1]) | (owners[1:] != owners[:-1])
-    places = np.flatnonzero(new)
-    totals = np.add.reduceat(counts, places) if len(places) else counts
-    held = np.bincount(terms[places], minlength=len(vocabulary))
+    table = coo_array((counts, (owners, terms)), shape=(len(lengths), len(vocabulary))).tocsc()
+    held = np.diff(table.indptr)
     used = np.flatnonzero(held)
     pieces = [vocabulary[number].encode() for number in used.tolist()]
     return Postings(
         words=words,
-        letters=np.frombuffer(b"".join(pieces), np.uint8),
+        letters=b"".join(pieces),
         ends=_ends([len(piece) for piece in pieces]),
         starts=_ends(held[used]),
-        documents=owners[places],
-        counts=_smallest(totals),
+        documents=table.indices.astype(np.int32, copy=False),
+        counts=_smallest(table.data),
         lengths=np.asarray(lengths, np.int32),
     )
 
@@ -212,7 +212,7 @@ def _one_setting(segments: Sequence[Postings]) -> Words:
 
 def _check(found: Postings) -> None:
     """Raise ValueError for arrays that a search would stumble over."""
-    kinds = {"letters": "u1", "ends": "i8", "starts": "i8", "documents": "i4", "lengths": "i4"}
+    kinds = {"ends": "i8", "starts": "i8", "documents": "i4", "lengths": "i4"}
     for name, kind in kinds.items():
         array = getattr(found, name)
         if array.dtype != np.dtype(kind) or array.ndim != 1:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from rungwise.core.errors import UnknownName, UsageError
-from rungwise.engines.search.languages import LIGHT, check_stemmer, folding_of, stem_words, stop_words, stop_words_known
+from rungwise.engines.search.languages import (
+    LIGHT,
+    check_stemmer,
+    folding_of,
+    stem_words,
+    stemmer_for,
+    stop_words,
+    stop_words_known,
+)
 
 LONGEST = 255
 """Characters of a term that are looked at, as in Lucene's StandardTokenizer; a longer word is known by its beginning."""
@@ -47,6 +55,7 @@ _ANY = re.compile(rf"[\w{_MARKS}]+|{_EMOJI}")
 _PIECES = re.compile(rf"[{_UNSPACED}][{_UNSPACED}{_MARKS}]*|[^{_UNSPACED}]+")
 _CLUSTER = re.compile(rf".[{_MARKS}]*", re.DOTALL)
 _HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,38 +96,43 @@ class Words:
 
     def mapped(self, words: Sequence[str]) -> list[tuple[str, ...]]:
         """The terms that each word of `split` becomes: mostly one; none for a stop word; several for pieces."""
-        parts = [_parts(word) for word in words]
-        stopped = stop_words(self.language) if self.stop else frozenset()
-        plain = [part for own in parts for part in own if part not in stopped]
-        stems = dict(zip(plain, self._stems(plain), strict=True))
-        return [self._terms_of(word, own, stems) for word, own in zip(words, parts, strict=True)]
+        stopped = stop_words(self.language) if self.stop else _NONE
+        cut = {word: _parts(word) for word in words if "_" in word or (not word.isascii() and _HAS_UNSPACED.search(word))}
+        plain = [word for word in words if word not in cut and word not in stopped]
+        plain += [part for parts in cut.values() for part in parts if part not in stopped]
+        known = dict(zip(plain, self._matched(plain), strict=True))
+        return [self._pieces(word, known) if word in cut else ((known[word],) if word in known else ()) for word in words]
 
-    def _stems(self, words: Sequence[str]) -> Iterable[str]:
-        """Words as they are matched: stemmed, then without accents (the stemmers know their language's accents)."""
-        found = stem_words(words, self.stemmer, self.language) if self.stem else words
+    def _matched(self, words: Sequence[str]) -> list[str]:
+        """Words as they are matched: stemmed, then without accents (the stemmers know those of their language), not too long."""
+        if self.stem:
+            words = stem_words(words, self.stemmer, self.language)
         folding = folding_of(self.language)
-        return [word[:LONGEST] if word.isascii() else word.translate(folding)[:LONGEST] for word in found]
+        return [(word if word.isascii() else word.translate(folding) or word)[:LONGEST] for word in words]
 
-    def _terms_of(self, word: str, parts: tuple[str, ...], stems: dict[str, str]) -> tuple[str, ...]:
-        if len(parts) == 1 and parts[0] == word:
-            stem = stems.get(word)
-            return (stem,) if stem else ()
-        if _HAS_UNSPACED.search(word):
-            return tuple(term for piece in _PIECES.findall(word) for term in self._piece(piece, stems))
-        own = tuple(stems[part] for part in parts if part in stems)
-        return (word.strip("_").translate(folding_of(self.language))[:LONGEST], *own) if len(parts) > 1 else own
+    def _pieces(self, word: str, known: Mapping[str, str]) -> tuple[str, ...]:
+        """The terms of a word that is more than one: a run without spaces, or snake_case."""
+        found: list[str] = []
+        for piece in _PIECES.findall(word):
+            if _HAS_UNSPACED.match(piece):
+                clusters = _CLUSTER.findall(piece)
+                found += (*clusters, *(first + second for first, second in pairwise(clusters)))
+                continue
+            parts = _parts(piece)
+            if len(parts) > 1:
+                found.append(piece.strip("_").translate(folding_of(self.language))[:LONGEST])
+            found += (known[part] for part in parts if part in known)
+        return tuple(found)
 
-    def _piece(self, piece: str, stems: dict[str, str]) -> tuple[str, ...]:
-        if not _HAS_UNSPACED.match(piece):
-            return tuple(stems[part] for part in _parts(piece) if part in stems)
-        clusters = _CLUSTER.findall(piece)
-        return (*clusters, *(first + second for first, second in pairwise(clusters)))
+
+def words_for(language: str, *, stop: bool = True, stem: bool = True) -> Words:
+    """The setting that finds most in a language with what is installed here: its stop words and stemmer, where there are any."""
+    stop = stop and language in stop_words_known()
+    stemmer = stemmer_for(language) if stem else None
+    return Words(language=language, stop=stop, stem=stemmer is not None, stemmer=stemmer or LIGHT)
 
 
 def _parts(word: str) -> tuple[str, ...]:
-    """What of a word may be stemmed: itself, the parts of snake_case, or what stands between unspaced characters."""
-    if not word.isascii() and _HAS_UNSPACED.search(word):
-        return tuple(part for piece in _PIECES.findall(word) if not _HAS_UNSPACED.match(piece) for part in _parts(piece))
-    if "_" not in word:
-        return (word,)
-    return tuple(part for part in word.split("_") if part)
+    """What of a word may be stemmed: the parts of snake_case, and what stands between characters of unspaced scripts."""
+    pieces = _PIECES.findall(word) if not word.isascii() else (word,)
+    return tuple(part for piece in pieces if not _HAS_UNSPACED.match(piece) for part in piece.split("_") if part)
