@@ -1,28 +1,30 @@
-"""A folder of Markdown and text files, and the sections that are searched in them."""
+"""Documents to be searched: of a folder, a web page or a table."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from rungwise.core.content import Passage
-from rungwise.core.errors import BadData
+from rungwise.core.errors import BadData, MissingExtra, UnknownName, UsageError
 from rungwise.core.record import digest
-from rungwise.data.lines import Damaged, Lines
-from rungwise.data.readers import Quarantined
+from rungwise.data.lines import Damaged
+from rungwise.data.readers import Quarantined, Read, cell_text
+from rungwise.data.sources import Library, Piece, Source
+from rungwise.data.sources.options import Limits
 
-ENDINGS = (".md", ".markdown", ".txt")
-"""The files that are read; others in the folder are named in the quarantine."""
+FIELD_CAP = 1_000
+"""A cell with more characters is no field to filter by and is left out of a document's fields."""
 
-SECTION_CAP = 1000
-"""The longest section in characters; paragraphs under one heading are joined up to it."""
+_IDS = ("id", "_id", "doc_id", "document_id", "docid", "key", "url", "path", "name")
+_TEXTS = ("text", "content", "contents", "body", "abstract", "passage", "article", "context", "description", "document")
+"""The columns that a table keeps ids and texts in, where nobody says; a column `title` then begins the text."""
 
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
-_FENCE = re.compile(r"[ \t]{0,3}(```|~~~)")
+_TOLD_BY_TEXT = ("title", "type")
+"""What is known of a text or Markdown file by its text and its name alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,120 +48,205 @@ class Document:
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents of a folder, by id, and the files that could not be read."""
+    """The documents of a source in its order, and what of it could not be read."""
 
     documents: tuple[Document, ...] = ()
     quarantine: tuple[Quarantined, ...] = ()
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of the ids and texts: the input of every index made from them."""
-        return digest([[document.id, document.text] for document in self.documents])
+        """SHA-256 of the ids, texts, and what else is known of them: the input of every index made from them."""
+        return digest([_content(document) for document in self.documents])
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A piece of a document: `text` is exactly its characters `start` to `end`; `headings` lead to it from the title down."""
+def _content(document: Document) -> list[Any]:
+    plain = document.fields.get("type") in (None, "text", "markdown")
+    if plain and not document.pages and set(document.fields) <= set(_TOLD_BY_TEXT):
+        return [document.id, document.text]
+    return [document.id, document.text, dict(document.fields), document.pages]
 
-    document: str
-    start: int
-    end: int
-    text: str
-    headings: tuple[str, ...] = ()
+
+class DocumentSource:
+    """The documents of a source, piece by piece: a piece with a known fingerprint need not be read again."""
+
+    def __init__(self, source: Source, *, id: str = "", text: Sequence[str] = ()) -> None:
+        self.source, self._id, self._text = source, id, tuple(text)
 
     @property
-    def passage(self) -> Passage:
-        """As a passage that a request or an answer carries."""
-        return Passage(self.text, self.document, self.start, self.end)
+    def location(self) -> str:
+        """The absolute path or the URL."""
+        return self.source.location
+
+    def pieces(self) -> Iterator[Piece | Quarantined]:
+        """Its pieces in the order of their names; each file of a folder is one, a whole table is one. No text is read."""
+        for piece in self.source.pieces():
+            if isinstance(piece, Piece) and (self._id or self._text):
+                yield replace(piece, fingerprint=digest([piece.fingerprint, self._id, self._text]))
+            else:
+                yield piece
+
+    def read(self, piece: Piece) -> Documents:
+        """The documents of a piece: one of a file or page, one of each row of a table.
+
+        What cannot be read is quarantined, also HTML and PDF without their readers. Raises UnknownName or UsageError when a
+        table has no such columns, MissingExtra for Parquet without its reader.
+        """
+        if isinstance(self.source, Library):
+            return self._extracted(self.source, piece)
+        return documents_of(self.source.read(piece), id=self._id, text=self._text, where=piece.name)
+
+    def _extracted(self, source: Library, piece: Piece) -> Documents:
+        from rungwise.data.sources.folder import TYPES
+
+        try:
+            found = source.extract(piece)
+        except BadData as error:
+            return Documents((), (_set_aside(piece.name, error),))
+        except MissingExtra as error:
+            return Documents((), (Quarantined(piece.name, str(error), "unsupported:extra"),))
+        fields = {"title": found.title, "type": TYPES[piece.path.suffix.lower()]}
+        known = {name: value for name, value in fields.items() if value}
+        return Documents((Document(piece.name, found.text, known, found.pages),))
 
 
-def read_documents(folder: Path) -> Documents:
-    """All .md and .txt files under a folder, hidden ones aside, in the order of their ids.
+def open_documents(
+    location: str | Path,
+    *,
+    id: str = "",
+    text: Sequence[str] = (),
+    encoding: str | None = None,
+    allow_hosts: Sequence[str] = (),
+    cache: Path | None = None,
+    limits: Limits | None = None,
+) -> DocumentSource:
+    """The documents at a location: a folder (of text, Markdown, HTML and PDF), one such file, a URL, or a table.
 
-    Raises BadData when the folder is missing or holds none. A file in another encoding, empty or of another kind is quarantined.
+    `id` and `text` name the columns of a table, whose texts are joined by an empty line; without them they are told by
+    their names. The others are explained at `Options`. Raises BadData when there is nothing there.
     """
-    if not folder.is_dir():
-        raise BadData("there is no such folder of documents.", where=str(folder), hint="Check documents: in rungwise.yaml")
-    documents, quarantine = [], []
-    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
-        id = path.relative_to(folder).as_posix()
-        if not path.is_file() or any(part.startswith(".") for part in Path(id).parts):
+    from rungwise.data.sources.door import kind_of, open_source
+
+    named = bool(id or text)
+    local = "://" not in str(location)
+    if local and not Path(location).exists():
+        hint = "Check the path (in a project: documents: in rungwise.yaml)"
+        raise BadData("there is no such folder of documents.", where=str(location), hint=hint)
+    folder = local and Path(location).is_dir() and (not named or kind_of(str(location)) == "folder")
+    source = open_source(
+        location,
+        kind="folder" if folder else None,
+        encoding=encoding,
+        allow_hosts=allow_hosts,
+        cache=cache,
+        limits=limits,
+    )
+    if named and isinstance(source, Library):
+        raise UsageError(f"{source.location} is no table: it has no columns. Leave out --id and --text")
+    return DocumentSource(source, id=id, text=text)
+
+
+def read_documents(
+    location: str | Path,
+    *,
+    id: str = "",
+    text: Sequence[str] = (),
+    encoding: str | None = None,
+    allow_hosts: Sequence[str] = (),
+    cache: Path | None = None,
+    limits: Limits | None = None,
+) -> Documents:
+    """All documents of a location, hidden files aside, in the order of the source. The arguments are those of `open_documents`.
+
+    Raises BadData when it is missing or holds none. A file in another encoding, empty or of another kind, a row without
+    text and the second document of one id are quarantined.
+    """
+    source = open_documents(location, id=id, text=text, encoding=encoding, allow_hosts=allow_hosts, cache=cache, limits=limits)
+    found: dict[str, Document] = {}
+    quarantine: list[Quarantined] = []
+    for piece in source.pieces():
+        if isinstance(piece, Quarantined):
+            quarantine.append(piece)
             continue
-        found = _text(path, id)
-        if isinstance(found, str):
-            documents.append(Document(id, found))
+        read = source.read(piece)
+        quarantine += read.quarantine
+        for document in read.documents:
+            if document.id in found:
+                quarantine.append(_twin(piece.name, document.id))
+            else:
+                found[document.id] = document
+    if not found:
+        first = f" The first that was set aside: {quarantine[0].place}: {quarantine[0].reason}" if quarantine else ""
+        hint = "Put text, Markdown, HTML or PDF files in it, or name a table"
+        raise BadData(f"no document could be read.{first}", where=str(location), hint=hint)
+    return Documents(tuple(found.values()), tuple(quarantine))
+
+
+def documents_of(read: Read, *, id: str = "", text: Sequence[str] = (), where: str = "") -> Documents:
+    """The documents of a table's rows; columns that hold neither id nor text are fields to filter by.
+
+    A row without an id is called by its place. Raises UnknownName for a column that no row has, UsageError where no column
+    is called as those that hold texts are.
+    """
+    documents: dict[str, Document] = {}
+    quarantine = []
+    key, texts = id, tuple(text)
+    for place, cells in read.rows:
+        if not texts:
+            key, texts = _guessed(id, list(dict.fromkeys([*read.columns, *cells])), where)
+        whole = "\n\n".join(filter(None, (_prose(cells.get(column)) for column in texts)))
+        own = (cell_text(cells.get(key)) or "") if key else place
+        if not whole:
+            quarantine.append(Quarantined(place, f"no text: {_columns(texts)} empty", "malformed:no_text"))
+        elif not own:
+            quarantine.append(Quarantined(place, f"no id: the column '{key}' is empty", "malformed:no_id"))
+        elif own in documents:
+            quarantine.append(_twin(place, own))
         else:
-            quarantine.append(found)
-    if not documents:
-        raise BadData("no document could be read.", where=str(folder), hint=f"Put {', '.join(ENDINGS)} files in it")
-    return Documents(tuple(documents), tuple(quarantine))
+            documents[own] = Document(own, whole, _fields(cells, {key, *texts} - {"title"}))
+    _require_columns(read, [name for name in (key, *texts) if name], where)
+    return Documents(tuple(documents.values()), (*read.quarantine, *quarantine))
 
 
-def _text(path: Path, id: str) -> str | Quarantined:
-    if path.suffix.lower() not in ENDINGS:
-        reason = f"files that end in '{path.suffix}' are not read (known: {' '.join(ENDINGS)})"
-        return Quarantined(id, reason, "unsupported:format")
-    try:
-        # As everywhere: UTF-8, or UTF-16 by its mark, and the reason names line and byte.
-        lines = list(Lines(iter([path.read_bytes()]), id, None))
-    except Damaged as error:
-        return Quarantined(id, str(error), error.code, error.raw)
-    except OSError as error:
-        return Quarantined(id, f"cannot be opened: {error.strerror}", "malformed:unreadable")
-    text = "\n".join((line or "").removesuffix("\r") for line in lines)
-    return text if text.strip() else Quarantined(id, "the file holds no text", "malformed:no_text")
+def _guessed(id: str, columns: Sequence[str], where: str) -> tuple[str, tuple[str, ...]]:
+    """The columns of ids and of texts, by their names."""
+    names = {name.strip().lower(): name for name in reversed(columns)}
+    found = next((names[name] for name in _TEXTS if name in names), None)
+    if found is None:
+        raise UsageError(f"{where}: no column is called as texts are. Name them: --text {','.join(columns[:3]) or 'COLUMN'}")
+    title = (names["title"],) if "title" in names else ()
+    return id or next((names[name] for name in _IDS if name in names), ""), (*title, found)
 
 
-def split_sections(document: Document, *, cap: int = SECTION_CAP) -> tuple[Section, ...]:
-    """The document in sections of whole paragraphs, at most `cap` characters where a paragraph allows it, never over a heading.
-
-    Every character that is not white space and not in a heading line is in exactly one section. A longer paragraph is cut
-    at the end of a sentence, else at a space, else at `cap`. Code between fences counts as one paragraph.
-    """
-    sections: list[Section] = []
-    held: tuple[int, int, tuple[str, ...]] | None = None
-    for start, end, headings in _paragraphs(document.text, markdown=not document.id.lower().endswith(".txt")):
-        if held is not None and held[2] == headings and end - held[0] <= cap:
-            held = (held[0], end, headings)
-            continue
-        if held is not None:
-            sections += _cut(document, held, cap)
-        held = (start, end, headings)
-    if held is not None:
-        sections += _cut(document, held, cap)
-    return tuple(sections)
+def _require_columns(read: Read, wanted: Sequence[str], where: str) -> None:
+    for name in wanted:
+        if read.columns and name not in read.columns:
+            raise UnknownName("column", name, read.columns, where=where)
 
 
-def _paragraphs(text: str, *, markdown: bool) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """(start, end, headings) of each run of lines between blank lines or headings."""
-    headings: list[tuple[int, str]] = []
-    begin: int | None = None
-    fenced, at, last = False, 0, 0
-    for line in [*text.split("\n"), ""]:
-        heading = _HEADING.match(line) if markdown and not fenced else None
-        fenced = fenced != bool(markdown and _FENCE.match(line))
-        breaks = heading is not None or (not line.strip() and not fenced) or at > len(text)
-        if breaks and begin is not None:
-            yield begin, last, tuple(name for _, name in headings)
-            begin = None
-        if heading is not None:
-            level = len(heading[1])
-            headings = [own for own in headings if own[0] < level] + [(level, heading[2])]
-        elif line.strip():
-            begin = at + len(line) - len(line.lstrip()) if begin is None else begin
-            last = at + len(line.rstrip())
-        at += len(line) + 1
+def _prose(cell: Any) -> str:
+    """A cell as text; a list of sentences as one paragraph."""
+    if isinstance(cell, list) and all(isinstance(item, str) for item in cell):
+        return " ".join(item.strip() for item in cell if item.strip())
+    return cell_text(cell) or ""
 
 
-def _cut(document: Document, piece: tuple[int, int, tuple[str, ...]], cap: int) -> Iterator[Section]:
-    start, end, headings = piece
-    while start < end:
-        stop = end
-        if end - start > cap:
-            window = document.text[start : start + cap]
-            sentence = max((match.end() for match in re.finditer(r"[.!?](?=\s)", window)), default=0)
-            space = max((match.start() for match in re.finditer(r"\s", window)), default=0)
-            stop = start + (sentence or space or cap)
-        text = document.text[start:stop].rstrip()
-        yield Section(document.id, start, start + len(text), text, headings)
-        start = stop + len(document.text[stop:end]) - len(document.text[stop:end].lstrip())
+def _fields(cells: Mapping[str, Any], used: set[str]) -> dict[str, str]:
+    found = {name: cell_text(cell) for name, cell in cells.items() if name not in used}
+    return {name: value for name, value in found.items() if value is not None and len(value) <= FIELD_CAP}
+
+
+def _columns(names: Sequence[str]) -> str:
+    listed = ", ".join(f"'{name}'" for name in names)
+    return f"the column {listed} is" if len(names) == 1 else f"the columns {listed} are"
+
+
+def _set_aside(name: str, error: BadData) -> Quarantined:
+    """A file that cannot be read; the reason tells the line where it is known."""
+    if not isinstance(error, Damaged):
+        return Quarantined(name, str(error), "malformed:unreadable")
+    reason = str(error) if error.where.startswith(f"{name}:") else error.reason
+    return Quarantined(name, reason, error.code, error.raw)
+
+
+def _twin(place: str, id: str) -> Quarantined:
+    return Quarantined(place, f"the id '{id}' is that of an earlier document", "refused:twin")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from rungwise.data.readers import Quarantined, Read
 
@@ -22,6 +22,14 @@ class Piece:
     name: str
     path: Path
     fingerprint: str
+
+
+class Extracted(NamedTuple):
+    """The text of a document, the title that it says it has, and where its pages begin in the text, if it has pages."""
+
+    text: str
+    title: str | None = None
+    pages: tuple[int, ...] = ()
 
 
 class Source(Protocol):
@@ -57,4 +65,13 @@ class Source(Protocol):
         Damage in the middle ends it with an entry in the quarantine; the rows before it stand. MissingExtra where a package
         is needed to read it.
         """
+        ...
+
+
+@runtime_checkable
+class Library(Source, Protocol):
+    """A source whose pieces are documents: files of a folder, a page of the web."""
+
+    def extract(self, piece: Piece) -> Extracted:
+        """The text of a piece. Raises BadData where it has none, MissingExtra where a package is needed to read it."""
         ...

@@ -2,8 +2,8 @@
 
 Parsers in C can crash, loop or ask for all memory on a file that was made for it. So they run here: a crash ends
 this process and not the import, the system bounds its memory, and whoever waits bounds its time (`extractor.py`).
-One request a line on stdin: `{"path", "kind", "encoding", "cap"}`. The answer is one line too: `{"text", "title"}` or
-`{"code", "reason"}`.
+One request a line on stdin: `{"path", "kind", "encoding", "cap"}`. The answer is one line too: `{"text", "title", "pages"}`
+or `{"code", "reason"}`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     path, cap = Path(request["path"]), request["cap"]
     try:
         if request["kind"] == "pdf":
-            text, title = pdf_text(path, cap)
+            text, title, pages = pdf_text(path, cap)
         else:
             text, title = html_text(decode_html(path.read_bytes(), request["encoding"]))
+            pages = ()
         if len(text) > cap:
             raise Damaged("malformed:too_long", f"the text is longer than {cap:,} characters.", hint="Cut it into parts")
         if not text:
@@ -40,7 +41,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"code": "malformed:unreadable", "reason": f"it cannot be read: {error.strerror or error}."}
     except Exception as error:  # noqa: BLE001 - boundary: whatever a hostile file does to a parser, the next file is read
         return {"code": "malformed:crash", "reason": f"its reader failed ({type(error).__name__}: {str(error)[:200]})."}
-    return {"text": text, "title": title}
+    return {"text": text, "title": title, "pages": pages}
 
 
 def main() -> None:

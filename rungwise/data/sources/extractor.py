@@ -15,6 +15,7 @@ from typing import Any
 
 from rungwise.core.errors import MissingExtra
 from rungwise.data.lines import CELL_CAP, Damaged
+from rungwise.data.sources import Extracted
 
 _NEEDS = {"html": ("selectolax", "reading HTML"), "pdf": ("pypdfium2", "reading PDF")}
 
@@ -29,8 +30,8 @@ class Extractor:
     def __reduce__(self) -> tuple[type[Extractor], tuple[float, int]]:
         return Extractor, (self.seconds, self.memory_bytes)  # a source can be sent to a worker; its process cannot
 
-    def text(self, path: Path, kind: str, encoding: str | None = None, *, cap: int = CELL_CAP) -> tuple[str, str | None]:
-        """The text and title of an HTML or PDF file. Raises Damaged with its reason, MissingExtra without the reader."""
+    def text(self, path: Path, kind: str, encoding: str | None = None, *, cap: int = CELL_CAP) -> Extracted:
+        """The text, title and pages of an HTML or PDF file. Raises Damaged with its reason, MissingExtra without the reader."""
         package, feature = _NEEDS[kind]
         if find_spec(package) is None:
             raise MissingExtra(feature, "curation")
@@ -38,7 +39,7 @@ class Extractor:
         answer = self._ask(request)
         if "code" in answer:
             raise Damaged(answer["code"], answer["reason"], where=str(path))
-        return answer["text"], answer["title"]
+        return Extracted(answer["text"], answer["title"], tuple(answer["pages"]))
 
     def close(self) -> None:
         """End the process."""

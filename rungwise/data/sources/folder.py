@@ -10,7 +10,7 @@ from pathlib import Path
 from rungwise.core.errors import BadData
 from rungwise.data.lines import CELL_CAP, RAW_CAP, Damaged, Lines, blocks, require_file
 from rungwise.data.readers import Quarantined, Read, Row
-from rungwise.data.sources import Piece
+from rungwise.data.sources import Extracted, Piece
 from rungwise.data.sources.extractor import Extractor
 from rungwise.data.sources.files import files_of, fingerprint, printable
 from rungwise.data.sources.options import Options
@@ -81,19 +81,27 @@ class Folder:
         """Its one row, or why there is none."""
         return document_rows(piece, TYPES[piece.path.suffix.lower()], self.options.encoding, self.extractor)
 
+    def extract(self, piece: Piece) -> Extracted:
+        """Its text. Raises BadData where it has none, MissingExtra without the reader of HTML or PDF."""
+        return document_text(piece, TYPES[piece.path.suffix.lower()], self.options.encoding, self.extractor)
+
 
 def document_rows(piece: Piece, type: str, encoding: str | None, extractor: Extractor) -> Read:
     """One document as one row."""
     try:
-        if type in EDITION:
-            text, title = extractor.text(piece.path, type, encoding)
-        else:
-            text = _plain_text(piece, encoding)
-            title = markdown_title(text) if type == "markdown" else None
+        text, title, _ = document_text(piece, type, encoding, extractor)
     except BadData as error:
         return unreadable(piece.name, error)
     row: Row = (piece.name, {"id": piece.name, "text": text, "title": title, "type": type})
     return Read(iter([row]), columns=list(COLUMNS))
+
+
+def document_text(piece: Piece, type: str, encoding: str | None, extractor: Extractor) -> Extracted:
+    """The text of one document. Raises BadData where it has none, MissingExtra without the reader of HTML or PDF."""
+    if type in EDITION:
+        return extractor.text(piece.path, type, encoding)
+    text = _plain_text(piece, encoding)
+    return Extracted(text, markdown_title(text) if type == "markdown" else None)
 
 
 def markdown_title(text: str) -> str | None:

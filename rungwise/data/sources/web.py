@@ -18,12 +18,12 @@ from yarl import URL
 
 from rungwise.data.lines import Damaged
 from rungwise.data.readers import Quarantined, Read
-from rungwise.data.sources import Piece
+from rungwise.data.sources import Extracted, Piece
 from rungwise.data.sources.addresses import check_url
 from rungwise.data.sources.extractor import Extractor
 from rungwise.data.sources.fetching import Page, fetch
 from rungwise.data.sources.files import fingerprint
-from rungwise.data.sources.folder import EDITION, TYPES, document_rows
+from rungwise.data.sources.folder import EDITION, TYPES, document_rows, document_text
 from rungwise.data.sources.options import Options
 
 _TYPES = {
@@ -86,6 +86,12 @@ class Web:
         page = self._known()
         encoding = self._encoding(page) if page is not None else self.options.encoding
         return document_rows(piece, TYPES[piece.path.suffix], encoding, self._extractor)
+
+    def extract(self, piece: Piece) -> Extracted:
+        """Its text. Raises BadData where it has none, MissingExtra without the reader of HTML or PDF."""
+        page = self._known()
+        encoding = self._encoding(page) if page is not None else self.options.encoding
+        return document_text(piece, TYPES[piece.path.suffix], encoding, self._extractor)
 
     def _encoding(self, page: Page) -> str | None:
         return self.options.encoding or page.charset
