@@ -23,7 +23,7 @@ SURE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Grounding:
+class Citing:
     """How an answer is held against its passages.
 
     A statement without support is left out (`unsupported` is 'remove') or marked ('mark'). With `repair`, one whose own
@@ -39,7 +39,7 @@ class Grounding:
             raise UnknownName("way with unsupported statements", self.unsupported, ("remove", "mark"))
 
 
-def with_grounding(answer: Responder, how: Grounding | None = None) -> Responder:
+def with_grounding(answer: Responder, how: Citing | None = None) -> Responder:
     """Wrap `answer`, which is shown the request's passages numbered from 1, so that all it says is verified.
 
     It gives one chunk: the statements that a passage supports, without markers, each with citations whose quote is exactly what
@@ -47,7 +47,7 @@ def with_grounding(answer: Responder, how: Grounding | None = None) -> Responder
     there is no evidence, the text is empty and `finish` is 'abstained'. Without passages nobody is asked. The confidence is that of
     `answer`, else the share of statements that had support.
     """
-    how = how or Grounding()
+    how = how or Citing()
 
     async def answer_with_citations(request: Request) -> AsyncIterator[Chunk]:
         if not request.passages:
@@ -58,9 +58,9 @@ def with_grounding(answer: Responder, how: Grounding | None = None) -> Responder
     return answer_with_citations
 
 
-def ground(written: Response, passages: Sequence[Passage], how: Grounding | None = None) -> Response:
+def ground(written: Response, passages: Sequence[Passage], how: Citing | None = None) -> Response:
     """An answer with markers like [1] as one with citations. See `with_grounding`."""
-    how = how or Grounding()
+    how = how or Citing()
     if written.abstained:
         return replace(written, text="", parts=(), citations=())
     told = [one for one in read_cited(written.text, len(passages)) if not sentences_that_say(one.text, (NO_EVIDENCE,))]
@@ -94,7 +94,7 @@ def _gap(one: Statement, before: str) -> str:
     return "\n" * min(2, one.gap.count("\n")) or " "
 
 
-def _evidence(statement: Statement, passages: Sequence[Passage], how: Grounding) -> tuple[Citation, ...]:
+def _evidence(statement: Statement, passages: Sequence[Passage], how: Citing) -> tuple[Citation, ...]:
     """What a statement rests on: those of its own citations that hold alone, else together, else the passage that supports it."""
     own = [place for number in statement.marks if (place := _aligned(statement.text, passages[number - 1])) is not None]
     holding = [citation for citation in own if _holds(statement.text, citation.quote, how)]
@@ -112,7 +112,7 @@ def _evidence(statement: Statement, passages: Sequence[Passage], how: Grounding)
     return ()
 
 
-def _holds(statement: str, evidence: str, how: Grounding) -> bool:
+def _holds(statement: str, evidence: str, how: Citing) -> bool:
     return float(how.supported(statement, evidence)) >= SURE
 
 

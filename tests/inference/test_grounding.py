@@ -21,7 +21,7 @@ from rungwise.core.types import collect
 from rungwise.core.usecase import Endpoint
 from rungwise.engines.endpoint import language_model
 from rungwise.engines.prompts import GROUNDED, NO_EVIDENCE
-from rungwise.inference.grounding import UNVERIFIED, Grounding, ground, with_grounding
+from rungwise.inference.grounding import UNVERIFIED, Citing, ground, with_grounding
 from rungwise.inference.language_model import language_model_responder
 from tests.clocks import StillClock
 
@@ -46,7 +46,7 @@ def written(text: str, **changes: Any) -> Response:
 
 
 @asynccontextmanager
-async def grounded(script: Any, how: Grounding | None = None, *, stream: bool = False) -> AsyncIterator[tuple[Any, Upstream]]:
+async def grounded(script: Any, how: Citing | None = None, *, stream: bool = False) -> AsyncIterator[tuple[Any, Upstream]]:
     async with upstream(script) as server:
         endpoint = Endpoint(name="e", base_url=server.url, model="m", retries=0, stream=stream)
         async with language_model(endpoint, clock=StillClock(), rng=random.Random(0)) as model:
@@ -119,7 +119,7 @@ def test_a_statement_without_support_is_left_out_or_marked() -> None:
     left_out = ground(written(text), PASSAGES)
     assert left_out.text == "Delivery takes 3 to 5 working days. You may return an item within 30 days."
     assert left_out.confidence == pytest.approx(2 / 3)
-    marked = ground(written(text), PASSAGES, Grounding(unsupported="mark"))
+    marked = ground(written(text), PASSAGES, Citing(unsupported="mark"))
     assert (
         marked.text
         == f"Delivery takes 3 to 5 working days. It is carried by drones. {UNVERIFIED} You may return an item within 30 days."
@@ -128,7 +128,7 @@ def test_a_statement_without_support_is_left_out_or_marked() -> None:
         check_citations(answer)
         assert [one.document for one in answer.citations] == ["delivery.md", "returns.md"]
     with pytest.raises(UnknownName, match="remove"):
-        Grounding(unsupported="hide")
+        Citing(unsupported="hide")
 
 
 @pytest.mark.parametrize("marker", ["[7]", "[3]", "", "[2", "[1-9]", "[0]"])
@@ -139,7 +139,7 @@ def test_a_wrong_or_missing_marker_is_repaired_where_a_passage_says_so(marker: s
 
 
 def test_without_repair_a_statement_is_held_to_its_own_citations() -> None:
-    strict = Grounding(repair=False)
+    strict = Citing(repair=False)
     assert ground(written("Saturdays do not count [3]."), PASSAGES, strict).abstained
     assert not ground(written("Saturdays do not count [1]."), PASSAGES, strict).abstained
 
@@ -159,7 +159,7 @@ def test_a_better_check_can_be_given_and_half_sure_is_enough() -> None:
     def score(statement: str, evidence: str) -> float:
         return 0.5 if "label" in evidence else 0.49
 
-    answer = ground(written("There is a label in it [3]. Saturdays do not count [1]."), PASSAGES, Grounding(supported=score))
+    answer = ground(written("There is a label in it [3]. Saturdays do not count [1]."), PASSAGES, Citing(supported=score))
     assert answer.text == "There is a label in it."
 
 
@@ -215,7 +215,7 @@ WORDS = st.sampled_from(
 
 @given(st.lists(WORDS, max_size=40), st.permutations(PASSAGES), st.sampled_from(["remove", "mark"]))
 def test_whatever_is_written_what_is_cited_stands_in_the_document(words: list[str], passages: Sequence[Passage], way: str) -> None:
-    answer = ground(written(" ".join(words)), passages, Grounding(unsupported=way))
+    answer = ground(written(" ".join(words)), passages, Citing(unsupported=way))
     check_citations(answer)
     assert answer.abstained == (not answer.citations)
     if answer.abstained:
