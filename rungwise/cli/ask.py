@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rungwise.cli.options import as_json, print_json, say, warn
 from rungwise.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from rungwise.project import Asked, Project
+    from rungwise.project.index import Index
+
+QUOTED = 200
+"""Characters of a quotation that people are shown; --json has all of them."""
 
 TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".csv.gz", ".tsv.gz")
 
@@ -22,44 +30,59 @@ TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".csv.gz", ".tsv.gz")
 @click.option("--output", "target", default=None, metavar="FILE.jsonl", help="Where the answers go.")
 @as_json
 def ask(directory: str, text: str | None, passage: str | None, source: str | None, target: str | None, as_json: bool) -> int:
-    """Ask the chosen candidate of PROJECT.
+    """Ask the chosen candidate of PROJECT, or the documents of an index.
 
     In batch, rows keep their fields and gain answer, confidence, candidate and
     seconds; a run that was killed goes on where it was.
     """
+    from rungwise.data.indexes import is_index
     from rungwise.project import Project
+    from rungwise.project.index import Index
 
-    project = Project(directory)
+    asked_of = Index(directory) if is_index(Path(directory)) else Project(directory)
     if source is not None:
-        return _ask_file(project, source, target, as_json=as_json)
+        return _ask_file(asked_of, source, target, as_json=as_json)
     if text is None:
         raise UsageError(f'what is the question? Type: rungwise ask {directory} "..." or give --input and --output')
-    asked = project.ask(text, passage=passage)
-    found = asked.response.passages
+    asked = asked_of.ask(text, passage=passage)
     if as_json:
-        print_json(
-            {
-                "answer": asked.answer,
-                "confidence": asked.confidence,
-                "candidate": asked.candidate,
-                "seconds": round(asked.seconds, 6),
-                "passages": [{"document": one.document, "start": one.start, "end": one.end, "text": one.text} for one in found],
-            }
-        )
-        return 0
-    sure = f"  ({asked.confidence:.0%} sure)" if asked.confidence is not None else ""
-    nothing = "(no answer: not sure enough)" if asked.response.finish == "abstained" else "(no answer)"
-    say(f"{asked.answer or nothing}{sure}")
-    for one in found:
-        if one.document:
-            say(f"  from {one.document}, characters {one.start:,} to {one.end:,}")
+        print_json(_plain(asked))
+    else:
+        _tell(asked)
     return 0
 
 
-def _ask_file(project: object, source: str, target: str | None, *, as_json: bool) -> int:
-    from rungwise.project import Project
+def _plain(asked: Asked) -> dict[str, Any]:
+    found = asked.response.passages
+    cited = asked.response.citations
+    return {
+        "answer": asked.answer,
+        "confidence": asked.confidence,
+        "abstained": asked.response.abstained,
+        "citations": [
+            {"document": one.document, "start": one.start, "end": one.end, "quote": one.quote, "version": one.version}
+            for one in cited
+        ],
+        "candidate": asked.candidate,
+        "seconds": round(asked.seconds, 6),
+        "passages": [{"document": one.document, "start": one.start, "end": one.end, "text": one.text} for one in found],
+    }
 
-    assert isinstance(project, Project)
+
+def _tell(asked: Asked) -> None:
+    sure = f"  ({asked.confidence:.0%} sure)" if asked.confidence is not None else ""
+    nothing = "(no answer: not sure enough)" if asked.response.abstained else "(no answer)"
+    say(f"{asked.answer or nothing}{sure}")
+    cited = asked.response.citations
+    for one in cited:
+        quote = "" if one.quote == asked.answer else f": {' '.join(one.quote.split())[:QUOTED]}"
+        say(f"  from {one.document}, characters {one.start:,} to {one.end:,}{quote}")
+    for passage in () if cited else asked.response.passages:
+        if passage.document:
+            say(f"  from {passage.document}, characters {passage.start:,} to {passage.end:,}")
+
+
+def _ask_file(asked_of: Project | Index, source: str, target: str | None, *, as_json: bool) -> int:
     if target is None:
         raise UsageError(f"where should the answers go? Add: --output {Path(source).stem}-answered.jsonl")
     if not Path(source).is_file():
@@ -69,7 +92,7 @@ def _ask_file(project: object, source: str, target: str | None, *, as_json: bool
             f"{source} is a table, and ask reads JSONL: one JSON object a line, with the fields of the data. Convert it first"
         )
     with _counting(silent=as_json) as count:
-        counts = project.ask_file(Path(source), Path(target), say=count)
+        counts = asked_of.ask_file(Path(source), Path(target), say=count)
     if as_json:
         print_json({"output": target, "rows": counts.rows, "answered": counts.answered, "failed": counts.failed})
     else:

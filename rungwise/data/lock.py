@@ -31,8 +31,8 @@ def project_lock(directory: Path, *, wait: bool = True, on_wait: Callable[[str],
             file.seek(0)
             holder = file.read().strip() or "another process"
             if not wait:
-                raise ProjectBusy(f"process {holder} is climbing in {directory}. Wait for it, or run without --no-wait") from None
-            on_wait(f"process {holder} is climbing in this project: waiting for it to end")
+                raise ProjectBusy(f"process {holder} is at work in {directory}. Wait for it, or run without --no-wait") from None
+            on_wait(f"process {holder} is at work here: waiting for it to end")
             fcntl.flock(file, fcntl.LOCK_EX)
         with suppress(OSError):  # on a full disk the holder has no name, and the climb says what is wrong at its first write
             file.truncate(0)

@@ -45,18 +45,22 @@ def search_of(candidate: Candidate, index: SearchIndex, *, score: Score | None =
 
     Raises UsageError when the recipe reranks and there is no `score`.
     """
-    how = how_of(candidate.options)
-
-    async def search(text: str, k: int) -> Sequence[Passage]:
-        return index.search(text, k, how)
-
-    found: Search = search
+    found = searching(index, how_of(candidate.options))
     depth = int(candidate.options.get("rerank", 0))
     if depth:
         if score is None:
             raise UsageError("the candidate reranks what it finds, but has no reranker. Run the climb again to make it")
         found = with_reranking(found, score, depth=depth)
     return with_parents(found, index.parent_of) if index.recipe.chunking.method == "hierarchy" else found
+
+
+def searching(index: SearchIndex, how: How) -> Search:
+    """The search of an index in one way."""
+
+    async def search(text: str, k: int) -> Sequence[Passage]:
+        return index.search(text, k, how)
+
+    return search
 
 
 def passages_wanted(candidate: Candidate) -> int:

@@ -148,7 +148,7 @@ def test_two_climbs_at_once_wait_for_each_other_and_open_the_rows_once(tmp_path:
     third = started("climb", project, "--no-wait", "--json")
     said = [one.communicate(timeout=120) for one in (first, second, third)]
     assert [one.returncode for one in (first, second)] == [0, 0]
-    assert "is climbing in this project: waiting" in said[1][1]
+    assert "is at work here: waiting" in said[1][1]
     assert third.returncode == 3
     assert json.loads(said[2][0])["error"]["type"] == "ProjectBusy"
     documents = [json.loads(out) for out, _ in said[:2]]

@@ -15,7 +15,7 @@ from rungwise.data.indexes import Indexes, IndexVersion, StoredSegment
 from rungwise.data.readers import Quarantined
 from rungwise.data.sources import Piece
 from rungwise.engines.chunking.cut import chunk_document
-from rungwise.engines.encoders.encode import Encode, Vectors
+from rungwise.engines.encoders.encode import Encode, Vectors, encodable
 from rungwise.engines.search.dense import index_vectors
 from rungwise.engines.search.index import TENANT, SearchIndex
 from rungwise.engines.search.merging import due, merge_segments
@@ -214,7 +214,7 @@ def _vectors(texts: Sequence[str], encode: Encode, say: Say) -> Vectors:
     """(n, d); some at a time, so that there is news of it and a kill loses little."""
     found: list[Vectors] = []
     for start in range(0, max(1, len(texts)), ENCODED_AT_ONCE):
-        found.append(encode(texts[start : start + ENCODED_AT_ONCE]))
+        found.append(encode([encodable(text) for text in texts[start : start + ENCODED_AT_ONCE]]))
         say(Progress(rung="index", step="encode", done=min(len(texts), start + ENCODED_AT_ONCE), total=len(texts)))
     return np.concatenate(found)
 

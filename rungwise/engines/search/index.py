@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rungwise.core.content import Passage
 from rungwise.core.errors import UsageError
-from rungwise.engines.encoders.encode import Encode
+from rungwise.engines.encoders.encode import Encode, encodable
 from rungwise.engines.search.dense import DenseIndex
 from rungwise.engines.search.filters import Condition, check_fields
 from rungwise.engines.search.fusion import convex, reciprocal_rank
@@ -159,7 +159,7 @@ class SearchIndex:
 
     def _encoded(self, queries: Sequence[str]) -> NDArray[np.float32]:
         assert self.encode is not None
-        return self.encode([query[:QUERY_CHARACTERS] for query in queries])
+        return self.encode([encodable(query[:QUERY_CHARACTERS]) for query in queries])
 
     def _check(self, how: How) -> None:
         if how.mode not in MODES:

@@ -1,0 +1,260 @@
+"""`Index`: a folder that holds a search index; one method per thing that people do with it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rungwise.core.candidate import Candidate, Fitted
+from rungwise.core.content import Passage, Request
+from rungwise.core.errors import UsageError
+from rungwise.core.progress import Progress
+from rungwise.core.types import Clock, Responder, collect
+
+if TYPE_CHECKING:
+    from rungwise.data.indexes import Indexes, IndexVersion
+    from rungwise.data.store import Store
+    from rungwise.engines.encoders.encode import Encode
+    from rungwise.engines.search.building import Built
+    from rungwise.engines.search.index import How, SearchIndex
+    from rungwise.engines.search.recipe import Recipe
+    from rungwise.inference.batch_file import Counts
+    from rungwise.project import Asked
+
+Say = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How documents become an index; None keeps what the index has, or the default of a new one.
+
+    `encoder` is minilm, hashed, the folder of an encoder, or none. `tenant` is the field that says whose a document is.
+    `key` and `text` are the columns of a table. With `keep`, documents that the source does not have stay in the index.
+    """
+
+    chunking: Mapping[str, Any] | None = None
+    words: Mapping[str, Any] | None = None
+    encoder: str | None = None
+    tenant: str | None = None
+    key: str | None = None
+    text: tuple[str, ...] = ()
+    keep: bool = False
+    encoding: str | None = None
+    kind: str | None = None
+    allow_hosts: tuple[str, ...] = ()
+
+
+class Index:
+    """A folder with a search index in it and nothing else. What is searched is one version; updates make new ones."""
+
+    def __init__(self, directory: str | Path, *, clock: Clock | None = None) -> None:
+        self.directory = Path(directory)
+        self._clock = clock
+        self._open: tuple[str, SearchIndex] | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock; the system's unless one was given."""
+        if self._clock is None:
+            from rungwise.engines.clock import SystemClock
+
+            self._clock = SystemClock()
+        return self._clock
+
+    def build(
+        self,
+        source: str | Path,
+        wanted: Wanted | None = None,
+        *,
+        say: Say = lambda _: None,
+        wait: bool = True,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> Built:
+        """Bring the index up to date with a folder, a page, or a table. Only what changed is cut and encoded again.
+
+        Killed anywhere, the same call goes on, and until it is through the version before is searched. Raises BadData when
+        nothing can be read, ProjectBusy with `wait=False` while another process writes.
+        """
+        from rungwise.data.documents import open_documents
+        from rungwise.data.indexes import Indexes, mark
+        from rungwise.data.lock import project_lock
+        from rungwise.engines.search.building import update
+
+        wanted = wanted or Wanted()
+        listing = open_documents(
+            source,
+            key=wanted.key,
+            text=wanted.text,
+            kind=wanted.kind,
+            encoding=wanted.encoding,
+            allow_hosts=wanted.allow_hosts,
+        )
+        mark(self.directory)
+        with project_lock(self.directory, wait=wait, on_wait=on_wait), self._store() as store:
+            indexes = Indexes(store)
+            head = indexes.head()
+            recipe = _recipe(head, wanted)
+            tenant = wanted.tenant or (head.settings.get("tenant") if head is not None else None)
+            encode = self._encode(store, recipe.encoder)
+            return update(indexes, listing, recipe, encode=encode, tenant=tenant, keep=wanted.keep, say=say)
+
+    def search(self, query: str, k: int = 10, how: How | None = None) -> tuple[Passage, ...]:
+        """The `k` best chunks for a query; by words and meaning where the index has vectors, unless `how` says otherwise."""
+        index = self._index()
+        return index.search(query, k, how or self.how())
+
+    def search_many(self, queries: Iterable[str], k: int = 10, how: How | None = None) -> Iterator[tuple[Passage, ...]]:
+        """As `search`, for many queries: they are encoded together."""
+        index = self._index()
+        return index.search_many(list(queries), k, how or self.how())
+
+    def how(self, *, mode: str | None = None, where: Sequence[str] = (), tenant: str | None = None, **more: Any) -> How:
+        """A way of searching: `where` are conditions such as year>=2020."""
+        from rungwise.engines.search.filters import Condition
+        from rungwise.engines.search.index import HYBRID, LEXICAL, How
+
+        usual = HYBRID if self._index().recipe.encoder is not None else LEXICAL
+        return How(mode=mode or usual, where=tuple(map(Condition.parse, where)), tenant=tenant, **more)
+
+    def ask(self, text: str, *, passage: str | None = None) -> Asked:
+        """The sentence that answers best, with its exact place in its document."""
+        from rungwise.engines.loop import run_in_background
+        from rungwise.project import Asked
+
+        started = self.clock.tick()
+        response = run_in_background(collect(self._answer()(Request.of(text, passage=passage))))
+        return Asked(response.text, response.confidence, self.candidate.id, self.clock.tick() - started, response)
+
+    def ask_file(self, source: Path, target: Path, *, say: Callable[[int], None] = lambda _: None) -> Counts:
+        """Ask every row of a JSONL file; a run that was killed goes on where it was."""
+        from rungwise.engines.loop import run_in_background
+        from rungwise.inference.batch_file import answer_file
+
+        answer, candidate = self._answer(), self.candidate.id
+        return run_in_background(
+            answer_file(
+                answer, source, target, candidate=candidate, text_field="text", passage_field=None, clock=self.clock, say=say
+            )
+        )
+
+    def _answer(self) -> Responder:
+        from rungwise.inference.extract import best_sentence
+        from rungwise.inference.retrieving import DEFAULT_PASSAGES, searching
+
+        index = self._index()
+        return best_sentence(searching(index, self.how()), k=DEFAULT_PASSAGES, within=index.lexical)
+
+    @property
+    def candidate(self) -> Candidate:
+        """Who answers here, as a recipe: the index is part of it by the id of its version."""
+        version = self.version()
+        part = Fitted(technique="index", recipe=version.recipe, inputs=(version.id,))
+        return Candidate(task="answer", model="best-sentence", encoder=version.recipe.get("encoder"), index=part)
+
+    def version(self) -> IndexVersion:
+        """The version that is searched. Raises UsageError when nothing was indexed yet."""
+        from rungwise.data.indexes import Indexes
+
+        with self._store() as store:
+            return self._head(Indexes(store))
+
+    def trail(self) -> tuple[str, ...]:
+        """The ids of all versions that are kept, oldest first."""
+        from rungwise.data.indexes import Indexes
+
+        with self._store() as store:
+            return Indexes(store).trail()
+
+    def restore(self, version: str) -> str:
+        """Search an earlier version again; give its id."""
+        from rungwise.data.indexes import Indexes
+        from rungwise.data.lock import project_lock
+
+        with project_lock(self.directory), self._store() as store:
+            indexes = Indexes(store)
+            return indexes.point(indexes.find(version))
+
+    def compact(self) -> int:
+        """Forget earlier versions and all that was deleted; give how many bytes that freed."""
+        from rungwise.data.indexes import Indexes
+        from rungwise.data.lock import project_lock
+        from rungwise.engines.search.building import compact
+
+        with project_lock(self.directory), self._store() as store:
+            return compact(Indexes(store))
+
+    def snapshot(self, folder: str | Path) -> Path:
+        """Copy the version that is searched into a new folder, which is an index by itself."""
+        from rungwise.data.indexes import Indexes, mark
+        from rungwise.data.store import Store
+
+        target = Path(folder)
+        if target.exists() and any(target.iterdir()):
+            raise UsageError(f"{target} is not empty. Choose a new folder for the copy")
+        mark(target)
+        with self._store() as store, contextlib.closing(Store.open(target, clock=self.clock)) as copy:
+            indexes, copies = Indexes(store), Indexes(copy)
+            version = self._head(indexes)
+            for segment in version.segments:
+                copies.keep(indexes.load(segment), documents=segment.documents, chunks=segment.chunks)
+            copies.point(version)
+        return target
+
+    def _index(self) -> SearchIndex:
+        """The index, loaded once and again when another version is searched."""
+        from rungwise.data.indexes import Indexes
+        from rungwise.engines.search.building import open_index
+
+        with self._store() as store:
+            indexes = Indexes(store)
+            version = self._head(indexes)
+            if self._open is None or self._open[0] != version.id:
+                encode = self._encode(None, version.recipe.get("encoder"))
+                self._open = version.id, open_index(indexes, version, encode=encode)
+        return self._open[1]
+
+    def _head(self, indexes: Indexes) -> IndexVersion:
+        head = indexes.head()
+        if head is None:
+            raise UsageError(f"nothing is indexed in {self.directory} yet. Type: rungwise index SOURCE --into {self.directory}")
+        return head
+
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[Store]:
+        from rungwise.data.indexes import is_index
+        from rungwise.data.store import Store
+
+        if not is_index(self.directory):
+            raise UsageError(f"{self.directory} holds no index. Type: rungwise index SOURCE --into {self.directory}")
+        store = Store.open(self.directory, clock=self.clock)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _encode(self, store: Store | None, encoder: str | None) -> Encode | None:
+        if encoder is None:
+            return None
+        from rungwise.engines.encoders.load import load_encoder
+
+        return load_encoder(encoder)
+
+
+def _recipe(head: IndexVersion | None, wanted: Wanted) -> Recipe:
+    """What is wanted over what the index has, over the defaults."""
+    from rungwise.engines.chunking.chunk import Chunking
+    from rungwise.engines.search.recipe import Recipe
+    from rungwise.engines.search.terms import Words
+    from rungwise.ladder.expedition import installed_encoder
+
+    recipe = Recipe.of(head.recipe) if head is not None else Recipe(encoder=installed_encoder())
+    if wanted.chunking is not None:
+        recipe = recipe.but(chunking=Chunking(**wanted.chunking))
+    if wanted.words is not None:
+        recipe = recipe.but(words=Words(**{"stem": True, **wanted.words}))
+    if wanted.encoder is not None:
+        recipe = recipe.but(encoder=None if wanted.encoder == "none" else wanted.encoder)
+    return recipe
