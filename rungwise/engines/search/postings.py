@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rungwise.core.errors import Corrupt
+from rungwise.core.errors import Corrupt, UsageError
 from rungwise.core.record import canonical_json
 from rungwise.engines.search.terms import Words
 
@@ -50,12 +50,14 @@ class Postings:
     @property
     def nbytes(self) -> int:
         """Bytes that the arrays take in memory."""
-        return len(self.letters) + sum(getattr(self, name).nbytes for name in _NAMES)
+        return len(self.letters) + sum(int(getattr(self, name).nbytes) for name in _NAMES)
 
     def find(self, term: str) -> int:
         """The number of a term, or -1."""
-        wanted, letters, ends = term.encode("utf-8", "surrogatepass"), self.letters, memoryview(self.ends)
-        low, high = 0, len(self.ends) - 1
+        wanted, letters = term.encode("utf-8", "surrogatepass"), self.letters
+        ends: memoryview[int] = self.ends.data  # its items are plain numbers, which slice bytes faster than those of numpy
+        low: int = 0
+        high = len(self.ends) - 1
         while low < high:
             middle = (low + high) // 2
             if letters[ends[middle] : ends[middle + 1]] < wanted:
@@ -132,7 +134,7 @@ def load_postings(files: Mapping[str, bytes]) -> Postings:
         letters = arrays.pop("letters").tobytes()
         found = Postings(words=Words(**settings["words"]), letters=letters, **arrays)
         _check(found)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, SafetensorError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageError, SafetensorError) as error:
         raise Corrupt(f"the postings of a search index cannot be read ({error!r}). {_AGAIN}") from error
     return found
 
@@ -206,12 +208,12 @@ def _one_setting(segments: Sequence[Postings]) -> Words:
     first = segments[0].words
     for segment in segments:
         if segment.words != first:
-            raise ValueError(f"segments were made with different words ({first} and {segment.words})")
+            raise UsageError(f"the segments were indexed with different words ({first} and {segment.words}). Index them again")
     return first
 
 
 def _check(found: Postings) -> None:
-    """Raise ValueError for arrays that a search would stumble over."""
+    """Raise ValueError for arrays that a search would stumble over. What else bytes can lose, their digests tell."""
     kinds = {"ends": "i8", "starts": "i8", "documents": "i4", "lengths": "i4"}
     for name, kind in kinds.items():
         array = getattr(found, name)
@@ -224,5 +226,18 @@ def _check(found: Postings) -> None:
             raise ValueError(f"{name} does not fit")
     if len(found.ends) != len(found.starts):
         raise ValueError("terms and postings do not belong together")
-    if len(found.documents) and not 0 <= found.documents.min() <= found.documents.max() < found.size:
-        raise ValueError("documents are out of range")
+    if len(found.lengths) and found.lengths.min() < 0:
+        raise ValueError("a length is below 0")
+    if found.lengths.sum(dtype=np.int64) != found.counts.sum(dtype=np.int64):
+        raise ValueError("counts and lengths do not add up to the same")
+    if not len(found.documents):
+        return
+    if not 0 <= found.documents.min() <= found.documents.max() < found.size or not found.counts.min():
+        raise ValueError("documents or counts are out of range")
+    ascending = found.documents[1:] > found.documents[:-1]
+    ascending[found.starts[1:-1] - 1] = True
+    if not ascending.all():
+        raise ValueError("the documents of a term are not in order")
+    letters = np.frombuffer(found.letters, np.uint8)
+    if (letters[found.ends[:-1]] & 0xC0 == 0x80).any() or not found.letters.decode():
+        raise ValueError("terms are not UTF-8")
