@@ -69,8 +69,8 @@ def _content(document: Document) -> list[Any]:
 class DocumentSource:
     """The documents of a source, piece by piece: a piece with a known fingerprint need not be read again."""
 
-    def __init__(self, source: Source, *, id: str = "", text: Sequence[str] = ()) -> None:
-        self.source, self._id, self._text = source, id, tuple(text)
+    def __init__(self, source: Source, *, key: str | None = None, text: Sequence[str] = ()) -> None:
+        self.source, self._key, self._text = source, key, tuple(text)
 
     @property
     def location(self) -> str:
@@ -80,40 +80,29 @@ class DocumentSource:
     def pieces(self) -> Iterator[Piece | Quarantined]:
         """Its pieces in the order of their names; each file of a folder is one, a whole table is one. No text is read."""
         for piece in self.source.pieces():
-            if isinstance(piece, Piece) and (self._id or self._text):
-                yield replace(piece, fingerprint=digest([piece.fingerprint, self._id, self._text]))
+            if isinstance(piece, Piece) and (self._key or self._text):
+                yield replace(piece, fingerprint=digest([piece.fingerprint, self._key, self._text]))
             else:
                 yield piece
 
-    def read(self, piece: Piece) -> Documents:
-        """The documents of a piece: one of a file or page, one of each row of a table.
+    def documents(self, piece: Piece) -> Iterator[Document | Quarantined]:
+        """The documents of a piece, one of a file or page, one of each row of a table, and what of it cannot be read.
 
-        What cannot be read is quarantined, also HTML and PDF without their readers. Raises UnknownName or UsageError when a
-        table has no such columns, MissingExtra for Parquet without its reader.
+        HTML and PDF without their readers are quarantined too. Raises UnknownName or UsageError when a table has no such
+        columns, MissingExtra for Parquet without its reader.
         """
         if isinstance(self.source, Library):
-            return self._extracted(self.source, piece)
-        return documents_of(self.source.read(piece), id=self._id, text=self._text, where=piece.name)
-
-    def _extracted(self, source: Library, piece: Piece) -> Documents:
-        from rungwise.data.sources.folder import TYPES
-
-        try:
-            found = source.extract(piece)
-        except BadData as error:
-            return Documents((), (_set_aside(piece.name, error),))
-        except MissingExtra as error:
-            return Documents((), (Quarantined(piece.name, str(error), "unsupported:extra"),))
-        fields = {"title": found.title, "type": TYPES[piece.path.suffix.lower()]}
-        known = {name: value for name, value in fields.items() if value}
-        return Documents((Document(piece.name, found.text, known, found.pages),))
+            yield _extracted(self.source, piece)
+        else:
+            yield from documents_of(self.source.read(piece), key=self._key, text=self._text, where=piece.name)
 
 
 def open_documents(
     location: str | Path,
     *,
-    id: str = "",
+    key: str | None = None,
     text: Sequence[str] = (),
+    kind: str | None = None,
     encoding: str | None = None,
     allow_hosts: Sequence[str] = (),
     cache: Path | None = None,
@@ -121,35 +110,30 @@ def open_documents(
 ) -> DocumentSource:
     """The documents at a location: a folder (of text, Markdown, HTML and PDF), one such file, a URL, or a table.
 
-    `id` and `text` name the columns of a table, whose texts are joined by an empty line; without them they are told by
-    their names. The others are explained at `Options`. Raises BadData when there is nothing there.
+    `key` and `text` name the columns of a table that hold ids and texts, which are joined by an empty line; without them
+    they are told by their names. The others are explained at `Options`. Raises BadData when there is nothing there.
     """
     from rungwise.data.sources.door import kind_of, open_source
 
-    named = bool(id or text)
+    named = bool(key or text)
     local = "://" not in str(location)
     if local and not Path(location).exists():
         hint = "Check the path (in a project: documents: in rungwise.yaml)"
         raise BadData("there is no such folder of documents.", where=str(location), hint=hint)
-    folder = local and Path(location).is_dir() and (not named or kind_of(str(location)) == "folder")
-    source = open_source(
-        location,
-        kind="folder" if folder else None,
-        encoding=encoding,
-        allow_hosts=allow_hosts,
-        cache=cache,
-        limits=limits,
-    )
+    if kind is None and local and Path(location).is_dir():
+        kind = kind_of(str(location)) if named else "folder"
+    source = open_source(location, kind=kind, encoding=encoding, allow_hosts=allow_hosts, cache=cache, limits=limits)
     if named and isinstance(source, Library):
         raise UsageError(f"{source.location} is no table: it has no columns. Leave out --id and --text")
-    return DocumentSource(source, id=id, text=text)
+    return DocumentSource(source, key=key, text=text)
 
 
 def read_documents(
     location: str | Path,
     *,
-    id: str = "",
+    key: str | None = None,
     text: Sequence[str] = (),
+    kind: str | None = None,
     encoding: str | None = None,
     allow_hosts: Sequence[str] = (),
     cache: Path | None = None,
@@ -160,67 +144,70 @@ def read_documents(
     Raises BadData when it is missing or holds none. A file in another encoding, empty or of another kind, a row without
     text and the second document of one id are quarantined.
     """
-    source = open_documents(location, id=id, text=text, encoding=encoding, allow_hosts=allow_hosts, cache=cache, limits=limits)
-    found: dict[str, Document] = {}
+    source = open_documents(
+        location, key=key, text=text, kind=kind, encoding=encoding, allow_hosts=allow_hosts, cache=cache, limits=limits
+    )
+    documents: dict[str, Document] = {}
     quarantine: list[Quarantined] = []
     for piece in source.pieces():
-        if isinstance(piece, Quarantined):
-            quarantine.append(piece)
-            continue
-        read = source.read(piece)
-        quarantine += read.quarantine
-        for document in read.documents:
-            if document.id in found:
-                quarantine.append(_twin(piece.name, document.id))
+        for found in (piece,) if isinstance(piece, Quarantined) else source.documents(piece):
+            if isinstance(found, Quarantined):
+                quarantine.append(found)
+            elif found.id in documents:
+                reason = "its id is that of an earlier document"
+                quarantine.append(Quarantined(found.id, reason, "refused:twin"))
             else:
-                found[document.id] = document
-    if not found:
+                documents[found.id] = found
+    if not documents:
         first = f" The first that was set aside: {quarantine[0].place}: {quarantine[0].reason}" if quarantine else ""
         hint = "Put text, Markdown, HTML or PDF files in it, or name a table"
         raise BadData(f"no document could be read.{first}", where=str(location), hint=hint)
-    return Documents(tuple(found.values()), tuple(quarantine))
+    return Documents(tuple(documents.values()), tuple(quarantine))
 
 
-def documents_of(read: Read, *, id: str = "", text: Sequence[str] = (), where: str = "") -> Documents:
+def documents_of(
+    read: Read, *, key: str | None = None, text: Sequence[str] = (), where: str = ""
+) -> Iterator[Document | Quarantined]:
     """The documents of a table's rows; columns that hold neither id nor text are fields to filter by.
 
-    A row without an id is called by its place. Raises UnknownName for a column that no row has, UsageError where no column
-    is called as those that hold texts are.
+    A row of a table without a column of ids is called by its place. Raises UnknownName for a column that no row has,
+    UsageError where no column is called as those that hold texts are.
     """
-    documents: dict[str, Document] = {}
-    quarantine = []
-    key, texts = id, tuple(text)
+    texts: tuple[str, ...] = ()
     for place, cells in read.rows:
         if not texts:
-            key, texts = _guessed(id, list(dict.fromkeys([*read.columns, *cells])), where)
-        whole = "\n\n".join(filter(None, (_prose(cells.get(column)) for column in texts)))
-        own = (cell_text(cells.get(key)) or "") if key else place
-        if not whole:
-            quarantine.append(Quarantined(place, f"no text: {_columns(texts)} empty", "malformed:no_text"))
-        elif not own:
-            quarantine.append(Quarantined(place, f"no id: the column '{key}' is empty", "malformed:no_id"))
-        elif own in documents:
-            quarantine.append(_twin(place, own))
-        else:
-            documents[own] = Document(own, whole, _fields(cells, {key, *texts} - {"title"}))
-    _require_columns(read, [name for name in (key, *texts) if name], where)
-    return Documents(tuple(documents.values()), (*read.quarantine, *quarantine))
+            columns = list(dict.fromkeys([*read.columns, *cells]))
+            texts = tuple(text) or _text_columns(columns, where)
+            key = key or _called(_IDS, columns)
+        yield _row(place, cells, key, texts)
+    for name in (key, *texts):
+        if name is not None and read.columns and name not in read.columns:
+            raise UnknownName("column", name, read.columns, where=where)
+    yield from read.quarantine
 
 
-def _guessed(id: str, columns: Sequence[str], where: str) -> tuple[str, tuple[str, ...]]:
-    """The columns of ids and of texts, by their names."""
-    names = {name.strip().lower(): name for name in reversed(columns)}
-    found = next((names[name] for name in _TEXTS if name in names), None)
+def _row(place: str, cells: Mapping[str, Any], key: str | None, texts: tuple[str, ...]) -> Document | Quarantined:
+    whole = "\n\n".join(filter(None, (_prose(cells.get(column)) for column in texts)))
+    if not whole:
+        listed = ", ".join(f"'{name}'" for name in texts)
+        return Quarantined(place, f"no text: nothing in {listed}", "malformed:no_text")
+    own = place if key is None else cell_text(cells.get(key))
+    if own is None:
+        return Quarantined(place, f"no id: nothing in '{key}'", "malformed:no_id")
+    return Document(own, whole, _fields(cells, {key, *texts} - {"title"}))
+
+
+def _text_columns(columns: Sequence[str], where: str) -> tuple[str, ...]:
+    """The columns that are called as texts are, with a title before them."""
+    found, title = _called(_TEXTS, columns), _called(("title",), columns)
     if found is None:
         raise UsageError(f"{where}: no column is called as texts are. Name them: --text {','.join(columns[:3]) or 'COLUMN'}")
-    title = (names["title"],) if "title" in names else ()
-    return id or next((names[name] for name in _IDS if name in names), ""), (*title, found)
+    return (found,) if title is None else (title, found)
 
 
-def _require_columns(read: Read, wanted: Sequence[str], where: str) -> None:
-    for name in wanted:
-        if read.columns and name not in read.columns:
-            raise UnknownName("column", name, read.columns, where=where)
+def _called(names: Sequence[str], columns: Sequence[str]) -> str | None:
+    known = {column.strip().lower(): column for column in reversed(columns)}
+    return next((known[name] for name in names if name in known), None)
 
 
 def _prose(cell: Any) -> str:
@@ -230,14 +217,23 @@ def _prose(cell: Any) -> str:
     return cell_text(cell) or ""
 
 
-def _fields(cells: Mapping[str, Any], used: set[str]) -> dict[str, str]:
+def _fields(cells: Mapping[str, Any], used: set[str | None]) -> dict[str, str]:
     found = {name: cell_text(cell) for name, cell in cells.items() if name not in used}
     return {name: value for name, value in found.items() if value is not None and len(value) <= FIELD_CAP}
 
 
-def _columns(names: Sequence[str]) -> str:
-    listed = ", ".join(f"'{name}'" for name in names)
-    return f"the column {listed} is" if len(names) == 1 else f"the columns {listed} are"
+def _extracted(source: Library, piece: Piece) -> Document | Quarantined:
+    """The one document of a file or page."""
+    from rungwise.data.sources.folder import TYPES
+
+    try:
+        found = source.extract(piece)
+    except BadData as error:
+        return _set_aside(piece.name, error)
+    except MissingExtra as error:
+        return Quarantined(piece.name, str(error), "unsupported:extra")
+    fields = {"title": found.title, "type": TYPES[piece.path.suffix.lower()]}
+    return Document(piece.name, found.text, {name: value for name, value in fields.items() if value}, found.pages)
 
 
 def _set_aside(name: str, error: BadData) -> Quarantined:
@@ -246,7 +242,3 @@ def _set_aside(name: str, error: BadData) -> Quarantined:
         return Quarantined(name, str(error), "malformed:unreadable")
     reason = str(error) if error.where.startswith(f"{name}:") else error.reason
     return Quarantined(name, reason, error.code, error.raw)
-
-
-def _twin(place: str, id: str) -> Quarantined:
-    return Quarantined(place, f"the id '{id}' is that of an earlier document", "refused:twin")

@@ -133,19 +133,19 @@ def test_the_rows_of_a_table_are_documents_with_fields(tmp_path: Path) -> None:
         Document("8", "Three.", {}),
     )
     assert [bad.code for bad in found.quarantine] == ["refused:twin", "malformed:no_text", "malformed:no_id"]
-    named = read_documents(table, id="title", text=["abstract"])
+    named = read_documents(table, key="title", text=["abstract"])
     assert [(document.id, document.text) for document in named.documents] == [("First", "One. Two."), ("Again", "Four.")]
     assert named.documents[0].fields["doc_id"] == "7"
 
 
 def test_columns_that_a_table_has_not_are_named_with_the_nearest(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
-    table.write_text("key,words\n1,text of one\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="--text key,words"):
+    table.write_text("number,words\n1,text of one\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="--text number,words"):
         read_documents(table)
     with pytest.raises(UnknownName, match="Did you mean 'words'"):
         read_documents(table, text=["word"])
-    assert read_documents(table, text=["words"]).documents == (Document("a.csv:2", "text of one", {"key": "1"}),)
+    assert read_documents(table, text=["words"]).documents == (Document("a.csv:2", "text of one", {"number": "1"}),)
     (tmp_path / "a.md").write_text("words", encoding="utf-8")
     with pytest.raises(UsageError, match="no table"):
         read_documents(tmp_path / "a.md", text=["words"])
@@ -175,8 +175,11 @@ def test_only_the_pieces_that_changed_have_another_fingerprint(tmp_path: Path) -
     changed = {name for name, own in prints().items() if before.get(name) != own}
     assert changed == {"b.md", "d.md"}
     source = open_documents(tmp_path)
-    read = [source.read(piece) for piece in source.pieces() if isinstance(piece, Piece) and piece.name in changed]
-    assert [one.documents[0].text for one in read] == ["changed", "new"]
+    pieces = [piece for piece in source.pieces() if isinstance(piece, Piece) and piece.name in changed]
+    assert [found.text for piece in pieces for found in source.documents(piece) if isinstance(found, Document)] == [
+        "changed",
+        "new",
+    ]
 
 
 def test_other_columns_of_a_table_make_another_fingerprint(tmp_path: Path) -> None:
@@ -196,4 +199,4 @@ def test_a_vanished_file_is_set_aside(tmp_path: Path) -> None:
     (piece,) = source.pieces()
     assert isinstance(piece, Piece)
     piece.path.unlink()
-    assert [type(bad) for bad in source.read(piece).quarantine] == [Quarantined]
+    assert [type(found) for found in source.documents(piece)] == [Quarantined]
