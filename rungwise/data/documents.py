@@ -69,8 +69,8 @@ def _content(document: Document) -> list[Any]:
 class DocumentSource:
     """The documents of a source, piece by piece: a piece with a known fingerprint need not be read again."""
 
-    def __init__(self, source: Source, *, key: str | None = None, text: Sequence[str] = ()) -> None:
-        self.source, self._key, self._text = source, key, tuple(text)
+    def __init__(self, source: Source, *, id: str | None = None, text: Sequence[str] = ()) -> None:
+        self.source, self._id, self._text = source, id or None, tuple(text)
 
     @property
     def location(self) -> str:
@@ -80,8 +80,8 @@ class DocumentSource:
     def pieces(self) -> Iterator[Piece | Quarantined]:
         """Its pieces in the order of their names; each file of a folder is one, a whole table is one. No text is read."""
         for piece in self.source.pieces():
-            if isinstance(piece, Piece) and (self._key or self._text):
-                yield replace(piece, fingerprint=digest([piece.fingerprint, self._key, self._text]))
+            if isinstance(piece, Piece) and (self._id or self._text):
+                yield replace(piece, fingerprint=digest([piece.fingerprint, self._id, self._text]))
             else:
                 yield piece
 
@@ -94,13 +94,21 @@ class DocumentSource:
         if isinstance(self.source, Library):
             yield _extracted(self.source, piece)
         else:
-            yield from documents_of(self.source.read(piece), key=self._key, text=self._text, where=piece.name)
+            yield from documents_of(self.source.read(piece), id=self._id, text=self._text, where=piece.name)
+
+    def read(self, piece: Piece) -> Documents:
+        """The same, together; of documents with one id the first."""
+        documents: dict[str, Document] = {}
+        quarantine: list[Quarantined] = []
+        for found in self.documents(piece):
+            _sort_in(found, documents, quarantine)
+        return Documents(tuple(documents.values()), tuple(quarantine))
 
 
 def open_documents(
     location: str | Path,
     *,
-    key: str | None = None,
+    id: str | None = None,
     text: Sequence[str] = (),
     kind: str | None = None,
     encoding: str | None = None,
@@ -110,12 +118,12 @@ def open_documents(
 ) -> DocumentSource:
     """The documents at a location: a folder (of text, Markdown, HTML and PDF), one such file, a URL, or a table.
 
-    `key` and `text` name the columns of a table that hold ids and texts, which are joined by an empty line; without them
+    `id` and `text` name the columns of a table that hold ids and texts, which are joined by an empty line; without them
     they are told by their names. The others are explained at `Options`. Raises BadData when there is nothing there.
     """
     from rungwise.data.sources.door import kind_of, open_source
 
-    named = bool(key or text)
+    named = bool(id or text)
     local = "://" not in str(location)
     if local and not Path(location).exists():
         hint = "Check the path (in a project: documents: in rungwise.yaml)"
@@ -125,13 +133,13 @@ def open_documents(
     source = open_source(location, kind=kind, encoding=encoding, allow_hosts=allow_hosts, cache=cache, limits=limits)
     if named and isinstance(source, Library):
         raise UsageError(f"{source.location} is no table: it has no columns. Leave out --id and --text")
-    return DocumentSource(source, key=key, text=text)
+    return DocumentSource(source, id=id, text=text)
 
 
 def read_documents(
     location: str | Path,
     *,
-    key: str | None = None,
+    id: str | None = None,
     text: Sequence[str] = (),
     kind: str | None = None,
     encoding: str | None = None,
@@ -145,19 +153,13 @@ def read_documents(
     text and the second document of one id are quarantined.
     """
     source = open_documents(
-        location, key=key, text=text, kind=kind, encoding=encoding, allow_hosts=allow_hosts, cache=cache, limits=limits
+        location, id=id, text=text, kind=kind, encoding=encoding, allow_hosts=allow_hosts, cache=cache, limits=limits
     )
     documents: dict[str, Document] = {}
     quarantine: list[Quarantined] = []
     for piece in source.pieces():
         for found in (piece,) if isinstance(piece, Quarantined) else source.documents(piece):
-            if isinstance(found, Quarantined):
-                quarantine.append(found)
-            elif found.id in documents:
-                reason = "its id is that of an earlier document"
-                quarantine.append(Quarantined(found.id, reason, "refused:twin"))
-            else:
-                documents[found.id] = found
+            _sort_in(found, documents, quarantine)
     if not documents:
         first = f" The first that was set aside: {quarantine[0].place}: {quarantine[0].reason}" if quarantine else ""
         hint = "Put text, Markdown, HTML or PDF files in it, or name a table"
@@ -165,8 +167,17 @@ def read_documents(
     return Documents(tuple(documents.values()), tuple(quarantine))
 
 
+def _sort_in(found: Document | Quarantined, documents: dict[str, Document], quarantine: list[Quarantined]) -> None:
+    if isinstance(found, Quarantined):
+        quarantine.append(found)
+    elif found.id in documents:
+        quarantine.append(Quarantined(found.id, "its id is that of an earlier document", "refused:twin"))
+    else:
+        documents[found.id] = found
+
+
 def documents_of(
-    read: Read, *, key: str | None = None, text: Sequence[str] = (), where: str = ""
+    read: Read, *, id: str | None = None, text: Sequence[str] = (), where: str = ""
 ) -> Iterator[Document | Quarantined]:
     """The documents of a table's rows; columns that hold neither id nor text are fields to filter by.
 
@@ -178,10 +189,10 @@ def documents_of(
         if not texts:
             columns = list(dict.fromkeys([*read.columns, *cells]))
             texts = tuple(text) or _text_columns(columns, where)
-            key = key or _called(_IDS, columns)
-        yield _row(place, cells, key, texts)
-    for name in (key, *texts):
-        if name is not None and read.columns and name not in read.columns:
+            id = id or _called(_IDS, columns)
+        yield _row(place, cells, id, texts)
+    for name in (id, *texts):
+        if name and read.columns and name not in read.columns:
             raise UnknownName("column", name, read.columns, where=where)
     yield from read.quarantine
 

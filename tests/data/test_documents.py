@@ -133,7 +133,7 @@ def test_the_rows_of_a_table_are_documents_with_fields(tmp_path: Path) -> None:
         Document("8", "Three.", {}),
     )
     assert [bad.code for bad in found.quarantine] == ["refused:twin", "malformed:no_text", "malformed:no_id"]
-    named = read_documents(table, key="title", text=["abstract"])
+    named = read_documents(table, id="title", text=["abstract"])
     assert [(document.id, document.text) for document in named.documents] == [("First", "One. Two."), ("Again", "Four.")]
     assert named.documents[0].fields["doc_id"] == "7"
 
