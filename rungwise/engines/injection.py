@@ -40,7 +40,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
         r"\b(?:ignore|disregard|forget)\s+(?:everything|all)\b[^.!?\n]{0,30}\b(?:above|before|said|told|so far|previously)\b",
         r"\b(?:new|updated|real|actual|following)\s+(?:system\s+)?(?:instructions?|prompt)\s*(?::|are\b|is\b)",
         r"\b(?:reveal|print|show|repeat|output|leak|tell me)\b[^.!?\n]{0,30}\b(?:your|the)\s+"
-        r"(?:system|hidden|initial|original|secret)\s+(?:prompt|instructions?|message)",
+        r"(?:(?:system|hidden|initial|original|secret)\s+)+(?:prompt|instructions?|message)",
         r"\b(?:you are|you're|you will be|act as|behave as|pretend (?:to be|you are)|role-?play as)\s+"
         rf"(?:now\s+)?(?:going to\s+)?(?:act as\s+)?(?:an?\s+)?{_PERSONA}",
         r"\bfrom now on,?\s+you(?:'ll|\s+(?:will|must|are|shall|only|answer|respond))\b|\byou are now\b",
@@ -100,12 +100,10 @@ _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 
 def _pieces(text: str) -> list[Span]:
     """The sentences, with each fenced block joined to the sentence that leads to it."""
-    fenced = [match.span() for match in _FENCED.finditer(text)]
     pieces: list[Span] = []
-    for start, end in split_sentences(text):
-        inside = any(first < start < last or (first == start and pieces) for first, last in fenced)
-        if inside and pieces:
-            pieces[-1] = (pieces[-1][0], end)
-        else:
-            pieces.append((start, end))
-    return pieces
+    at = 0
+    for first, last in (match.span() for match in _FENCED.finditer(text)):
+        pieces += [(at + start, at + end) for start, end in split_sentences(text[at:first])]
+        pieces[-1:] = [(pieces[-1][0] if pieces else first, last)]
+        at = last
+    return pieces + [(at + start, at + end) for start, end in split_sentences(text[at:])]

@@ -9,6 +9,7 @@ from rungwise.core.content import Chunk, Citation, Passage, Request, Response, T
 from rungwise.core.errors import UnknownName
 from rungwise.core.types import Responder, collect
 from rungwise.engines.citing import Statement, agrees, align, content_words, read_cited, sentences_that_say
+from rungwise.engines.injection import STRICT, find_instructions
 from rungwise.engines.prompts import NO_EVIDENCE
 from rungwise.inference.wrappers import as_chunk
 
@@ -27,12 +28,14 @@ class Citing:
     """How an answer is held against its passages.
 
     A statement without support is left out (`unsupported` is 'remove') or marked ('mark'). With `repair`, one whose own
-    citations do not hold is given the passage that does support it, if there is one.
+    citations do not hold is given the passage that does support it, if there is one. Sentences of the kinds `untrusted` talk to the
+    model and not to a reader: they are evidence of nothing, else a model that repeats them would be proved right.
     """
 
     supported: Supported = agrees
     unsupported: str = "remove"
     repair: bool = True
+    untrusted: tuple[str, ...] = STRICT
 
     def __post_init__(self) -> None:
         if self.unsupported not in ("remove", "mark"):
@@ -96,7 +99,7 @@ def _gap(one: Statement, before: str) -> str:
 
 def _evidence(statement: Statement, passages: Sequence[Passage], how: Citing) -> tuple[Citation, ...]:
     """What a statement rests on: those of its own citations that hold alone, else together, else the passage that supports it."""
-    own = [place for number in statement.marks if (place := _aligned(statement.text, passages[number - 1])) is not None]
+    own = [place for number in statement.marks if (place := _aligned(statement.text, passages[number - 1], how)) is not None]
     holding = [citation for citation in own if _holds(statement.text, citation.quote, how)]
     if holding:
         return tuple(holding)
@@ -106,7 +109,7 @@ def _evidence(statement: Statement, passages: Sequence[Passage], how: Citing) ->
         return ()
     others = [passage for number, passage in enumerate(passages, 1) if number not in statement.marks]
     for passage in others:
-        citation = _aligned(statement.text, passage)
+        citation = _aligned(statement.text, passage, how)
         if citation is not None and _holds(statement.text, citation.quote, how):
             return (citation,)
     return ()
@@ -116,10 +119,10 @@ def _holds(statement: str, evidence: str, how: Citing) -> bool:
     return float(how.supported(statement, evidence)) >= SURE
 
 
-def _aligned(statement: str, passage: Passage) -> Citation | None:
-    """The exact span of a passage that says most of a statement."""
+def _aligned(statement: str, passage: Passage, how: Citing) -> Citation | None:
+    """The exact span of a passage that says most of a statement; None where that is nothing, or talks to the model."""
     span = align(statement, passage.text)
-    if span is None:
+    if span is None or find_instructions(passage.text[slice(*span)], kinds=how.untrusted):
         return None
     start, end = span
     return Citation(passage.document, passage.start + start, passage.start + end, passage.text[start:end], passage.version)
