@@ -75,7 +75,7 @@ def load_vectored(files: Mapping[str, bytes | memoryview]) -> Vectored:
     try:
         settings = json.loads(bytes(files[SETTINGS]))
         rows, dimensions, digests = int(settings["rows"]), int(settings["dimensions"]), dict(settings["sha256"])
-        for name in digests:
+        for name in {ARRAYS, *digests}:
             if hashlib.sha256(files[name]).hexdigest() != digests[name]:
                 raise Corrupt(f"the vectors of a segment are damaged: {name} does not match its digest. Index the documents again")
         vectors = _mapped(files[ARRAYS], (rows, dimensions))

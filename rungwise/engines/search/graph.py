@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,19 @@ class Graph:
         values = np.frombuffer(view[_HEAD.size : codes_end], dtype=np.int8).reshape(rows, dimensions)
         self.codes = Codes(values, scale, residual)
         self._bytes = view[_HEAD.size - 8 :]  # the library reads from these as long as the graph lives
-        self._index = _usearch().Index.restore(self._bytes, view=True, enable_key_lookups=False, expansion_search=1)
+        library = _usearch()
+        try:
+            self._index = library.Index.restore(self._bytes, view=True, enable_key_lookups=False, expansion_search=1)
+        except (RuntimeError, ValueError) as error:  # cut off, as the library finds when it adds up the sizes
+            raise Corrupt(_DAMAGED) from error
+        self._searching = threading.Lock()  # the library frees the interpreter's lock, but its thread 0 has one scratch space
         if len(self._index) != rows or self._index.ndim != dimensions:
             raise Corrupt(_DAMAGED)
 
     def near(self, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         """The rows of up to `count` vectors near one of (d,); as many candidates are followed at a time (`ef`)."""
-        found = self._index.search(encode_like(vector, self.codes.scale), count, threads=1)
+        with self._searching:
+            found = self._index.search(encode_like(vector, self.codes.scale), count, threads=1)
         return np.asarray(found.keys, dtype=np.int64)
 
 

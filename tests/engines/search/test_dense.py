@@ -1,5 +1,11 @@
+import mmap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rungwise.core.errors import BadData, Corrupt, UsageError
 from rungwise.engines.search.dense import ARRAYS, GRAPH, SETTINGS, DenseIndex, Vectored, index_vectors, load_vectored
@@ -101,6 +107,43 @@ def test_a_missing_file_is_corrupt(name: str) -> None:
         load_vectored(files)
 
 
+@pytest.mark.parametrize("kept", [3, 12, 30, 24 + 200 * 32, 24 + 200 * 32 + 40, -1])
+def test_a_graph_that_was_cut_off_is_corrupt(kept: int) -> None:
+    segment = index_vectors(unit(200), approximate_from=1)
+    assert segment.graph is not None
+    with pytest.raises(Corrupt, match="graph"):
+        DenseIndex.of([Vectored(segment.vectors, segment.graph[:kept])])
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.integers(0, 10**6), byte=st.integers(0, 255))
+def test_settings_with_a_wrong_byte_read_back_equal_or_are_corrupt(place: int, byte: int) -> None:
+    made = index_vectors(unit(20), approximate_from=1)
+    files = made.files()
+    about = bytearray(files[SETTINGS])
+    about[place % len(about)] = byte
+    try:
+        read = load_vectored(files | {SETTINGS: bytes(about)})
+    except Corrupt:
+        return
+    assert (read.vectors == made.vectors).all()
+    assert read.graph == made.graph
+
+
+def test_a_memory_map_is_searched_where_it_lies(tmp_path: Path) -> None:
+    made = index_vectors(unit(500), approximate_from=1)
+    files = {}
+    for name, data in made.files().items():
+        (tmp_path / name).write_bytes(data)
+        with (tmp_path / name).open("rb") as file:
+            files[name] = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    read = load_vectored(files)
+    assert not read.vectors.flags.owndata
+    for exact_to in (0, 10**9):
+        own, other = (DenseIndex.of([one], exact_to=exact_to).search(unit(1, seed=6)[0], 5) for one in (read, made))
+        assert own[0].tolist() == other[0].tolist()
+
+
 def test_a_graph_of_other_vectors_is_corrupt() -> None:
     graph = index_vectors(unit(200), approximate_from=1).graph
     with pytest.raises(Corrupt, match="of other vectors"):
@@ -158,3 +201,11 @@ def test_cosines_of_numbers_are_those_of_the_search() -> None:
     query = unit(1, seed=2)[0]
     numbers, scores = index.search(query, 100)
     assert (index.cosines(query, numbers) == scores).all()
+
+
+def test_several_threads_find_what_one_finds() -> None:
+    queries = unit(200, 16, seed=5)
+    index = DenseIndex.of([index_vectors(unit(2_000, 16), approximate_from=1)], exact_to=0)
+    alone = [index.search(query, 5)[0].tolist() for query in queries]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda query: index.search(query, 5)[0].tolist(), queries)) == alone
