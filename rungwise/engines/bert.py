@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,16 +27,6 @@ class Bert(Protocol):
     def __call__(self, ids: Tensor, mask: Tensor | None, kinds: Tensor | None = None) -> Tensor:
         """Hidden states (B, T, D). Without `kinds` all tokens are of the first text."""
         ...
-
-
-@cache
-def has_bf16() -> bool:
-    """Whether the processor has instructions for products of bf16; without them bf16 is slower than fp32."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 def is_plain_bert(folder: Path) -> bool:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rungwise.core.errors import Corrupt, MissingExtra, UsageError
-from rungwise.engines.bert import TOKENIZER, bert_of, has_bf16
+from rungwise.engines.bert import TOKENIZER, bert_of
+from rungwise.engines.encoders.processor import has_bf16
 
 if TYPE_CHECKING:
     from tokenizers import Encoding

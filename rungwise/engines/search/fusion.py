@@ -14,6 +14,9 @@ Ranked = tuple[Numbers, Scores]
 """Numbers of texts, best first, and their scores."""
 
 RANK_OFFSET = 60  # k of Cormack et al. 2009, who found it good on TREC and hardly worth tuning
+UNTUNED = (
+    0.8  # the share of the dense score where nothing is known (Bruch et al. 2023, section 4.2; also the best on SciFact's claims)
+)
 WEIGHTS = tuple(step / 20 for step in range(21))
 
 
@@ -57,7 +60,7 @@ def tune_weight(
 
     `score(query, numbers)` judges a ranking (all candidates, best first) of the query of that position, higher is better. A weight
     counts as good as the mean of itself and its neighbours, so that a lucky peak of a few queries does not win; of equal ones
-    the one nearest one half is taken. Without queries that is one half.
+    the one nearest `UNTUNED` is taken, which is the answer without queries too.
     """
     grid = np.asarray(weights, dtype=np.float64)
     judged = np.zeros((len(grid), len(queries)))
@@ -68,7 +71,7 @@ def tune_weight(
     beside = np.pad(means, 1, mode="edge")
     smooth = (beside[:-2] + beside[1:-1] + beside[2:]) / 3
     good = np.flatnonzero(smooth >= smooth.max() - 1e-12)
-    return float(grid[good[np.argmin(np.abs(grid[good] - 0.5))]]), means
+    return float(grid[good[np.argmin(np.abs(grid[good] - UNTUNED))]]), means
 
 
 def best_first(numbers: Numbers, scores: NDArray[np.floating]) -> Ranked:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rungwise.engines.search.fusion import Candidates, best_first, convex, reciprocal_rank, tune_weight
+from rungwise.engines.search.fusion import UNTUNED, Candidates, best_first, convex, reciprocal_rank, tune_weight
 
 
 def _numbers(*values: int) -> np.ndarray:
@@ -76,6 +76,6 @@ def test_the_weight_leans_to_the_search_that_knows_better() -> None:
     assert means[-1] == 1.0
 
 
-def test_without_solved_queries_both_searches_count_the_same() -> None:
-    assert tune_weight([], lambda query, numbers: 1.0)[0] == 0.5
-    assert tune_weight([Candidates(_numbers(1), _scores(1), _scores(1))], lambda query, numbers: 1.0)[0] == 0.5
+def test_without_solved_queries_the_weight_is_the_known_good_one() -> None:
+    assert tune_weight([], lambda query, numbers: 1.0)[0] == UNTUNED
+    assert tune_weight([Candidates(_numbers(1), _scores(1), _scores(1))], lambda query, numbers: 1.0)[0] == UNTUNED
