@@ -16,9 +16,6 @@ WINDOW = 3
 ANOTHER = 0.12
 """The share of a statement's words that one more sentence must add to be part of its evidence."""
 
-COVERED = 0.5
-"""The share of a statement's words that its evidence must hold, in `agrees`."""
-
 _LIST = r"\d{1,3}(?:\s*(?:,|;|&|and|-|–|—)\s*(?:and\s+)?\d{1,3})*"
 _NAMED = r"(?:(?:passages?|sources?|documents?|refs?\.?|nos?\.?)\s*)"
 # As asked for: [1], [1, 2], [1-3]. As it happens: [^1], [passage 1], 【1†source】, (passage 1), a bracket that is not closed
@@ -41,20 +38,11 @@ _LINE_START = re.compile(r"(?:\A|\n)[ \t]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?\
 _STOP = stop_words("en")
 _WORD = re.compile(r"\d+\.\d+|\w+(?:['’]\w+)*")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
-_NAME = re.compile(r"(?<=[\w,;:] )[A-Z]\w+")
-_NEGATION = re.compile(r"\b(?:not|no|never|none|nor|neither|nobody|nothing|without|cannot)\b|n['’]t\b", re.IGNORECASE)
-_CLAUSE = re.compile(r"[,;:]\s|\s(?:but|although|though|while|whereas)\s", re.IGNORECASE)
 _SAYS_NOTHING = (
     "yes no sure okay ok indeed correct right here however therefore also so thus "
     "i you we he she they his her its our your my me him them us do does did has have had can may"
 )
 _EMPTY = frozenset(_SAYS_NOTHING.split())
-_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen twenty"
-)
-_TENS = {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"}
-_SPELT = {word: str(value) for value, word in enumerate(_UNITS.split())} | _TENS | {"hundred": "100"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,41 +170,8 @@ def _whole_words(text: str, start: int, end: int) -> bool:
     return not (before.isalnum() and text[start].isalnum()) and not (after.isalnum() and text[end - 1].isalnum())
 
 
-def agrees(statement: str, evidence: str) -> bool:
-    """Whether evidence holds at least half of a statement's words, all of its numbers and names, and its negation.
-
-    A plain check by words for use without a better one: it neither knows units nor who did what to whom.
-    """
-    wanted = set(content_words(statement))
-    if not wanted or len(wanted & set(content_words(evidence))) < COVERED * len(wanted):
-        return False
-    if not set(_quantities(statement)) <= {*_quantities(evidence), *_spelt(evidence)}:
-        return False
-    held = {word.casefold() for word in _WORD.findall(evidence)}
-    if any(name.casefold() not in held for name in _NAME.findall(statement)):
-        return False
-    return bool(_NEGATION.search(statement)) == bool(_NEGATION.search(_nearest_clauses(wanted, evidence)))
-
-
-def _nearest_clauses(wanted: set[str], evidence: str) -> str:
-    """The clauses that share most words with the statement; a negation elsewhere is about something else."""
-    clauses = [clause for start, end in split_sentences(evidence) for clause in _CLAUSE.split(evidence[start:end])]
-    shared = [len(wanted & set(content_words(clause))) for clause in clauses]
-    most = max(shared, default=0)
-    return " ".join(clause for clause, count in zip(clauses, shared, strict=True) if count == most)
-
-
-def _quantities(text: str) -> list[str]:
-    """Numbers as they are written, without separators of thousands and zeros that say nothing."""
-    return [_plain_number(number) for number in _NUMBER.finditer(text)]
-
-
 def _plain_number(found: re.Match[str]) -> str:
     return format(Decimal(found[0].replace(",", "")).normalize(), "f")
-
-
-def _spelt(text: str) -> list[str]:
-    return [_SPELT[word] for word in re.findall(r"[a-z]+", text.casefold()) if word in _SPELT]
 
 
 def sentences_that_say(text: str, said: Sequence[str]) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from rungwise.core.content import Chunk, Citation, Passage, Request, Response, Text, ToolCall
 from rungwise.core.errors import UnknownName
 from rungwise.core.types import Responder, collect
-from rungwise.engines.citing import Statement, agrees, align, content_words, read_cited, sentences_that_say
+from rungwise.engines.citing import Statement, align, content_words, read_cited, sentences_that_say
 from rungwise.engines.injection import STRICT, find_instructions
 from rungwise.engines.prompts import NO_EVIDENCE
+from rungwise.evaluate.groundedness import supported
 from rungwise.inference.wrappers import as_chunk
 
 Supported = Callable[[str, str], bool | float]
@@ -32,7 +33,7 @@ class Citing:
     model and not to a reader: they are evidence of nothing, else a model that repeats them would be proved right.
     """
 
-    supported: Supported = agrees
+    supported: Supported = supported
     unsupported: str = "remove"
     repair: bool = True
     untrusted: tuple[str, ...] = STRICT

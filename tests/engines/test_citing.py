@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rungwise.engines.citing import agrees, align, content_words, read_cited, sentences_that_say
+from rungwise.engines.citing import align, content_words, read_cited, sentences_that_say
 from rungwise.engines.prompts import NO_EVIDENCE
 
 DOCUMENT = (
@@ -106,13 +106,11 @@ def test_a_statement_is_aligned_with_the_sentences_that_say_it(statement: str, e
     span = align(statement, DOCUMENT)
     assert span is not None
     assert DOCUMENT[slice(*span)] == evidence
-    assert agrees(statement, evidence)
 
 
 def test_words_that_stand_inside_a_sentence_bring_the_whole_of_it() -> None:
     text = "It is not true that returns are free. Returns cost $2."
     assert align("Returns are free", text.replace("returns", "Returns")) == (0, 37)
-    assert not agrees("Returns are free.", text[:37])
 
 
 def test_a_statement_that_shares_no_word_is_aligned_with_nothing() -> None:
@@ -125,32 +123,6 @@ def test_a_statement_that_shares_no_word_is_aligned_with_nothing() -> None:
 def test_an_aligned_span_lies_in_the_text(statement: str, text: str) -> None:
     span = align(statement, text)
     assert span is None or (0 <= span[0] < span[1] <= len(text) and text[slice(*span)].strip())
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "Standard delivery takes 3 to 6 working days.",
-        "Standard delivery does not take 3 to 5 working days.",
-        "In Spain the standard delivery takes 3 to 5 working days.",
-        "Express couriers charge more at weekends.",
-        "Yes.",
-    ],
-)
-def test_another_number_negation_name_or_subject_is_no_support(wrong: str) -> None:
-    assert not agrees(wrong, "Standard delivery takes 3 to 5 working days.")
-
-
-@pytest.mark.parametrize(
-    ("right", "evidence"),
-    [
-        ("The fine is $1,200.", "A fine of $1200.00 is due."),
-        ("You have 30 days to return it.", "Return it within thirty days."),
-        ("Delivery takes 3 days.", "Delivery takes 3 days, but Saturdays do not count."),
-    ],
-)
-def test_the_same_number_in_other_signs_and_a_negation_elsewhere_are_support(right: str, evidence: str) -> None:
-    assert agrees(right, evidence)
 
 
 def test_words_that_say_nothing_are_no_content() -> None:
