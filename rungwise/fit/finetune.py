@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rungwise.core.errors import MissingExtra, RungwiseError
-from rungwise.engines.encoders.pytorch import has_bf16
+from rungwise.engines.encoders.processor import has_bf16
 
 if TYPE_CHECKING:
     import torch
