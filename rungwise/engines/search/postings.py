@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -16,11 +14,15 @@ from numpy.typing import NDArray
 from rungwise.core.errors import Corrupt, UsageError
 from rungwise.core.record import canonical_json
 from rungwise.engines.search.terms import Words
+from rungwise.engines.search.vocabulary import Spelled, compiled, spell
 
 ARRAYS, SETTINGS = "postings.safetensors", "postings.json"
 """The files that postings are kept in."""
 
 FORMAT = 1
+
+Counts = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
+"""Where the postings of each term start, and one more; the texts; how often."""
 
 _AGAIN = "Run: rungwise index, to make it again"
 
@@ -90,15 +92,9 @@ _NAMES = ("counts", "documents", "ends", "lengths", "starts")
 
 def index_terms(texts: Sequence[str], *, words: Words) -> Postings:
     """Count the terms of each text. A million words take about half a second."""
-    ids: defaultdict[str, int] = defaultdict()
-    ids.default_factory = ids.__len__
-    found, sizes = array("i"), []
-    for text in texts:
-        own = words.split(text)
-        found.extend(map(ids.__getitem__, own))
-        sizes.append(len(own))
-    raw = np.frombuffer(found, np.int32) if found else np.zeros(0, np.int32)
-    return _counted(words, sizes, raw, words.mapped(list(ids)))
+    spelled = spell(texts, words)
+    vocabulary, terms, lengths = _numbered(spelled, words.mapped(spelled.distinct))
+    return _assembled(words, vocabulary, lengths, _counted(terms, lengths, len(vocabulary)))
 
 
 def merge_postings(segments: Sequence[Postings], alive: Sequence[NDArray[np.bool_] | None] = ()) -> Postings:
@@ -119,7 +115,8 @@ def merge_postings(segments: Sequence[Postings], alive: Sequence[NDArray[np.bool
         counts.append(segment.counts[stays].astype(np.int32))
         lengths.append(segment.lengths[kept])
         size += int(kept.sum())
-    return _assembled(words, vocabulary, _joined(lengths), (_joined(owners), _joined(terms), _joined(counts)))
+    counted = _added_up(_joined(owners), _joined(terms), _joined(counts), (size, len(vocabulary)))
+    return _assembled(words, vocabulary, _joined(lengths), counted)
 
 
 def load_postings(files: Mapping[str, bytes]) -> Postings:
@@ -139,51 +136,61 @@ def load_postings(files: Mapping[str, bytes]) -> Postings:
     return found
 
 
-def _counted(words: Words, sizes: Sequence[int], raw: NDArray[np.int32], mapped: Sequence[tuple[str, ...]]) -> Postings:
-    """Postings of texts whose words, `sizes` of each text in a row, are `raw`: numbers of words that become `mapped` terms."""
+def _numbered(spelled: Spelled, mapped: Sequence[tuple[str, ...]]) -> tuple[list[str], NDArray[np.int32], NDArray[np.int32]]:
+    """The sorted vocabulary, the number of each term of the texts, one text after the other, and how many each text has."""
     vocabulary = sorted({term for own in mapped for term in own})
     numbers = {term: number for number, term in enumerate(vocabulary)}
     many = np.fromiter((len(own) for own in mapped), np.int32, len(mapped))
     flat = np.fromiter((numbers[term] for own in mapped for term in own), np.int32, int(many.sum()))
-    first = (np.cumsum(many) - many).astype(np.int32)
-    owners = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    times = many[spelled.found]
+    bounds = np.concatenate([[0], np.cumsum(times, dtype=np.int64)])
+    lengths = np.diff(bounds[np.concatenate([[0], np.cumsum(spelled.sizes)])]).astype(np.int32)
     if not len(many) or many.max() <= 1:
         single = np.full(len(many), -1, np.int32)
         single[many == 1] = flat
-        terms = single[raw]
-        kept = terms >= 0
-        owners, terms = owners[kept], terms[kept]
-    else:
-        times = many[raw]
-        owners = np.repeat(owners, times)
-        within = np.arange(len(owners), dtype=np.int64) - np.repeat(np.cumsum(times, dtype=np.int64) - times, times)
-        terms = flat[np.repeat(first[raw], times) + within]
-    lengths = np.bincount(owners, minlength=len(sizes)).astype(np.int32)
-    return _assembled(words, vocabulary, lengths, (owners, terms, np.ones(len(terms), np.int32)))
+        terms = single[spelled.found]
+        return vocabulary, terms[terms >= 0], lengths
+    first = np.cumsum(many, dtype=np.int64) - many
+    within = np.arange(bounds[-1]) - np.repeat(bounds[:-1], times)
+    return vocabulary, flat[np.repeat(first[spelled.found], times) + within], lengths
 
 
-def _assembled(
-    words: Words,
-    vocabulary: Sequence[str],
-    lengths: NDArray[np.int32],
-    entries: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
-) -> Postings:
-    """Postings of (text, term, count) entries, texts ascending within each term; those of the same text and term are added up."""
+def _counted(terms: NDArray[np.int32], lengths: NDArray[np.int32], size: int) -> Counts:
+    """The postings of texts whose terms, `lengths` of each text in a row, are numbers below `size`."""
+    if not compiled(0):
+        owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        return _added_up(owners, terms, np.ones(len(terms), np.int32), (len(lengths), size))
+    from rungwise.engines.search.kernels import count_terms, fill_postings
+
+    ends, held = np.cumsum(lengths, dtype=np.int64), np.zeros(size, np.int64)
+    count_terms(terms, ends, held, np.full(size, -1, np.int32))
+    starts = _ends(held)
+    documents, counts = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
+    fill_postings(terms, ends, starts[:-1].copy(), np.full(size, -1, np.int32), documents, counts)
+    return starts, documents, counts
+
+
+def _added_up(owners: NDArray[np.int32], terms: NDArray[np.int32], counts: NDArray[np.int32], shape: tuple[int, int]) -> Counts:
+    """The postings of (text, term, count) entries; those of the same text and term are added up."""
     from scipy.sparse import coo_array
 
-    owners, terms, counts = entries
-    table = coo_array((counts, (owners, terms)), shape=(len(lengths), len(vocabulary))).tocsc()
-    held = np.diff(table.indptr)
-    used = np.flatnonzero(held)
-    pieces = [vocabulary[number].encode() for number in used.tolist()]
+    table = coo_array((counts, (owners, terms)), shape=shape).tocsc()
+    return table.indptr.astype(np.int64), table.indices.astype(np.int32, copy=False), table.data
+
+
+def _assembled(words: Words, vocabulary: Sequence[str], lengths: NDArray[np.int32], counted: Counts) -> Postings:
+    """Postings without the terms that no text holds."""
+    starts, documents, counts = counted
+    held = np.diff(starts)
+    pieces = [vocabulary[number].encode() for number in np.flatnonzero(held).tolist()]
     return Postings(
         words=words,
         letters=b"".join(pieces),
         ends=_ends([len(piece) for piece in pieces]),
-        starts=_ends(held[used]),
-        documents=table.indices.astype(np.int32, copy=False),
-        counts=_smallest(table.data),
-        lengths=np.asarray(lengths, np.int32),
+        starts=_ends(held[held > 0]),
+        documents=documents,
+        counts=_smallest(counts),
+        lengths=lengths,
     )
 
 

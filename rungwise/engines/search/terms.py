@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ def _marks() -> str:
 
 
 _MARKS = _marks()
+_IN_WORD = re.compile(rf"[\w{_MARKS}]")
 _ANY = re.compile(rf"[\w{_MARKS}]+|{_EMOJI}")
 _PIECES = re.compile(rf"[{_UNSPACED}][{_UNSPACED}{_MARKS}]*|[^{_UNSPACED}]+")
 _CLUSTER = re.compile(rf".[{_MARKS}]*", re.DOTALL)
@@ -88,11 +90,14 @@ class Words:
 
     def split(self, text: str) -> list[str]:
         """The words of a text in lower case, in order, before anything is left out, stemmed or cut into pieces."""
+        text = self.prepared(text)
+        return (_PLAIN if text.isascii() else _ANY).findall(text)
+
+    def prepared(self, text: str) -> str:
+        """A text with the letters that its words are spelled in: lower case, one way to write each."""
         if self.language in ("tr", "az"):
             text = text.replace("İ", "i").replace("I", "ı")
-        if text.isascii():
-            return _PLAIN.findall(text.lower())
-        return _ANY.findall(unicodedata.normalize("NFKC", text).casefold())
+        return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
     def mapped(self, words: Sequence[str]) -> list[tuple[str, ...]]:
         """The terms that each word of `split` becomes: mostly one; none for a stop word; several for pieces."""
@@ -123,6 +128,16 @@ class Words:
                 found.append(piece.strip("_").translate(folding_of(self.language))[:LONGEST])
             found += (known[part] for part in parts if part in known)
         return tuple(found)
+
+
+def word_kinds() -> bytes:
+    """By code point, what `split` takes it for: 0 stands between words, 1 in a word, 2 is a word alone, 3 two of them are one."""
+    kinds = bytearray(sys.maxunicode + 1)
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    for found in _ANY.finditer(every):
+        first, last = found.span()
+        kinds[first:last] = bytes([1 if _IN_WORD.match(every, first) else 3 if last - first == 2 else 2]) * (last - first)
+    return bytes(kinds)
 
 
 def words_for(language: str, *, stop: bool = True, stem: bool = True) -> Words:
