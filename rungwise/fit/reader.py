@@ -1,0 +1,278 @@
+"""A reader fitted on solved questions: a BERT that marks the first and the last word of the answer, or that there is none."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rungwise.core.content import Passage, Response
+from rungwise.core.dataset import Example
+from rungwise.core.errors import MissingExtra, UsageError
+from rungwise.core.record import canonical_json
+from rungwise.engines.arrays import Files
+from rungwise.engines.bert import CONFIG, TOKENIZER, WEIGHTS
+from rungwise.engines.pair_encoder import PairTokenizer, padded
+from rungwise.engines.reader import (
+    FAR,
+    MAX_TOKENS,
+    READER,
+    WINDOW_TOKENS,
+    Doubt,
+    Reader,
+    Window,
+    reader_settings,
+    signs_of,
+    windows_of,
+)
+from rungwise.engines.sentence_scorer import Sentence
+from rungwise.evaluate.text import token_f1
+from rungwise.fit.cloze import clozes
+from rungwise.fit.finetune import Step, Training, batches_by_length, finetune, layer_rates, seeded
+from rungwise.fit.head import minimise, sigmoid_loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Rows = NDArray[np.int64]
+Spans = tuple[tuple[int, int], ...]
+"""First and last token of every place where the answer stands, in the window's tokens; ((0, 0),), the [CLS], for none."""
+
+LEAST_ROWS = 20
+NO_ANSWER: Spans = ((0, 0),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderSettings:
+    """How a reader is fitted.
+
+    `frozen` lowest layers stay as they are, and the new head learns `head` times as fast as the layers. Of the passages,
+    `window_tokens` are read. About `held_out` of the groups is kept from the training: their rows calibrate. At most
+    `clozes` questions made of the passages themselves are learned first, in one round.
+    """
+
+    lr: float = 3e-4
+    epochs: int = 3
+    seed: int = 0
+    frozen: int = 2
+    head: float = 5.0
+    window_tokens: int = WINDOW_TOKENS
+    batch_tokens: int = 1_200
+    held_out: float = 0.15
+    clozes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A window, and where in its tokens the answer stands."""
+
+    window: Window
+    gold: Spans
+
+
+def fit_reader(
+    rows: Sequence[Example],
+    base: Path,
+    settings: ReaderSettings | None = None,
+    *,
+    documents: Sequence[str] = (),
+    on_step: Callable[[Step], None] | None = None,
+) -> Files:
+    """Fit a question answering model that starts as the encoder in the folder `base`; the files are a `BertForQuestionAnswering`'s.
+
+    A row is a question (`text`), its `passage`, and the answers (`references`) as they stand in the passage. Rows without
+    references teach that there is no answer; rows without a passage, or whose answers do not stand in one sentence of it,
+    are left out; reader.json counts all three. The loss is -log p(start) p(end), where [CLS] stands for no answer (Devlin
+    et al. 2018, sections 4.2 and 4.3), summed over all places of the answer (Clark and Gardner 2018, eq. 2). `documents`
+    are more texts to make clozes of. Equal arguments give equal bytes on one machine with one number of threads. Raises
+    UsageError with fewer than 20 usable rows, MissingExtra without the libraries.
+    """
+    settings = settings or ReaderSettings()
+    tokenizer_json = (base / TOKENIZER).read_bytes()
+    tokenizer = PairTokenizer(tokenizer_json, max_tokens=MAX_TOKENS)
+    with_passage = [row for row in rows if row.passage]
+    kept, held = hold_out(with_passage, settings.held_out, seed=settings.seed)
+    lessons = lessons_of(kept, tokenizer, tokens=settings.window_tokens)
+    if len(lessons) < LEAST_ROWS:
+        raise UsageError(
+            f"a reader needs {LEAST_ROWS} questions whose answer is copied from their passage, and there are {len(lessons)}. "
+            "Add solved questions with their passages"
+        )
+    model = question_answering(base, seed=settings.seed)
+    texts = [*(row.passage or "" for row in kept), *documents]
+    own = clozes(texts, limit=settings.clozes, seed=settings.seed) if settings.clozes else []
+    if own:
+        teach(model, lessons_of(own, tokenizer, tokens=settings.window_tokens), settings, epochs=1, on_step=on_step)
+    losses = teach(model, lessons, settings, epochs=settings.epochs, on_step=on_step)
+    files = reader_files(model, tokenizer_json, Doubt(), settings)
+    doubt, checked = calibrated(Reader(files), held)
+    unanswerable = sum(lesson.gold == NO_ANSWER for lesson in lessons)
+    recorded: dict[str, Any] = {
+        "answered": len(lessons) - unanswerable,
+        "unanswerable": unanswerable,
+        "left_out": len(rows) - len(held) - len(lessons),
+        "calibrated_on": checked,
+        "clozes": len(own),
+        "losses": losses,
+    }
+    return {**files, READER: _about(doubt, settings, recorded)}
+
+
+def hold_out(rows: Sequence[Example], share: float, *, seed: int) -> tuple[list[Example], list[Example]]:
+    """(kept, held out) rows, both in order: whole groups (else passages), drawn until about `share` of the rows are held."""
+    unit = [row.group or row.passage or row.text for row in rows]
+    names = list(dict.fromkeys(unit))
+    held: set[str] = set()
+    wanted = share * len(rows)
+    sizes = {name: unit.count(name) for name in names}
+    for place in np.random.default_rng(seed).permutation(len(names)):
+        name = names[place]
+        if sum(sizes[one] for one in held) + sizes[name] / 2 <= wanted:
+            held.add(name)
+    return [row for row, own in zip(rows, unit, strict=True) if own not in held], [
+        row for row, own in zip(rows, unit, strict=True) if own in held
+    ]
+
+
+def lessons_of(rows: Sequence[Example], tokenizer: PairTokenizer, *, tokens: int) -> list[Lesson]:
+    """Rows as windows in which the answer stands. Those where it stands in no sentence are left out."""
+
+    def holds(row: int, sentence: Sentence) -> bool:
+        return any(reference.strip() and reference.strip() in sentence.passage.text for reference in rows[row].references)
+
+    asked = [(row.text, (Passage(row.passage or ""),)) for row in rows]
+    windows = windows_of(tokenizer, asked, tokens=tokens, first=holds)
+    lessons = []
+    for row, window in zip(rows, windows, strict=True):
+        if window is not None:
+            gold = gold_spans(window, row.references) if row.references else NO_ANSWER
+            if gold:
+                lessons.append(Lesson(window, gold))
+    return lessons
+
+
+def gold_spans(window: Window, references: Sequence[str]) -> Spans:
+    """First and last token, in the window's tokens, of every place where a reference stands in one sentence."""
+    found: dict[tuple[int, int], None] = {}
+    for number, sentence in enumerate(window.sentences):
+        own = np.flatnonzero(window.owner == number)
+        spans, text = window.tokens.spans[own], sentence.passage.text
+        for reference in dict.fromkeys(one.strip() for one in references if one.strip()):
+            at = text.find(reference)
+            while at >= 0:
+                inside = own[(spans[:, 0] < at + len(reference)) & (spans[:, 1] > at)]
+                if len(inside):
+                    begin = window.tokens.start
+                    found[begin + int(inside[0]), begin + int(inside[-1])] = None
+                at = text.find(reference, at + 1)
+    return tuple(found)
+
+
+def question_answering(base: Path, *, seed: int) -> Any:
+    """The encoder of a folder under a new head with a start and an end.
+
+    Without dropout inside the attention, which has no fast kernel on a processor: 3,700 instead of 4,900 tokens a second.
+    """
+    try:
+        from transformers import BertForQuestionAnswering
+    except ImportError as error:
+        raise MissingExtra("fitting a reader", "local") from error
+    with seeded(seed):
+        return BertForQuestionAnswering.from_pretrained(
+            base, attention_probs_dropout_prob=0.0, local_files_only=True, use_safetensors=True
+        )
+
+
+def teach(
+    model: Any, lessons: Sequence[Lesson], settings: ReaderSettings, *, epochs: int, on_step: Callable[[Step], None] | None = None
+) -> list[float]:
+    """Train the model on the lessons, in place; the mean loss of every epoch, in nats."""
+    sizes = [len(lesson.window.tokens.ids) for lesson in lessons]
+    rates = layer_rates(model.config.num_hidden_layers, frozen=settings.frozen, head=settings.head)
+    return finetune(
+        model,
+        lambda rng: batches_by_length(sizes, rng, tokens=settings.batch_tokens),
+        lambda rows: reading_loss(model, [lessons[row] for row in rows]),
+        Training(lr=settings.lr, epochs=epochs, seed=settings.seed, rate_of=rates),
+        tokens_of=lambda rows: max(sizes[row] for row in rows) * len(rows),
+        on_step=on_step,
+    )
+
+
+def reading_loss(model: Any, lessons: Sequence[Lesson]) -> Tensor:
+    """Mean of -log (sum over gold spans of p(start) p(end)) / 2, in nats; p over the passage's tokens and [CLS]."""
+    import torch
+
+    batch = padded([lesson.window.tokens for lesson in lessons])
+    read = model(
+        input_ids=torch.from_numpy(batch.ids),
+        attention_mask=torch.from_numpy(batch.mask),
+        token_type_ids=torch.from_numpy(batch.kinds),
+    )
+    allowed = torch.from_numpy(batch.passage)
+    allowed[:, 0] = True
+    both = torch.stack([read.start_logits, read.end_logits], dim=1).float()  # (B, 2, T)
+    logs = both.masked_fill(~allowed[:, None, :], FAR).log_softmax(dim=-1)
+    row = torch.tensor([number for number, lesson in enumerate(lessons) for _ in lesson.gold])
+    start, end = (torch.tensor([span[side] for lesson in lessons for span in lesson.gold]) for side in (0, 1))
+    spans = logs[row, 0, start] + logs[row, 1, end]
+    per_row = spans.split([len(lesson.gold) for lesson in lessons])
+    return -torch.stack([own.logsumexp(dim=0) for own in per_row]).mean() / 2
+
+
+def calibrated(reader: Reader, held: Sequence[Example]) -> tuple[Doubt, int]:
+    """How sure answers are, from rows that the model has not seen, and how many there were; without rows, the neutral one.
+
+    A ridge logistic of the signs towards the answers' token F1 (Platt 1999, with the signs in place of one margin). The
+    threshold is the one with the highest mean score, where saying nothing is right for what has no answer.
+    """
+    windows = reader.windows([(row.text, (Passage(row.passage or ""),)) for row in held])
+    pairs = [(row, window) for row, window in zip(held, windows, strict=True) if window is not None]
+    if len(pairs) < 2:
+        return Doubt(), len(pairs)
+    readings = [own[0] for own in reader.read([window for _, window in pairs])]
+    signs = np.stack([signs_of(window, own) for (_, window), own in zip(pairs, readings, strict=True)])
+    scores = np.array([token_f1(row, Response(own.passage.text)) for (row, _), own in zip(pairs, readings, strict=True)])
+    unanswerable = np.array([not row.references for row, _ in pairs])
+    mean, scale = signs.mean(axis=0), np.maximum(signs.std(axis=0), 1e-3)
+    # Platt's targets short of 0 and 1: as many rows as one that is right and one that is wrong are added
+    targets = ((scores * len(pairs) + scores.mean()) / (len(pairs) + 1)).astype(np.float32)[:, None]
+    standard = np.asarray((signs - mean) / scale, dtype=np.float32)
+    plane = minimise(standard, targets, c=1.0, loss=sigmoid_loss, start=np.zeros((signs.shape[1] + 1, 1)))[:, 0]
+    weights = plane[:-1] / scale
+    doubt = Doubt(weights=tuple(float(own) for own in weights), offset=float(plane[-1] - weights @ mean))
+    sure = np.array([doubt.confidence(own) for own in signs])
+    return Doubt(weights=doubt.weights, offset=doubt.offset, threshold=best_threshold(sure, scores, unanswerable)), len(pairs)
+
+
+def best_threshold(sure: NDArray[Any], scores: NDArray[Any], unanswerable: NDArray[np.bool_]) -> float:
+    """The confidence from which on answering scores most on average; 0, never silent, when no row lacks an answer.
+
+    `scores` (n,) are what answers are worth; silence is worth 1 for an unanswerable row and 0 for another. Between two
+    rows the threshold stands in the middle.
+    """
+    if not unanswerable.any():
+        return 0.0
+    order = np.argsort(-sure, kind="stable")
+    gains = np.concatenate([[0.0], np.cumsum((scores - unanswerable)[order])])
+    answered = int(np.argmax(gains))
+    edges = np.concatenate([[1.0], sure[order], [0.0]])
+    return float((edges[answered] + edges[answered + 1]) / 2)
+
+
+def reader_files(model: Any, tokenizer_json: bytes, doubt: Doubt, settings: ReaderSettings) -> Files:
+    """The model as `transformers` writes it, and our own settings beside."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder, safe_serialization=True)
+        found = {name: (Path(folder) / name).read_bytes() for name in (CONFIG, WEIGHTS)}
+    return {**found, TOKENIZER: tokenizer_json, READER: _about(doubt, settings, {})}
+
+
+def _about(doubt: Doubt, settings: ReaderSettings, recorded: dict[str, Any]) -> bytes:
+    own = reader_settings(doubt, window_tokens=settings.window_tokens, settings=asdict(settings), **recorded)
+    return canonical_json(own).encode()
