@@ -108,18 +108,18 @@ class _Part:
         """The best k of the rows that live and are allowed: numbers and cosines."""
         vectors = self.segment.vectors
         mask = _both(self.alive, None if allowed is None else allowed[self.start : self.start + len(vectors)])
-        rows = None if mask is None else np.flatnonzero(mask)
-        found = self._through_graph(vector, k, mask, len(vectors) if rows is None else len(rows))
+        found = self._through_graph(vector, k, mask)
         if found is None:
-            found = self.segment.opened[1].best(vector, k, rows)
+            found = self.segment.opened[1].best(vector, k, None if mask is None else np.flatnonzero(mask))
         return best(found + self.start, cosines(vectors[found], vector), k)
 
-    def _through_graph(self, vector: Floats, k: int, mask: Mask | None, among: int) -> Numbers | None:
+    def _through_graph(self, vector: Floats, k: int, mask: Mask | None) -> Numbers | None:
         """Rows near the vector, or None when exact search is called for.
 
         Where the nearest m rows hold k that are allowed, these are the nearest k allowed ones: a filter costs no recall.
         """
         graph, size = self.segment.opened[0], len(self.segment.vectors)
+        among = size if mask is None else int(np.count_nonzero(mask))
         if graph is None or among <= max(self.exact_to, k):
             return None
         count = max(EFFORT, 2 * k * size // among)

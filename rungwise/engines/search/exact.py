@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from rungwise.engines.search.codes import ROUNDED, Codes, encode, query_codes
 
-CODES_FROM = 16_384  # rows from which a pass over codes is worth its preparation: below, floats take less than a millisecond
+CODES_FROM = 16_384  # rows from which a pass over codes is worth its preparation: below, floats take about a millisecond
 SEARCHES_BEFORE_CODES = 8  # whoever searches once does not wait for the codes and the compiled pass over them
 SHARE_BY_ROWS = 8  # where a filter lets through every eighth row or fewer, only those are read; see benchmarks/dense_search.py
 FLOATS_FROM = 256  # candidates from which float32 narrows them before they are summed in float64
 ROWS_AT_ONCE = 65_536
+LEAST_SUM = -(2**31)
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -92,8 +93,9 @@ def _within(scores: NDArray[np.float32] | NDArray[np.int32], k: int, slack: floa
     if k >= len(scores):
         return np.arange(len(scores))
     least = float(np.partition(scores, len(scores) - k)[len(scores) - k]) - slack
-    # Integers are compared with an integer: as floats, 100,000 of them would be copied first.
-    return np.flatnonzero(scores >= (np.int32(max(least, -(2**31))) - 1 if scores.dtype == np.int32 else np.float32(least)))
+    if scores.dtype == np.int32:  # compared with an integer: as floats, all of them would be copied first
+        return np.flatnonzero(scores >= np.int32(max(math.floor(least), LEAST_SUM)))
+    return np.flatnonzero(scores >= np.float32(least))
 
 
 def _rounding(vector: Floats) -> float:

@@ -31,13 +31,15 @@ def winners(vectors: np.ndarray, query: np.ndarray, k: int, rows: np.ndarray) ->
     dimensions=st.sampled_from([1, 3, 33, 384]),
     k=st.integers(1, 30),
     noise=st.sampled_from([0.0, 1e-7, 1e-4, 0.05, 1.0]),
+    opposite=st.booleans(),
     kept=st.sampled_from([None, 0.05, 0.9]),
     seed=st.integers(0, 2**16),
 )
 def test_no_row_that_is_among_the_best_is_lost_by_the_pass_over_codes(
-    rows: int, dimensions: int, k: int, noise: float, kept: float | None, seed: int
+    rows: int, dimensions: int, k: int, noise: float, opposite: bool, kept: float | None, seed: int
 ) -> None:
     vectors, query = spread(rows, dimensions, seed, noise=noise), spread(1, dimensions, seed + 1)[0]
+    query = -vectors[0] if opposite else query
     rng = np.random.default_rng(seed)
     some = None if kept is None else np.flatnonzero(rng.random(rows) < kept)
     scan = Scan(vectors, encode(vectors))
