@@ -4,7 +4,9 @@ Corruptions and rewordings are rule-made (`benchmarks/corruptions.py`, `benchmar
 the figures are those of the held-out sources, whose errors were not looked at. `verbatim only` calls wrong what does not stand
 word for word in the passages; `length only` calls wrong what differs in words from its source sentence by more than a share
 chosen, with the sources open to study, for at most 2 % false alarms: so it shows what length alone gives away. Intervals are 95 %
-by Wilson. The second table has claims that people wrote: SciFact claims against the abstracts that support or contradict them.
+by Wilson. Then: rewordings whose sentence is taken away, and claims that people wrote, SciFact's, against the abstracts that support
+or contradict them: a claim sums up in its own words, which word-by-word checks cannot follow ('a fact is wrong' leaves out those that
+share too few words with the source).
 
     python -m benchmarks.groundedness           the held-out part
     python -m benchmarks.groundedness --open    the part that may be looked at
@@ -57,6 +59,17 @@ def length_off(case: Case) -> float:
     return abs(len(case.statement.split()) - source) / source
 
 
+def unsupported(found: Sequence[Case]) -> dict[str, tuple[int, int]]:
+    """Rewordings beside passages that lack their sentence: another document alone, and their own without the sentence."""
+    chosen = [case for case in found if case.kind == "paraphrase" and case.way not in ("fused",)][::3]
+    other = [not is_grounded(case.statement, [one for one in case.passages if one != case.source.text]).grounded for case in chosen]
+    own = [not is_grounded(case.statement, [case.source.text.replace(case.original, "")]).grounded for case in chosen]
+    return {
+        "rewording, another document": (sum(other), len(other)),
+        "rewording, own document less its sentence": (sum(own), len(own)),
+    }
+
+
 def by_length(open_cases: Sequence[Case]) -> Suspect:
     """Length with the threshold that calls at most 2 % of the open rewordings wrong."""
     off = sorted(length_off(case) for case in open_cases if case.kind == "paraphrase")
@@ -83,7 +96,7 @@ def _line(group: str, counts: Sequence[tuple[int, int]]) -> str:
     hits, n = counts[0]
     low, high = wilson(hits, n)
     rest = "".join(f"{100 * other / total:>12.1f}" for other, total in counts[1:])
-    return f"{group:<34}{n:>6}{100 * hits / max(1, n):>8.1f}  [{100 * low:5.1f}, {100 * high:5.1f}]{rest}"
+    return f"{group:<44}{n:>6}{100 * hits / max(1, n):>8.1f}  [{100 * low:5.1f}, {100 * high:5.1f}]{rest}"
 
 
 def _lines(name: str) -> list[dict[str, Any]]:
@@ -138,10 +151,14 @@ def main() -> None:
     suspects = {"checks": by_checks, "verbatim only": by_verbatim, "length only": by_length(cases(held_out=False))}
     counted = measure(found, suspects)
     print(f"{machine()}; {'held-out' if held_out else 'open'} sources; called wrong, in percent")
-    print(f"{'':<34}{'cases':>6}{'checks':>8}  {'95 %':<14}{'verbatim':>14}{'length':>12}")
+    print(f"{'':<44}{'cases':>6}{'checks':>8}  {'95 %':<14}{'verbatim':>14}{'length':>12}")
     ordered = ["all corruptions", *WRONG, "paraphrase", "verbatim"]
     for group in [*ordered, *sorted(one for one in counted["checks"] if ":" in one and not one.startswith("verbatim"))]:
         print(_line(group, [counted[name][group] for name in suspects]))
+    lacking = unsupported(found)
+    print("\nThe sentence is not in the passages, called wrong, in percent")
+    for name, (hits, n) in lacking.items():
+        print(_line(name, [(hits, n)]))
     print("\nClaims written by people (SciFact), called wrong, in percent")
     human = claims()
     for name, (hits, n) in human.items():
@@ -151,7 +168,18 @@ def main() -> None:
         f"\nOne sentence against one passage of {took['passage_characters']:.0f} characters (median): "
         f"{took['first_us']:.0f} us, {took['again_us']:.0f} us when the passage was seen before"
     )
-    print(json.dumps({"benchmark": "groundedness", "held_out": held_out, "called_wrong": counted, "claims": human, "speed": took}))
+    print(
+        json.dumps(
+            {
+                "benchmark": "groundedness",
+                "held_out": held_out,
+                "called_wrong": counted,
+                "unsupported": lacking,
+                "claims": human,
+                "speed": took,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rungwise.core.content import Response, Scores
+from rungwise.core.content import Citation, Passage, Response, Scores
 from rungwise.core.dataset import Example
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -24,14 +24,20 @@ class Answers:
     `texts[i]` is the answer to row i; for several labels, one label a line.
     `confidences` is empty or as long as `texts`; None is a row without one.
     `probabilities` is (rows, labels) float32, its columns named by `labels`.
+    `passages` and `citations` are empty or as long as `texts`: what each answer was given to rest on, and what it cites.
     """
 
     texts: tuple[str, ...]
     confidences: tuple[float | None, ...] = ()
     labels: tuple[str, ...] = ()
     probabilities: NDArray[np.float32] | None = None
+    passages: tuple[tuple[Passage, ...], ...] = ()
+    citations: tuple[tuple[Citation, ...], ...] = ()
 
     def __post_init__(self) -> None:
+        for name, rows in (("lists of passages", self.passages), ("lists of citations", self.citations)):
+            if rows and len(rows) != len(self.texts):
+                raise ValueError(f"{len(self.texts)} answers but {len(rows)} {name}")
         if self.confidences and len(self.confidences) != len(self.texts):
             raise ValueError(f"{len(self.texts)} answers but {len(self.confidences)} confidences")
         if self.probabilities is not None and self.probabilities.shape != (len(self.texts), len(self.labels)):
@@ -44,12 +50,15 @@ class Answers:
         confidences = tuple(response.confidence for response in responses)
         scores = [response.scores for response in responses]
         labels = scores[0].labels if scores and scores[0] is not None else ()
+        rested = any(response.passages or response.citations for response in responses)
         complete = bool(labels) and all(one is not None and one.labels == labels for one in scores)
         return cls(
             texts=tuple(response.text for response in responses),
             confidences=confidences if any(one is not None for one in confidences) else (),
             labels=labels if complete else (),
             probabilities=np.asarray([one.values for one in scores if one is not None], dtype=np.float32) if complete else None,
+            passages=tuple(response.passages for response in responses) if rested else (),
+            citations=tuple(response.citations for response in responses) if rested else (),
         )
 
     def __len__(self) -> int:
@@ -63,12 +72,20 @@ class Answers:
             confidences=tuple(self.confidences[row] for row in picked) if self.confidences else (),
             labels=self.labels,
             probabilities=self.probabilities[picked] if self.probabilities is not None else None,
+            passages=tuple(self.passages[row] for row in picked) if self.passages else (),
+            citations=tuple(self.citations[row] for row in picked) if self.citations else (),
         )
 
     def response(self, row: int) -> Response:
         """Row `row` as a whole answer again."""
         scores = Scores(self.labels, self.probabilities[row].tolist()) if self.probabilities is not None else None
-        return Response(self.texts[row], scores=scores, confidence=self.confidences[row] if self.confidences else None)
+        return Response(
+            self.texts[row],
+            scores=scores,
+            confidence=self.confidences[row] if self.confidences else None,
+            passages=self.passages[row] if self.passages else (),
+            citations=self.citations[row] if self.citations else (),
+        )
 
 
 def unit_codes(examples: Sequence[Example]) -> tuple[IntArray, bool]:

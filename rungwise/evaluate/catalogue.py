@@ -9,7 +9,7 @@ import numpy as np
 from rungwise.core.content import Response
 from rungwise.core.dataset import Example
 from rungwise.core.errors import BadData
-from rungwise.evaluate import labels, probabilities, ranking, text, translation
+from rungwise.evaluate import citations, labels, probabilities, ranking, text, translation
 from rungwise.evaluate.answers import Answers
 from rungwise.evaluate.metric import CorpusMetric, RatioMetric, ReportMetric, RowMetric, Statistic, weighted_mean
 
@@ -53,6 +53,11 @@ RECALL_AT_100 = RowMetric(name="recall_at_100", score=ranking.of_ranking(ranking
 MRR_AT_10 = RowMetric(name="mrr_at_10", score=ranking.of_ranking(ranking.at(ranking.reciprocal_rank_at, 10)))
 NDCG_AT_10 = RowMetric(name="ndcg_at_10", score=ranking.of_ranking(ranking.at(ranking.ndcg_at, 10)))
 MAP = RowMetric(name="map", score=ranking.of_ranking(ranking.average_precision))
+
+GROUNDEDNESS = RowMetric(name="groundedness", score=citations.groundedness_score, needs="passages")
+CITATION_RECALL = RowMetric(name="citation_recall", score=citations.recall_score, needs="passages")
+CITATION_PRECISION = RowMetric(name="citation_precision", score=citations.precision_score, needs="passages")
+CITATION_VERBATIM = RowMetric(name="citation_verbatim", score=citations.verbatim_score, needs="passages")
 
 MICRO_F1 = RatioMetric(name="micro_f1", counts=labels.micro("f1"), trials="f1", miss=2.0)
 MICRO_PRECISION = RatioMetric(name="micro_precision", counts=labels.micro("precision"), trials="share")

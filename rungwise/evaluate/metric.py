@@ -19,7 +19,7 @@ from rungwise.evaluate.answers import Answers, FloatArray, IntArray
 DOOR = "rungwise.metrics"
 
 Rows: TypeAlias = Literal["all", "in_scope", "out_of_scope"]
-Needs: TypeAlias = Literal["texts", "confidences", "probabilities"]
+Needs: TypeAlias = Literal["texts", "confidences", "probabilities", "passages"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +152,8 @@ def is_computable(metric: Metric, answers: Answers, out_of_scope: str | None = N
         return False
     if metric.needs == "probabilities":
         return answers.probabilities is not None
+    if metric.needs == "passages":
+        return bool(answers.passages)
     return metric.needs != "confidences" or bool(answers.confidences)
 
 
