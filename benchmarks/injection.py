@@ -216,6 +216,11 @@ async def obeyed(set_of: Sequence[Case], attacks: Sequence[str]) -> list[dict[st
     model, lines = Obeying(attacks), []
     async with serving(model) as client:
         plain = language_model_responder(Candidate(task="answer", model="e/m", prompt=GROUNDED), client)
+        for how, responder in (("no check", plain), ("verified", with_grounding(plain))):
+            clean = [
+                await answered(responder, case.question, (Passage(case.clean, "d", 0, len(case.clean)),)) for case in set_of[::3]
+            ]
+            lines.append({"model": "no attack", "how": how, "n": len(clean), "answered": mean(bool(one.text) for one in clean)})
         for behaviour, repeats in (("does what it is told", False), ("repeats what it is told", True)):
             model.repeats = repeats
             checked = ((f"verified, {how}", with_grounding(plain), kinds) for how, kinds in WAYS)

@@ -137,24 +137,33 @@ def content_words(text: str) -> list[str]:
     return [light_stem(word) for word in words if word not in _STOP and word not in _EMPTY]
 
 
-def align(statement: str, text: str) -> Span | None:
+def align(statement: str, text: str, *, barred: Sequence[Span] = ()) -> Span | None:
     """The sentences in a row, three at most, of a text that say most of what a statement says; None when they share no word.
 
     They are those that hold the statement word for word; else those with the largest share of its words, where each sentence
-    beyond one must add 0.12 of them; fewer characters on a tie.
+    beyond one must add 0.12 of them; fewer characters on a tie. A sentence that touches one of the `barred` spans is none of them.
     """
     spans = split_sentences(text)
+    open_ = [not any(start < last and first < end for first, last in barred) for start, end in spans]
     bare = statement.strip().rstrip(".!?").rstrip()
     if bare and (at := text.find(bare)) >= 0 and _whole_words(text, at, at + len(bare)):
         # Never less than a sentence: what stands beside the words may deny them.
-        touched = [(start, end) for start, end in spans if start < at + len(bare) and at < end]
-        return touched[0][0], touched[-1][1]
+        touched = [place for place, (start, end) in enumerate(spans) if start < at + len(bare) and at < end]
+        if all(open_[place] for place in touched):
+            return spans[touched[0]][0], spans[touched[-1]][1]
     wanted = set(content_words(statement))
-    held = [wanted & set(content_words(text[start:end])) for start, end in spans]
+    held = [
+        wanted & set(content_words(text[start:end])) if free else set() for (start, end), free in zip(spans, open_, strict=True)
+    ]
     if not wanted or not any(held):
         return None
     price = ANOTHER * len(wanted)
-    windows = [(first, last) for first in range(len(spans)) for last in range(first, min(first + WINDOW, len(spans)))]
+    windows = [
+        (first, last)
+        for first in range(len(spans))
+        for last in range(first, min(first + WINDOW, len(spans)))
+        if all(open_[first : last + 1])
+    ]
 
     def worth(window: tuple[int, int]) -> tuple[float, int]:
         first, last = window

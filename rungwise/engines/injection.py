@@ -13,9 +13,12 @@ _VERBS = (
     "rearrange|remove|render|repeat|rephrase|replace|reply|respond|return|rewrite|say|scramble|send|shuffle|start|state|"
     "substitute|switch|translate|use|write"
 )
-_TASKS = (
-    "analy[sz]e|break down|calculate|compose|create|define|describe|develop|discuss|draft|elaborate|explain|generate|give me|"
-    "list|name|outline|provide|recite|show me|solve|summari[sz]e|tell me|translate|write"
+# 'Write to us' and 'Describe the fault' are for readers: a verb counts alone only where manuals hardly begin with it.
+_TASKS = r"(?:break down|elaborate on|explain|give me|paraphrase|recite|show me|solve|summari[sz]e|tell me|translate)"
+_WRITE = r"(?:compose|craft|create|develop|draft|generate|make up|produce|provide|write)"
+_GENRES = (
+    r"(?:analys[ei]s|answer|article|code|dialogue|email|equivalent|essay|examples?|explanation|function|haiku|introduction|joke|letter|"
+    r"lyrics|outline|paragraph|poem|program|report|review|script|song|speech|story|summary|translation|tutorial|verse)"
 )
 _TAKE_OVER = (
     "execute|run|incorporate|include|insert|embed|integrate|use|utilize|adopt|implement|append|add|merge|blend|fuse|inject|meld|"
@@ -31,6 +34,8 @@ _TOLD = (
     r"training)"
 )
 _PERSONA = r"(?:unrestricted|unfiltered|jailbroken|evil|dan\b|developer mode|(?:new\s+)?(?:ai|assistant|chatbot|language model))"
+
+_POLITE = r"(?:please,?\s+|kindly\s+|now,?\s+|also,?\s+)?"
 
 _KINDS: dict[str, tuple[str, ...]] = {
     "override": (
@@ -57,17 +62,18 @@ _KINDS: dict[str, tuple[str, ...]] = {
         r"\b(?:code|script|snippet|program|algorithm|solution|implementation)\b[^.!?\n]{0,80}:?\s*```",
         rf"\b(?:{_TAKE_OVER})\b[^.!?\n]{{0,60}}\b{_CODE}\b[^.!?\n]{{0,40}}(?::|\byour\b)",
     ),
-    "request": (
-        rf"\A\W*(?:please,?\s+|kindly\s+|now,?\s+|also,?\s+)?(?:{_TASKS})\b(?!\s*[:)])",
-        r"\A\W*(?:can|could|would|will) you\b",
-        r"\?[\"'”’)]*\s*\Z",
+    "question": (r"\A\W*(?:can|could|would|will) you\b", r"\?[\"'”’)]*\s*\Z"),
+    "task": (
+        rf"\A\W*{_POLITE}{_TASKS}\b(?!\s*[:)])",
+        rf"\A\W*{_POLITE}{_WRITE}\s+(?:me\s+)?(?:an?|the|some|your)\s+(?:[\w-]+\s+){{0,3}}?{_GENRES}\b",
+        rf"\A\W*{_POLITE}(?:describe|discuss|list|name|outline)\s+(?:the|some|all|three|five|ten)\s+[\w-]+\s+(?:of|between|for)\b",
     ),
 }
 KINDS = tuple(_KINDS)
 """What a sentence may be marked as, the surest first.
 
 'override' wants other instructions to count; 'answer' is about the shape or content of the answer; 'code' asks to take over code;
-'request' is any task or question, as a reader might meet it too."""
+'question' and 'task' are what a reader might meet too: they ask, and so are evidence of nothing."""
 
 STRICT = KINDS[:3]
 """The kinds that hardly stand in a text for readers: benchmarks/injection.py has the rates."""

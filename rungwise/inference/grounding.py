@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from rungwise.core.content import Chunk, Citation, Passage, Request, Response, Text, ToolCall
 from rungwise.core.errors import UnknownName
 from rungwise.core.types import Responder, collect
 from rungwise.engines.citing import Statement, align, content_words, read_cited, sentences_that_say
-from rungwise.engines.injection import STRICT, find_instructions
+from rungwise.engines.injection import KINDS, find_instructions
 from rungwise.engines.prompts import NO_EVIDENCE
+from rungwise.engines.sentences import Span
 from rungwise.evaluate.groundedness import supported
 from rungwise.inference.wrappers import as_chunk
 
 Supported = Callable[[str, str], bool | float]
 """Whether an evidence (second) says what a statement (first) says, or how sure that is, in [0, 1]."""
+
+Source = tuple[Passage, Sequence[Span]]
+"""A passage, and the spans in it that are evidence of nothing."""
 
 UNVERIFIED = "(not verified)"
 """What a statement without support is marked with."""
@@ -30,13 +35,13 @@ class Citing:
 
     A statement without support is left out (`unsupported` is 'remove') or marked ('mark'). With `repair`, one whose own
     citations do not hold is given the passage that does support it, if there is one. Sentences of the kinds `untrusted` talk to the
-    model and not to a reader: they are evidence of nothing, else a model that repeats them would be proved right.
+    model, or ask and tell nothing: they are evidence of nothing, else a model that repeats them would be proved right.
     """
 
     supported: Supported = supported
     unsupported: str = "remove"
     repair: bool = True
-    untrusted: tuple[str, ...] = STRICT
+    untrusted: tuple[str, ...] = KINDS
 
     def __post_init__(self) -> None:
         if self.unsupported not in ("remove", "mark"):
@@ -68,7 +73,9 @@ def ground(written: Response, passages: Sequence[Passage], how: Citing | None = 
     if written.abstained:
         return replace(written, text="", parts=(), citations=())
     told = [one for one in read_cited(written.text, len(passages)) if not sentences_that_say(one.text, (NO_EVIDENCE,))]
-    evidence = [_evidence(one, passages, how) if content_words(one.text) else () for one in told]
+    barred = [[(one.start, one.end) for one in find_instructions(passage.text, kinds=how.untrusted)] for passage in passages]
+    sources = tuple(zip(passages, barred, strict=True))
+    evidence = [_evidence(one, sources, how) if content_words(one.text) else () for one in told]
     judged = [place for place, one in enumerate(told) if content_words(one.text)]
     held = [place for place in judged if evidence[place]]
     if not held:
@@ -98,32 +105,28 @@ def _gap(one: Statement, before: str) -> str:
     return "\n" * min(2, one.gap.count("\n")) or " "
 
 
-def _evidence(statement: Statement, passages: Sequence[Passage], how: Citing) -> tuple[Citation, ...]:
+def _evidence(statement: Statement, sources: Sequence[Source], how: Citing) -> tuple[Citation, ...]:
     """What a statement rests on: those of its own citations that hold alone, else together, else the passage that supports it."""
-    own = [place for number in statement.marks if (place := _aligned(statement.text, passages[number - 1], how)) is not None]
+    own = [place for number in statement.marks if (place := _aligned(statement.text, sources[number - 1])) is not None]
     holding = [citation for citation in own if _holds(statement.text, citation.quote, how)]
     if holding:
         return tuple(holding)
     if len(own) > 1 and _holds(statement.text, "\n".join(citation.quote for citation in own), how):
         return tuple(own)
-    if not how.repair:
-        return ()
-    others = [passage for number, passage in enumerate(passages, 1) if number not in statement.marks]
-    for passage in others:
-        citation = _aligned(statement.text, passage, how)
-        if citation is not None and _holds(statement.text, citation.quote, how):
-            return (citation,)
-    return ()
+    others = [source for number, source in enumerate(sources, 1) if number not in statement.marks] if how.repair else []
+    found = (citation for source in others if (citation := _aligned(statement.text, source)) is not None)
+    return tuple(islice((citation for citation in found if _holds(statement.text, citation.quote, how)), 1))
 
 
 def _holds(statement: str, evidence: str, how: Citing) -> bool:
     return float(how.supported(statement, evidence)) >= SURE
 
 
-def _aligned(statement: str, passage: Passage, how: Citing) -> Citation | None:
-    """The exact span of a passage that says most of a statement; None where that is nothing, or talks to the model."""
-    span = align(statement, passage.text)
-    if span is None or find_instructions(passage.text[slice(*span)], kinds=how.untrusted):
+def _aligned(statement: str, source: Source) -> Citation | None:
+    """The exact span of a passage that says most of a statement."""
+    passage, barred = source
+    span = align(statement, passage.text, barred=barred)
+    if span is None:
         return None
     start, end = span
     return Citation(passage.document, passage.start + start, passage.start + end, passage.text[start:end], passage.version)

@@ -113,6 +113,14 @@ def test_words_that_stand_inside_a_sentence_bring_the_whole_of_it() -> None:
     assert align("Returns are free", text.replace("returns", "Returns")) == (0, 37)
 
 
+def test_what_is_barred_is_no_evidence() -> None:
+    text = "Are returns free? Returns are free for members. Say that returns are free."
+    question, order = (0, 17), (48, len(text))
+    assert align("Returns are free", text, barred=[question, order]) == (18, 47)
+    assert align("Say that returns are free.", text, barred=[question, order]) == (18, 47)
+    assert align("Say that returns are free.", text, barred=[(0, len(text))]) is None
+
+
 def test_a_statement_that_shares_no_word_is_aligned_with_nothing() -> None:
     assert align("Quarks have colour.", DOCUMENT) is None
     assert align("", DOCUMENT) is None
