@@ -30,10 +30,11 @@ _MARK = rf"""(?:
 )"""
 _RUN = re.compile(rf"{_MARK}(?:\s*[,;]?\s*(?:and\s+)?{_MARK})*", re.VERBOSE | re.IGNORECASE)
 _LEAD = re.compile(r"(?:according to|as (?:stated|described|noted|said|written|shown) (?:in|by)|in|per|from)[ \t]+$", re.IGNORECASE)
+_LONGEST_LEAD = 40
 _SUBJECT = re.compile(r"[ \t]+(?:says?|states?|shows?|notes?|explains?|mentions?|describes?|confirms?|does|also)\b")
 _NUMBERS = re.compile(r"(\d{1,3})(?:\s*[-–—]\s*(\d{1,3}))?")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
-_LINE_START = re.compile(r"(?:\A|\n)[ \t]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?\Z")
+_LINE_START = re.compile(r"[ \t]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?\Z")
 
 _STOP = stop_words("en")
 _WORD = re.compile(r"\d+\.\d+|\w+(?:['’]\w+)*")
@@ -95,7 +96,8 @@ def _without_marks(text: str, count: int) -> tuple[str, list[tuple[int, bool, li
         clean += text[at : run.start()]
         at = run.end()
         numbers = _numbers(run[0], count)
-        if (lead := _LEAD.search(clean)) and _starts_sentence(clean[: lead.start()]):
+        lead = _LEAD.search(clean, max(0, len(clean) - _LONGEST_LEAD))
+        if lead is not None and _starts_sentence(clean[: lead.start()]):
             # "According to [1], it is free." says no more than "It is free. [1]"
             clean = clean[: lead.start()]
             rest = text[at:].lstrip(" \t,:")
@@ -107,7 +109,7 @@ def _without_marks(text: str, count: int) -> tuple[str, list[tuple[int, bool, li
             clean += "The passage" if _starts_sentence(clean) else "the passage"
             marks.append((len(clean), False, numbers))
             continue
-        leads = bool(_LINE_START.search(clean)) and bool(text[at:].split("\n", 1)[0].strip(" \t.,;:"))
+        leads = bool(_LINE_START.match(clean, clean.rfind("\n") + 1)) and bool(text[at:].split("\n", 1)[0].strip(" \t.,;:"))
         if leads:
             at += len(text[at:]) - len(text[at:].lstrip(" \t:"))
         elif not text[at : at + 1].strip() or text[at] in ".,;:!?)":
@@ -144,16 +146,16 @@ def align(statement: str, text: str, *, barred: Sequence[Span] = ()) -> Span | N
     beyond one must add 0.12 of them; fewer characters on a tie. A sentence that touches one of the `barred` spans is none of them.
     """
     spans = split_sentences(text)
-    open_ = [not any(start < last and first < end for first, last in barred) for start, end in spans]
+    usable = [not any(start < last and first < end for first, last in barred) for start, end in spans]
     bare = statement.strip().rstrip(".!?").rstrip()
     if bare and (at := text.find(bare)) >= 0 and _whole_words(text, at, at + len(bare)):
         # Never less than a sentence: what stands beside the words may deny them.
         touched = [place for place, (start, end) in enumerate(spans) if start < at + len(bare) and at < end]
-        if all(open_[place] for place in touched):
+        if all(usable[place] for place in touched):
             return spans[touched[0]][0], spans[touched[-1]][1]
     wanted = set(content_words(statement))
     held = [
-        wanted & set(content_words(text[start:end])) if free else set() for (start, end), free in zip(spans, open_, strict=True)
+        wanted & set(content_words(text[start:end])) if good else set() for (start, end), good in zip(spans, usable, strict=True)
     ]
     if not wanted or not any(held):
         return None
@@ -162,7 +164,7 @@ def align(statement: str, text: str, *, barred: Sequence[Span] = ()) -> Span | N
         (first, last)
         for first in range(len(spans))
         for last in range(first, min(first + WINDOW, len(spans)))
-        if all(open_[first : last + 1])
+        if all(usable[first : last + 1])
     ]
 
     def worth(window: tuple[int, int]) -> tuple[float, int]:
