@@ -1,4 +1,5 @@
 import mmap
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rungwise.core.errors import BadData, Corrupt, UsageError
+from rungwise.core.errors import BadData, Corrupt, MissingExtra, UsageError
 from rungwise.engines.search.dense import ARRAYS, GRAPH, SETTINGS, DenseIndex, Vectored, index_vectors, load_vectored
 
 
@@ -186,6 +187,17 @@ def test_vectors_that_are_no_directions_are_refused_but_empty_texts_may_be_zero(
         index_vectors(vectors)
     with pytest.raises(BadData, match="unit length"):
         index_vectors(2 * unit(5))
+
+
+def test_without_usearch_many_vectors_name_the_extra_and_few_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = index_vectors(unit(50), approximate_from=1)
+    monkeypatch.setitem(sys.modules, "usearch", None)
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    assert len(DenseIndex.of([index_vectors(unit(50))]).search(unit(1)[0], 5)[0]) == 5
+    with pytest.raises(MissingExtra, match=r"rungwise\[search\]"):
+        index_vectors(unit(50), approximate_from=1)
+    with pytest.raises(MissingExtra):
+        DenseIndex.of([Vectored(made.vectors, made.graph)])
 
 
 def test_a_mask_of_another_length_is_refused() -> None:

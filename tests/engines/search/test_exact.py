@@ -1,4 +1,5 @@
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -77,3 +78,11 @@ def test_thousands_of_copies_of_one_row_are_all_kept_as_candidates() -> None:
     scan = Scan(vectors, encode(vectors))
     scan.warm()
     assert len(scan.best(vectors[0], 10, None)) == 5_000
+
+
+def test_without_numba_floats_go_on_finding_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rungwise.engines.search.products", None)
+    vectors, query = spread(20_000, 48, 1), spread(1, 48, 2)[0]
+    scan = Scan(vectors)
+    found = [scan.best(query, 10, None) for _ in range(12)]
+    assert all(winners(vectors, query, 10, rows) == winners(vectors, query, 10, np.arange(20_000)) for rows in found)
