@@ -13,8 +13,8 @@ _SPACE = re.compile(r"\s")
 _JOINER = "\u200d"
 
 
-def joined(text: str, at: int) -> bool:
-    """Whether the characters before and after a place belong together.
+def joined(text: str, at: int, start: int = 0) -> bool:
+    """Whether the characters before and after a place belong together, in a text that is looked at from `start` on.
 
     Extending and spacing marks, joiners, emoji modifiers, flags, Hangul, CR LF and the two halves of a surrogate pair: the
     rules GB3 and GB6 to GB13 of Unicode Standard Annex 29, without prepended marks (GB9b) and Indic conjuncts (GB9c).
@@ -29,19 +29,19 @@ def joined(text: str, at: int) -> bool:
     if "\U0001f3fb" <= after <= "\U0001f3ff":
         return not before.isspace()
     if "\U0001f1e6" <= after <= "\U0001f1ff":
-        return _flags_before(text, at) % 2 == 1
+        return _flags_before(text, at, start) % 2 == 1
     if "\udc00" <= after <= "\udfff":
         return "\ud800" <= before <= "\udbff"
     return _hangul(before) < _hangul(after) and _hangul(before) > 0
 
 
-_FLAG_WINDOW = 64
+_FLAGS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 
 
-def _flags_before(text: str, at: int) -> int:
+def _flags_before(text: str, at: int, start: int) -> int:
     """How many letters of flags stand directly before a place; flags come in pairs of them."""
-    window = text[max(0, at - _FLAG_WINDOW) : at]
-    return len(window) - len(window.rstrip("".join(map(chr, range(0x1F1E6, 0x1F200)))))
+    window = text[start:at]
+    return len(window) - len(window.rstrip(_FLAGS))
 
 
 def _hangul(sign: str) -> int:
@@ -56,7 +56,7 @@ def _hangul(sign: str) -> int:
 def cut_before(text: str, at: int, start: int) -> int:
     """The last place up to `at`, and after `start`, that parts no character; `at` where there is none."""
     place = at
-    while place > start and joined(text, place):
+    while place > start and joined(text, place, start):
         place -= 1
     return place if place > start else at
 

@@ -21,7 +21,7 @@ AT_ONCE = 20_000
 LONG = 64
 """Where a tokenizer gives so many characters one token (it calls them unknown) or none, they are counted by the estimate."""
 
-_ESTIMATE = re.compile(r"[A-Za-zÀ-ɏ]{1,6}|\d{1,3}|[^\W\da-zA-ZÀ-ɏ]|\S")
+_ESTIMATE = re.compile(r"[A-Za-zÀ-ɏ]{1,7}|\d{1,3}|[^\W\da-zA-ZÀ-ɏ]|\S")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -57,7 +57,7 @@ def _stop(text: str, starts: array[int], first: int, size: int, before: int) -> 
     for at in range(last, max(least, last - size // 4) - 1, -1):
         if text[starts[at] - 1].isspace():
             return at
-    return next((at for at in range(last, least - 1, -1) if not joined(text, starts[at])), last)
+    return next((at for at in range(last, least - 1, -1) if not joined(text, starts[at], starts[first])), last)
 
 
 def _again(text: str, starts: array[int], first: int, stop: int, overlap: int) -> int:
@@ -69,7 +69,11 @@ def _again(text: str, starts: array[int], first: int, stop: int, overlap: int) -
 
 
 def estimated_starts(text: str) -> array[int]:
-    """Where tokens may begin: every six letters or three digits of a word, every other sign by itself."""
+    """Where tokens may begin: every seven letters or three digits of a word, every other sign by itself.
+
+    Measured against MiniLM's vocabulary: on English prose, abstracts and help pages 1 to 3 % more tokens than it counts, on
+    Chinese as many, on German and Portuguese, which it cuts finer, a third fewer.
+    """
     return array("q", (found.start() for found in _ESTIMATE.finditer(text)))
 
 
