@@ -10,6 +10,7 @@ EMOJI, FLAG = 2, 3
 
 _OFFSET, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, 64 bits
 _SHIFT, _ONE = np.uint64(29), np.uint64(1)
+_HIGH, _LOW = np.uint64(0xFFFFFFFF00000000), np.uint64(0xFFFFFFFF)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -17,9 +18,10 @@ def number_words(codes, ends, kinds, slots, heads, hashes, pool, words, found, s
     """Cut texts into words and give each distinct word a number, in the order in which they are met.
 
     Text i is the code points `codes[ends[i - 1]:ends[i]]` (uint32), `kinds` (uint8) the kind of each code point.
-    `words` are known before; word w is `pool[heads[w]:heads[w + 1]]` and has `hashes[w]`; `slots` (a power of two, at least
-    twice as many as there will be words) holds -1 or a word's number. Fills `found` with the number of each word and `sizes`
-    with how many each text has; returns how many words are known now, and how many were found.
+    `words` are known before; word w is `pool[heads[w]:heads[w + 1]]` and has `hashes[w]`; `slots` (uint64; a power of two, at
+    least twice as many as there will be words) holds 0, or a word's number plus 1 below the high half of its hash.
+    Fills `found` with the number of each word and `sizes` with how many each text has; returns how many words are known now,
+    and how many were found.
     """
     many, begin = 0, 0
     for text in range(len(ends)):
@@ -54,13 +56,14 @@ def _number(codes, first, last, slots, heads, hashes, pool, words):  # type: ign
     for place in range(first, last):
         mixed = (mixed ^ np.uint64(codes[place])) * _PRIME
     mixed ^= mixed >> _SHIFT
-    slot = mixed & (np.uint64(len(slots)) - _ONE)
-    while slots[slot] >= 0:
-        number = slots[slot]
-        if hashes[number] == mixed and _same(codes, first, last, pool, heads[number], heads[number + 1]):
-            return number
-        slot = (slot + _ONE) & (np.uint64(len(slots)) - _ONE)
-    slots[slot], hashes[words] = words, mixed
+    slot, mask, high = mixed & (np.uint64(len(slots)) - _ONE), np.uint64(len(slots)) - _ONE, mixed & _HIGH
+    while slots[slot]:
+        if slots[slot] & _HIGH == high:
+            number = np.int64(slots[slot] & _LOW) - 1
+            if _same(codes, first, last, pool, heads[number], heads[number + 1]):
+                return number
+        slot = (slot + _ONE) & mask
+    slots[slot], hashes[words] = high | np.uint64(words + 1), mixed
     head = heads[words]
     for place in range(first, last):
         pool[head + place - first] = codes[place]
@@ -83,36 +86,24 @@ def enter(slots, hashes, words):  # type: ignore[no-untyped-def]
     """Enter the first `words` hashes into an empty table of slots."""
     for number in range(words):
         slot = hashes[number] & (np.uint64(len(slots)) - _ONE)
-        while slots[slot] >= 0:
+        while slots[slot]:
             slot = (slot + _ONE) & (np.uint64(len(slots)) - _ONE)
-        slots[slot] = number
+        slots[slot] = (hashes[number] & _HIGH) | np.uint64(number + 1)
 
 
 @numba.njit(cache=True, nogil=True)
-def count_terms(terms, ends, held, last):  # type: ignore[no-untyped-def]
-    """How many texts hold each term: `held` (terms,) zeros; text i has `terms[ends[i - 1]:ends[i]]`; `last` (terms,) is -1."""
-    begin = 0
-    for text in range(len(ends)):
-        for place in range(begin, ends[text]):
-            term = terms[place]
-            if last[term] != text:
-                last[term] = text
-                held[term] += 1
-        begin = ends[text]
+def write_terms(found, sizes, first, many, flat, terms, lengths):  # type: ignore[no-untyped-def]
+    """Replace words by their terms: word w becomes `flat[first[w]:first[w] + many[w]]`.
 
-
-@numba.njit(cache=True, nogil=True)
-def fill_postings(terms, ends, places, last, documents, counts):  # type: ignore[no-untyped-def]
-    """Write the postings: `places` (terms,) is where those of each term begin, and is moved on; `last` (terms,) is -1."""
-    begin = 0
-    for text in range(len(ends)):
-        for place in range(begin, ends[text]):
-            term = terms[place]
-            if last[term] != text:
-                last[term] = text
-                documents[places[term]] = text
-                counts[places[term]] = 1
-                places[term] += 1
-            else:
-                counts[places[term] - 1] += 1
-        begin = ends[text]
+    `found` are words, `sizes` of each text in a row. Fills `terms` and `lengths` (texts,) likewise.
+    """
+    place, written = 0, 0
+    for text in range(len(sizes)):
+        before = written
+        for _ in range(sizes[text]):
+            word = found[place]
+            place += 1
+            for term in range(first[word], first[word] + many[word]):
+                terms[written] = flat[term]
+                written += 1
+        lengths[text] = written - before

@@ -94,7 +94,9 @@ def index_terms(texts: Sequence[str], *, words: Words) -> Postings:
     """Count the terms of each text. A million words take about half a second."""
     spelled = spell(texts, words)
     vocabulary, terms, lengths = _numbered(spelled, words.mapped(spelled.distinct))
-    return _assembled(words, vocabulary, lengths, _counted(terms, lengths, len(vocabulary)))
+    owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    counted = _added_up(owners, terms, np.ones(len(terms), np.int32), (len(lengths), len(vocabulary)))
+    return _assembled(words, vocabulary, lengths, counted)
 
 
 def merge_postings(segments: Sequence[Postings], alive: Sequence[NDArray[np.bool_] | None] = ()) -> Postings:
@@ -142,32 +144,19 @@ def _numbered(spelled: Spelled, mapped: Sequence[tuple[str, ...]]) -> tuple[list
     numbers = {term: number for number, term in enumerate(vocabulary)}
     many = np.fromiter((len(own) for own in mapped), np.int32, len(mapped))
     flat = np.fromiter((numbers[term] for own in mapped for term in own), np.int32, int(many.sum()))
+    first = (np.cumsum(many) - many).astype(np.int32)
+    if compiled(0):
+        from rungwise.engines.search.kernels import write_terms
+
+        terms = np.empty(int(many[spelled.found].sum(dtype=np.int64)), np.int32)
+        lengths = np.empty(len(spelled.sizes), np.int32)
+        write_terms(spelled.found, spelled.sizes, first, many, flat, terms, lengths)
+        return vocabulary, terms, lengths
     times = many[spelled.found]
     bounds = np.concatenate([[0], np.cumsum(times, dtype=np.int64)])
     lengths = np.diff(bounds[np.concatenate([[0], np.cumsum(spelled.sizes)])]).astype(np.int32)
-    if not len(many) or many.max() <= 1:
-        single = np.full(len(many), -1, np.int32)
-        single[many == 1] = flat
-        terms = single[spelled.found]
-        return vocabulary, terms[terms >= 0], lengths
-    first = np.cumsum(many, dtype=np.int64) - many
     within = np.arange(bounds[-1]) - np.repeat(bounds[:-1], times)
     return vocabulary, flat[np.repeat(first[spelled.found], times) + within], lengths
-
-
-def _counted(terms: NDArray[np.int32], lengths: NDArray[np.int32], size: int) -> Counts:
-    """The postings of texts whose terms, `lengths` of each text in a row, are numbers below `size`."""
-    if not compiled(0):
-        owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        return _added_up(owners, terms, np.ones(len(terms), np.int32), (len(lengths), size))
-    from rungwise.engines.search.kernels import count_terms, fill_postings
-
-    ends, held = np.cumsum(lengths, dtype=np.int64), np.zeros(size, np.int64)
-    count_terms(terms, ends, held, np.full(size, -1, np.int32))
-    starts = _ends(held)
-    documents, counts = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
-    fill_postings(terms, ends, starts[:-1].copy(), np.full(size, -1, np.int32), documents, counts)
-    return starts, documents, counts
 
 
 def _added_up(owners: NDArray[np.int32], terms: NDArray[np.int32], counts: NDArray[np.int32], shape: tuple[int, int]) -> Counts:

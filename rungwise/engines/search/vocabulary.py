@@ -21,7 +21,7 @@ _KERNELS = "rungwise.engines.search.kernels"
 Number = TypeVar("Number", np.int64, np.uint32, np.uint64)
 
 _PAYS = 4_000_000  # characters: below, loading numba takes longer than Python takes to count
-_BATCH = 1 << 17  # characters at a time: the table of words then mostly stays in the processor's cache
+_BATCH = 1 << 16  # characters at a time: the table of words then mostly stays in the processor's cache
 
 
 class Spelled(NamedTuple):
@@ -60,12 +60,12 @@ def _spell_compiled(texts: Sequence[str], words: Words) -> Spelled:
     from rungwise.engines.search.kernels import enter, number_words
 
     kinds = _kinds()
-    slots, heads = np.zeros(0, np.int32), np.zeros(1, np.int64)
+    slots, heads = np.zeros(0, np.uint64), np.zeros(1, np.int64)
     hashes, pool = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
     known, found, sizes = 0, [], []
     for codes, ends in _batches(texts, words):
         if 2 * (known + len(codes)) > len(slots):
-            slots = np.full(1 << (4 * (known + len(codes))).bit_length(), -1, np.int32)
+            slots = np.zeros(1 << (3 * (known + len(codes))).bit_length(), np.uint64)
             enter(slots, hashes, known)
         heads, hashes = _grown(heads, known + len(codes) + 1), _grown(hashes, known + len(codes))
         pool = _grown(pool, int(heads[known]) + len(codes))
