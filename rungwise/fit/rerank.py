@@ -17,6 +17,7 @@ from rungwise.engines.bert import CONFIG, TOKENIZER, WEIGHTS
 from rungwise.engines.cross_encoder import RERANK, TECHNIQUE, CrossEncoder
 from rungwise.engines.pair_encoder import PairTokenizer, PairTokens, padded
 from rungwise.fit.calibration import platt
+from rungwise.fit.families import families
 from rungwise.fit.finetune import RateOf, Step, Training, batches_by_length, finetune, layer_rates, seeded
 
 if TYPE_CHECKING:
@@ -144,23 +145,6 @@ def hold_out(judged: Sequence[Judged], share: float, *, seed: int) -> tuple[list
             break
         held.extend(np.flatnonzero(family == one).tolist())
     return sorted(set(range(len(judged))) - set(held)), sorted(held)
-
-
-def families(keys: Sequence[Sequence[str]]) -> Rows:
-    """(n,) a number for each row; rows that share a key, directly or through others, have the same."""
-    parent = list(range(len(keys)))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    first: dict[str, int] = {}
-    for row, own in enumerate(keys):
-        for key in own:
-            parent[root(row)] = root(first.setdefault(key, row))
-    return np.array([root(row) for row in range(len(keys))], dtype=np.int64)
 
 
 class _Draws:

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rungwise.core.errors import Corrupt, UsageError
 from rungwise.engines.bert import CONFIG, TOKENIZER, WEIGHTS
 from rungwise.engines.cross_encoder import RERANK, CrossEncoder, load_cross_encoder
 from rungwise.engines.encoders.minilm import minilm_folder
 from rungwise.fit.finetune import Step
-from rungwise.fit.rerank import Judged, RerankSettings, families, fit_reranker, hold_out, listwise, pointwise
+from rungwise.fit.rerank import Judged, RerankSettings, fit_reranker, hold_out, listwise, pointwise
 
 torch = pytest.importorskip("torch", reason="needs the extra 'local'")
 pytest.importorskip("transformers", reason="needs the extra 'local'")
@@ -173,16 +171,3 @@ def test_queries_with_a_source_in_common_are_held_out_together() -> None:
     assert sorted([*kept, *held]) == list(range(40))
     assert 8 <= len(held) <= 9
     assert not {judged[row].sources for row in kept} & {judged[row].sources for row in held}
-
-
-@given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=3), min_size=1, max_size=12))
-def test_families_are_the_rows_that_keys_connect(keys: list[list[str]]) -> None:
-    family = families(keys)
-    expected = [{row} for row in range(len(keys))]
-    for _ in keys:
-        expected = [
-            {other for one in own for other in range(len(keys)) if other == one or set(keys[one]) & set(keys[other])}
-            for own in expected
-        ]
-    for row, own in enumerate(expected):
-        assert own == set(np.flatnonzero(family == family[row]).tolist())

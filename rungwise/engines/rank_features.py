@@ -1,0 +1,123 @@
+"""A light reranker: a handful of features of a query and a passage, weighed by a linear model that a few solved queries fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rungwise.core.content import Passage
+from rungwise.core.errors import Corrupt, UsageError
+from rungwise.core.record import canonical_json
+from rungwise.engines.encoders.encode import Encode
+from rungwise.engines.linear import sigmoid
+from rungwise.engines.search.terms import Words
+from rungwise.engines.sentences import split_sentences
+
+FILE = "rank_features.json"
+TECHNIQUE = "rank_features"
+
+NAMES = ("first", "overlap", "neighbours", "numbers", "length", "sentence")
+"""The features in order; the last one only where there is an encoder.
+
+first: the score of the search over the best one of the same query. overlap: the share of the query's terms that the passage
+holds, by rarity. neighbours: the share of its pairs of adjacent terms that are adjacent there too. numbers: the share of its
+terms with a digit that are there. length: log(1 + terms). sentence: the cosine of the query with the nearest sentence.
+"""
+
+KEPT_PASSAGES = 8_192  # whose sentences are remembered: 60 MB with ten sentences of 384 dimensions each
+
+
+class RankFeatures:
+    """The features of passages for a query: numbers that are comparable between queries.
+
+    `rarity` gives the inverse document frequency of a term, as a lexical index has it, with the same `words`. With `encode`,
+    the sentences of passages are encoded once and remembered.
+    """
+
+    def __init__(self, words: Words, rarity: Callable[[str], float], encode: Encode | None = None) -> None:
+        self._words, self._rarity, self._encode = words, rarity, encode
+        self._sentences = lru_cache(maxsize=KEPT_PASSAGES)(self._make_sentences)
+        self.names = NAMES if encode is not None else NAMES[:-1]
+
+    def of(self, query: str, passages: Sequence[Passage]) -> NDArray[np.float64]:
+        """(n, features) for the passages that a search found, with the scores that it gave."""
+        if not passages:
+            return np.zeros((0, len(self.names)))
+        asked = self._words.terms(query)
+        rarity = {term: self._rarity(term) for term in asked}
+        rows = np.array([self._matches(asked, rarity, self._words.terms(passage.text)) for passage in passages])
+        scores = np.array([max(passage.score, 0.0) for passage in passages])
+        columns = [scores / (scores.max() or 1.0), *rows.T]
+        if self._encode is not None:
+            vector = self._encode([query])[0]
+            columns.append(np.array([self._nearest(vector, passage.text) for passage in passages]))
+        return np.stack(columns, axis=1)
+
+    def _matches(self, asked: Sequence[str], rarity: Mapping[str, float], terms: Sequence[str]) -> tuple[float, ...]:
+        held, told = set(terms), set(asked)
+        whole = sum(rarity[term] for term in told)
+        neighbours, numbers = set(pairwise(asked)), {term for term in told if any(map(str.isdigit, term))}
+        return (
+            sum(rarity[term] for term in told & held) / whole if whole else 0.0,
+            len(neighbours & set(pairwise(terms))) / len(neighbours) if neighbours else 0.0,
+            len(numbers & held) / len(numbers) if numbers else 0.0,
+            float(np.log1p(len(terms))),
+        )
+
+    def _nearest(self, vector: NDArray[np.float32], text: str) -> float:
+        sentences = self._sentences(text)
+        return float((sentences.astype(np.float32) @ vector).max()) if len(sentences) else 0.0
+
+    def _make_sentences(self, text: str) -> NDArray[np.float16]:
+        assert self._encode is not None
+        return self._encode([text[start:end] for start, end in split_sentences(text)]).astype(np.float16)
+
+
+class FeatureRanker:
+    """A fitted light reranker, from its file and the features that it was fitted on."""
+
+    def __init__(self, files: Mapping[str, bytes], features: RankFeatures) -> None:
+        """Raises Corrupt when the file cannot be read, UsageError when it was fitted on other features."""
+        try:
+            found: dict[str, Any] = json.loads(files[FILE])
+            if found["technique"] != TECHNIQUE:
+                raise ValueError(f"technique {found['technique']!r}")
+            self._names = tuple(found["features"])
+            self._weights, self._means = (np.asarray(found[name], np.float64) for name in ("weights", "means"))
+            self._slope, self._offset = float(found["slope"]), float(found["offset"])
+            if not len(self._names) == len(self._weights) == len(self._means):
+                raise ValueError(f"{len(self._names)} features have {len(self._weights)} weights and {len(self._means)} means")
+        except (KeyError, TypeError, ValueError) as error:
+            raise Corrupt(f"{FILE} cannot be read ({error!r}). Fit the reranker again") from error
+        if self._names != features.names:
+            raise UsageError(
+                f"the reranker was fitted on {', '.join(self._names)}, and there are {', '.join(features.names)}. "
+                "Give it the encoder it was fitted with, or fit it again"
+            )
+        self._features = features
+
+    def score(self, query: str, passages: Sequence[Passage]) -> NDArray[np.float32]:
+        """(n,) float32: the probability that each passage is relevant, calibrated on queries that the fit had not seen."""
+        margins = (self._features.of(query, passages) - self._means) @ self._weights
+        return sigmoid((self._slope * margins + self._offset).astype(np.float32))
+
+
+def ranker_files(
+    names: Sequence[str], weights: NDArray[np.float64], means: NDArray[np.float64], *, slope: float, offset: float
+) -> dict[str, bytes]:
+    """The file of a light reranker: probability = sigmoid(slope * weights . (features - means) + offset)."""
+    about = {
+        "technique": TECHNIQUE,
+        "features": list(names),
+        "weights": weights.tolist(),
+        "means": means.tolist(),
+        "slope": slope,
+        "offset": offset,
+    }
+    return {FILE: canonical_json(about).encode()}
