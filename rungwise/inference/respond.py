@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rungwise.engines.search.index import SearchIndex
+    from rungwise.inference.searching import Score
 
 Encode = Callable[[Sequence[str]], "NDArray[np.float32]"]
 
 EXTRACTIVE = ("nearest-question", "lead", "best-sentence")
+FITTED_ON_PASSAGES = ("sentence-scorer", "reader")
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Kit:
     _models: dict[str, LanguageModel] = field(default_factory=dict)
     _encoders: dict[str, Encode] = field(default_factory=dict)
     _indexes: dict[str, SearchIndex] = field(default_factory=dict)
+    _rerankers: dict[str, Score] = field(default_factory=dict)
 
     def load(self, id: str) -> Mapping[str, bytes]:
         """The files of a fitted part, checked against their digests."""
@@ -70,6 +73,15 @@ class Kit:
 
             self._indexes[part.id] = load_index(part, self.load, encode)
         return self._indexes[part.id]
+
+    def reranker(self, part: Fitted) -> Score:
+        """Scores passages by how likely they answer a question; candidates that rerank to other depths share it."""
+        if part.id not in self._rerankers:
+            from rungwise.engines.cross_encoder import CrossEncoder
+
+            model = CrossEncoder(self.load(part.id))
+            self._rerankers[part.id] = lambda query, found: model.score([(query, one.text) for one in found]).tolist()
+        return self._rerankers[part.id]
 
     def endpoint(self, candidate: Candidate) -> Endpoint | None:
         """The configured endpoint that a candidate asks, or None when it answers by itself."""
@@ -123,6 +135,8 @@ def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) 
         part = candidate.index
         index = kit.index(part, encode) if part is not None and part.technique == "index" else None
         return answer_responder(candidate, kit.load, index=index)
+    if candidate.model in FITTED_ON_PASSAGES:
+        return _fitted(candidate, kit, encode)
     if candidate.model == "search":
         from rungwise.inference.finding import DOCUMENTS, finding
 
@@ -137,11 +151,29 @@ def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) 
     return local_responder(candidate, kit.load, lambda texts: encode(candidate.encoder or "")(texts))
 
 
+def _fitted(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> Responder:
+    """Whoever learned from solved questions which words of a passage answer."""
+    from rungwise.engines.reader import Reader
+    from rungwise.engines.sentence_scorer import SentenceScorer
+    from rungwise.inference.reading import reader_responder, sentence_responder
+    from rungwise.inference.retrieving import passages_wanted
+
+    assert candidate.head is not None
+    files = kit.load(candidate.head.id)
+    search = _search(candidate, kit, encode) if candidate.index is not None else None
+    if candidate.model == "reader":
+        return reader_responder(Reader(files), search, k=passages_wanted(candidate))
+    return sentence_responder(SentenceScorer.load(files, encode), search, k=passages_wanted(candidate))
+
+
 def _search(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> Search:
+    """The search of a candidate over its index, with its reranker where it has one."""
     from rungwise.inference.retrieving import search_of
 
     assert candidate.index is not None
-    return search_of(candidate, kit.index(candidate.index, encode))
+    reranker = candidate.adapter
+    score = kit.reranker(reranker) if reranker is not None and reranker.technique == "rerank" else None
+    return search_of(candidate, kit.index(candidate.index, encode), score=score)
 
 
 def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit, encode: Callable[[str], Encode]) -> Responder:

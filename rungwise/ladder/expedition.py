@@ -223,6 +223,7 @@ class Expedition:
             recordings={one.id: one.files for one in terrain.recordings.values()},
             embeddings=embeddings,
             executor=executor,
+            load=kit.load,
         )
         self.maker = Maker(store, materials, clock)
         self.bench = Workbench(

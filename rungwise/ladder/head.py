@@ -1,16 +1,24 @@
-"""Rung 6, head: a calibrated linear head on frozen embeddings."""
+"""Rung 6, head: a linear head on frozen embeddings; for questions and searches, what learns from solved ones to order text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.dataset import Example
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.types import Rung
+from rungwise.engines.chunking.chunk import Chunking
+from rungwise.ladder.retrieval import FUSIONS, searching
 from rungwise.ladder.rung import Forecast, Ground, RungKind
 
 CS = (1.0, 10.0, 30.0)
+DEPTHS = (10, 30)
+"""How many passages are put in a better order."""
+COUNTS = (3, 8)
+"""How many passages the answer is looked for in."""
+CLOZES = 0
 
 
 def head(ground: Ground) -> Rung:
@@ -26,6 +34,58 @@ def head(ground: Ground) -> Rung:
     return propose
 
 
+def reranker(ground: Ground) -> Rung:
+    """The best search so far, with a cross-encoder that learned from the training queries to order what it finds."""
+
+    async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
+        if seen:
+            return ()
+        best = _searcher(parent, ground)
+        part = _over(best, ground, technique="rerank", recipe={})
+        return [best.but(adapter=part, options={**best.options, "rerank": depth}) for depth in DEPTHS]
+
+    return propose
+
+
+def answerer(ground: Ground) -> Rung:
+    """The best search so far, with what learned from the training questions which sentence answers, then which words of it."""
+
+    async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
+        best = _searcher(parent, ground) if ground.documents is not None else ground.start
+        counts = COUNTS if ground.documents is not None else COUNTS[:1]
+        scorers = [_learned(best, ground, "sentence-scorer", {"encoder": ground.encoder}, count) for count in counts]
+        if not seen:
+            return scorers
+        return () if len(seen) > len(scorers) else (_learned(best, ground, "reader", {"clozes": CLOZES}, counts[0]),)
+
+    return propose
+
+
+def _learned(best: Candidate, ground: Ground, technique: str, recipe: dict[str, Any], count: int) -> Candidate:
+    """A candidate that reads `count` passages of the best search, or the passage given, with what it learned."""
+    if ground.documents is None:
+        part = Fitted(technique=technique, recipe=recipe, inputs=(ground.train_id,), seed=ground.case.seed)
+        return best.but(model=technique, encoder=ground.encoder, head=part)
+    part = _over(best, ground, technique=technique, recipe={**recipe, "passages": count})
+    return best.but(model=technique, head=part, options={**best.options, "passages": count})
+
+
+def _searcher(parent: Candidate, ground: Ground) -> Candidate:
+    """The best of the rungs below, where it searches by words and meaning; else that search in its usual form."""
+    if parent.index is not None and parent.index.technique == "index" and parent.encoder is not None:
+        return parent
+    return searching(ground, Chunking(), FUSIONS[0])
+
+
+def _over(best: Candidate, ground: Ground, *, technique: str, recipe: dict[str, Any]) -> Fitted:
+    """A part that is fitted over what a candidate finds for the training questions."""
+    assert best.index is not None
+    assert ground.documents is not None
+    search = {name: best.options[name] for name in ("mode", "weight", "feedback") if name in best.options}
+    whole = {**recipe, "index": best.index.recipe, "search": search}
+    return Fitted(technique=technique, recipe=whole, inputs=(ground.train_id, ground.documents), seed=ground.case.seed)
+
+
 RUNG = RungKind(
     name="head",
     place=6,
@@ -33,4 +93,22 @@ RUNG = RungKind(
     make=head,
     forecast=lambda ground: Forecast(seconds=5.0 + 1.5e-3 * ground.n_train + 4e-3 * ground.n_dev, answer_s=6e-3),
     extra="local",
+)
+RUNG_ANSWER = RungKind(
+    name="head",
+    place=6,
+    tasks=("answer",),
+    make=answerer,
+    forecast=lambda ground: Forecast(seconds=5.0 + 0.1 * ground.n_train + 0.1 * ground.n_dev, answer_s=4e-2),
+    extra="local",
+)
+RUNG_SEARCH = RungKind(
+    name="head",
+    place=6,
+    tasks=("search",),
+    make=reranker,
+    forecast=lambda ground: Forecast(seconds=10.0 + 0.6 * ground.n_train + 0.3 * ground.n_dev, answer_s=0.15),
+    extra="local",
+    races=True,
+    fits=lambda ground: ground.documents is not None,
 )

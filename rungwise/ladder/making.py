@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rungwise.core.candidate import Fitted
 from rungwise.core.dataset import Example
@@ -16,12 +17,16 @@ from rungwise.data.steps import Steps
 from rungwise.data.store import Store
 from rungwise.ladder.embedding import Embeddings
 
+if TYPE_CHECKING:
+    from rungwise.core.content import Passage
+    from rungwise.engines.search.index import How, SearchIndex
+
 Files = Mapping[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Materials:
-    """What a fit may use: the training rows, the documents, the recorded answers, the embeddings. Never dev, never sealed."""
+    """What a fit may use: training rows, documents, recorded answers, embeddings, parts made before. Never dev, never sealed."""
 
     case: UseCase
     train: Sequence[Example]
@@ -29,6 +34,7 @@ class Materials:
     recordings: Mapping[str, Files]
     embeddings: Embeddings
     executor: Executor
+    load: Callable[[str], Files]
 
 
 class Maker:
@@ -131,6 +137,62 @@ async def _index(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
     return made
 
 
+async def _rerank(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.engines.encoders.minilm import minilm_folder
+    from rungwise.fit.rerank import RerankSettings, fit_reranker
+    from rungwise.ladder.near_misses import judged_rows
+
+    made = []
+    for part in parts:
+        index, how = _searched(given, part)
+        rows = partial(judged_rows, given.train, index, how, by_document=given.case.task == "search")
+        fit = partial(fit_reranker, settings=RerankSettings(seed=part.seed))
+        made.append(await given.executor.run(fit, await given.executor.run(rows), minilm_folder()))
+    return made
+
+
+async def _sentence_scorer(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.fit.sentence_scorer import fit_sentence_scorer
+
+    made = []
+    for part in parts:
+        encoder = str(part.recipe["encoder"])
+        encode = given.embeddings.remembering(encoder)
+        fit = partial(fit_sentence_scorer, encoder=encoder, seed=part.seed)
+        made.append(await given.executor.run(fit, given.train, await given.executor.run(_read, given, part), encode))
+    return made
+
+
+async def _reader(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
+    from rungwise.engines.encoders.minilm import minilm_folder
+    from rungwise.fit.reader import ReaderSettings, fit_reader
+    from rungwise.ladder.near_misses import with_passages
+
+    made = []
+    for part in parts:
+        rows = with_passages(given.train, await given.executor.run(_read, given, part))
+        settings = ReaderSettings(seed=part.seed, clozes=int(part.recipe.get("clozes", 0)))
+        texts = [document.text for document in given.documents.documents]
+        made.append(await given.executor.run(partial(fit_reader, settings=settings, documents=texts), rows, minilm_folder()))
+    return made
+
+
+def _read(given: Materials, part: Fitted) -> list[tuple[Passage, ...]]:
+    """What each training question is answered from: its own passage, else what the search of the recipe finds."""
+    if "index" not in part.recipe:
+        return [row.request.passages for row in given.train]
+    index, how = _searched(given, part)
+    return list(index.search_many([row.text for row in given.train], int(part.recipe["passages"]), how))
+
+
+def _searched(given: Materials, part: Fitted) -> tuple[SearchIndex, How]:
+    """The index that a part is fitted over, which is its second input, and how it is searched."""
+    from rungwise.inference.retrieving import how_of, load_index
+
+    index = Fitted(technique="index", recipe=part.recipe["index"], inputs=(part.inputs[1],))
+    return load_index(index, given.load, given.embeddings.remembering), how_of(part.recipe["search"])
+
+
 async def _recorded(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
     return [given.recordings[part.inputs[0]] for part in parts]
 
@@ -147,5 +209,8 @@ TECHNIQUES: Mapping[str, Callable[[Materials, Sequence[Fitted]], Awaitable[Seque
     "shots": _shots,
     "nearest-question": _nearest_question,
     "index": _index,
+    "rerank": _rerank,
+    "sentence-scorer": _sentence_scorer,
+    "reader": _reader,
     "recorded": _recorded,
 }
