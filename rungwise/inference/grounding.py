@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 
 from rungwise.core.content import Chunk, Citation, Passage, Request, Response, Text, ToolCall
@@ -18,9 +19,6 @@ from rungwise.inference.wrappers import as_chunk
 
 Supported = Callable[[str, str], bool | float]
 """Whether an evidence (second) says what a statement (first) says, or how sure that is, in [0, 1]."""
-
-Source = tuple[Passage, Sequence[Span]]
-"""A passage, and the spans in it that are evidence of nothing."""
 
 UNVERIFIED = "(not verified)"
 """What a statement without support is marked with."""
@@ -73,9 +71,7 @@ def ground(written: Response, passages: Sequence[Passage], how: Citing | None = 
     if written.abstained:
         return replace(written, text="", parts=(), citations=())
     told = [one for one in read_cited(written.text, len(passages)) if not sentences_that_say(one.text, (NO_EVIDENCE,))]
-    barred = [[(one.start, one.end) for one in find_instructions(passage.text, kinds=how.untrusted)] for passage in passages]
-    sources = tuple(zip(passages, barred, strict=True))
-    evidence = [_evidence(one, sources, how) if content_words(one.text) else () for one in told]
+    evidence = [_evidence(one, passages, how) if content_words(one.text) else () for one in told]
     judged = [place for place, one in enumerate(told) if content_words(one.text)]
     held = [place for place in judged if evidence[place]]
     if not held:
@@ -105,16 +101,16 @@ def _gap(one: Statement, before: str) -> str:
     return "\n" * min(2, one.gap.count("\n")) or " "
 
 
-def _evidence(statement: Statement, sources: Sequence[Source], how: Citing) -> tuple[Citation, ...]:
+def _evidence(statement: Statement, passages: Sequence[Passage], how: Citing) -> tuple[Citation, ...]:
     """What a statement rests on: those of its own citations that hold alone, else together, else the passage that supports it."""
-    own = [place for number in statement.marks if (place := _aligned(statement.text, sources[number - 1])) is not None]
+    own = [place for number in statement.marks if (place := _aligned(statement.text, passages[number - 1], how)) is not None]
     holding = [citation for citation in own if _holds(statement.text, citation.quote, how)]
     if holding:
         return tuple(holding)
     if len(own) > 1 and _holds(statement.text, "\n".join(citation.quote for citation in own), how):
         return tuple(own)
-    others = [source for number, source in enumerate(sources, 1) if number not in statement.marks] if how.repair else []
-    found = (citation for source in others if (citation := _aligned(statement.text, source)) is not None)
+    others = [passage for number, passage in enumerate(passages, 1) if number not in statement.marks] if how.repair else []
+    found = (citation for passage in others if (citation := _aligned(statement.text, passage, how)) is not None)
     return tuple(islice((citation for citation in found if _holds(statement.text, citation.quote, how)), 1))
 
 
@@ -122,11 +118,16 @@ def _holds(statement: str, evidence: str, how: Citing) -> bool:
     return float(how.supported(statement, evidence)) >= SURE
 
 
-def _aligned(statement: str, source: Source) -> Citation | None:
+def _aligned(statement: str, passage: Passage, how: Citing) -> Citation | None:
     """The exact span of a passage that says most of a statement."""
-    passage, barred = source
-    span = align(statement, passage.text, barred=barred)
+    span = align(statement, passage.text, barred=_barred(passage.text, how.untrusted))
     if span is None:
         return None
     start, end = span
     return Citation(passage.document, passage.start + start, passage.start + end, passage.text[start:end], passage.version)
+
+
+@lru_cache(maxsize=256)  # the same passages come up again and again, and with every statement of an answer
+def _barred(text: str, kinds: tuple[str, ...]) -> tuple[Span, ...]:
+    """The spans of a text that are evidence of nothing."""
+    return tuple((one.start, one.end) for one in find_instructions(text, kinds=kinds))
