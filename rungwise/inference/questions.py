@@ -12,9 +12,11 @@ from rungwise.core.dataset import Example
 from rungwise.core.types import Responder, collect
 from rungwise.data.splits import SYNTHETIC
 from rungwise.engines.answers import strip_thinking
+from rungwise.engines.chunking.chunk import TextChunk
 from rungwise.engines.citing import content_words
 from rungwise.engines.dialect import Options
 from rungwise.engines.prompts import askable_messages
+from rungwise.engines.questions import is_answerable
 from rungwise.inference.calling import Model, ask
 
 MODEL = "model"
@@ -42,22 +44,24 @@ class Made:
 
 
 async def make_questions(
-    model: Model, passages: Sequence[Passage], answer: Responder, *, count: int = 3, options: Options | None = None
+    model: Model, chunks: Sequence[TextChunk], answer: Responder, *, count: int = 3, options: Options | None = None
 ) -> Made:
-    """Up to `count` questions for each passage, with the answer in the words of the passage.
+    """Up to `count` questions for each chunk, with the answer in the words of the chunk.
 
-    One stays when it says what it is about, its answer stands in the passage, and `answer`, who is given the question alone, gives
-    it back. So those stay that such an answerer can answer: a score on them is higher than on questions of people, and a row is
-    marked as made up, so that it never becomes a sealed one. Its group is the document. Raises what the model raises.
+    One stays when it says what it is about, its answer stands in its chunk and no other chunk answers it as well, and `answer`,
+    who is given the question alone, gives it back. So those stay that such an answerer can answer: a score on them is higher than
+    on questions of people, and a row is marked as made up, so that it never becomes a sealed one. Its group is the document. Raises
+    what the model raises.
     """
     rows: list[Example] = []
     dropped: list[tuple[str, str]] = []
     usage, seen = Usage(), set[str]()
-    for passage in passages:
-        written = await ask(model, askable_messages(passage, count), options)
+    for chunk in chunks:
+        written = await ask(model, askable_messages(Passage(chunk.text), count), options)
         usage += written.usage
-        for question, told in read_pairs(written.text)[:count]:
-            reason = fault(question, told, passage, seen)
+        for question, copied in read_pairs(written.text)[:count]:
+            told = _as_written(copied, chunk.text)
+            reason = fault(question, told, chunk, chunks) or ("asked before" if _flat(question) in seen else None)
             if reason is None:
                 found = await collect(answer(Request((Text(question),))))
                 usage += found.usage
@@ -66,7 +70,8 @@ async def make_questions(
                 dropped.append((question, reason))
                 continue
             seen.add(_flat(question))
-            rows.append(_row(question, _as_written(told, passage.text), passage))
+            fields = {SYNTHETIC: MODEL, "document": chunk.document}
+            rows.append(Example(text=question, references=(told,), group=chunk.document, fields=fields))
     return Made(tuple(rows), tuple(dropped), usage)
 
 
@@ -81,27 +86,17 @@ def read_pairs(written: str) -> list[tuple[str, str]]:
     return [(one.strip(), other.strip()) for one, other in pairs if isinstance(one, str) and isinstance(other, str)]
 
 
-def fault(question: str, answer: str, passage: Passage, seen: set[str] | frozenset[str] = frozenset()) -> str | None:
-    """Why a question made from a passage is no good, or None; `seen` are flat forms of those that are there already."""
-    words = set(content_words(question))
-    if len(words) < 2 or not question.endswith(("?", "？", "؟")):
+def fault(question: str, answer: str, chunk: TextChunk, others: Sequence[TextChunk] = ()) -> str | None:
+    """Why a question made from a chunk is no good beside the `others` that are searched, or None."""
+    if len(content_words(question)) < 2 or not question.endswith(("?", "？", "؟")):
         return "no question"
     if _SPEAKS_OF_TEXT.search(question):
         return "speaks of the passage"
-    if _flat(question) in seen:
-        return "asked before"
-    if not _flat(answer) or _flat(answer) not in _flat(passage.text):
+    if not answer or answer not in chunk.text:
         return "answer is not in the passage"
     if len(answer.split()) > LONGEST:
         return "answer is too long"
-    if _flat(answer) in _flat(question):
-        return "gives its answer away"
-    return None if words & set(content_words(passage.text)) else "shares no word with the passage"
-
-
-def _row(question: str, answer: str, passage: Passage) -> Example:
-    fields = {SYNTHETIC: MODEL, **({"document": passage.document} if passage.document else {})}
-    return Example(text=question, references=(answer,), group=passage.document or None, fields=fields)
+    return None if is_answerable(question, answer, chunk, others) else "not answered by its passage alone"
 
 
 def _as_written(answer: str, text: str) -> str:

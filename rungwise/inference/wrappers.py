@@ -9,6 +9,7 @@ from dataclasses import replace
 from rungwise.core.content import Chunk, Passage, Request, Response, Shot, Text
 from rungwise.core.errors import EngineAnswer
 from rungwise.core.types import Responder, collect
+from rungwise.inference.calling import metered
 
 Search = Callable[[str, int], Awaitable[Sequence[Passage]]]
 ChooseShots = Callable[[str, int], Awaitable[Sequence[Shot]]]
@@ -18,10 +19,11 @@ def with_retrieval(answer: Responder, search: Search, *, k: int) -> Responder:
     """Wrap `answer` so that every request carries its `k` nearest passages, best first; a passage that came with it stays first."""
 
     async def answer_with_passages(request: Request) -> AsyncIterator[Chunk]:
-        found = tuple(await search(request.text, k))
+        passages, usage = await metered(search(request.text, k))
+        found = tuple(passages)
         async for chunk in answer(replace(request, passages=(*request.passages, *found))):
             yield chunk
-        yield Chunk(passages=found)
+        yield Chunk(passages=found, usage=usage)  # what models inside the search cost is part of the answer's price
 
     return answer_with_passages
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rungwise.core.content import Passage
+from rungwise.core.content import Chunk, Passage, Request, Text, Usage
 from rungwise.core.errors import EngineAnswer, EngineUnavailable, UsageError
+from rungwise.core.types import collect
 from rungwise.core.usecase import Endpoint
 from rungwise.engines.encoders.load import load_encoder
 from rungwise.engines.endpoint import LanguageModel, language_model
@@ -29,6 +31,7 @@ from rungwise.inference.searching import (
     with_reranking,
     without_near_duplicates,
 )
+from rungwise.inference.wrappers import with_retrieval
 from tests.clocks import StillClock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engines"))  # the scripted upstream lives beside its own tests
@@ -186,3 +189,14 @@ async def test_of_nothing_nothing_is_chosen() -> None:
     encode = load_encoder("hashed")
     assert await with_mmr(empty, encode, weight=0.5, depth=4)("q", 3) == ()
     assert await without_near_duplicates(empty, encode, threshold=0.9, depth=4)("q", 3) == ()
+
+
+async def test_what_a_model_inside_the_search_costs_is_part_of_the_answer() -> None:
+    async def answer(request: Request) -> AsyncIterator[Chunk]:
+        yield Chunk((Text(request.passages[0].document),), usage=Usage(calls=1, output_tokens=1))
+
+    async with modelled(says("fox")) as (model, _):
+        respond = with_retrieval(answer, with_queries(ByWords(), asking_for_queries(model), count=1), k=2)
+        found, other = await asyncio.gather(collect(respond(Request.of("cat"))), collect(respond(Request.of("dog"))))
+    assert (found.text, found.usage.calls, found.usage.input_tokens) == ("cat.md", 2, 11)
+    assert (other.text, other.usage.calls) == ("dog.md", 2)  # two at a time, each pays for itself
