@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rungwise.engines.search.languages import light_stem, stop_words
+from rungwise.engines.search.terms import Words
 from rungwise.engines.sentences import Span, split_sentences
 
 WINDOW = 3
@@ -37,6 +38,7 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _LINE_START = re.compile(r"[ \t]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?\Z")
 
 _STOP = stop_words("en")
+_PIECES = Words(stop=True, stem=True)
 _WORD = re.compile(r"\d+\.\d+|\w+(?:['’]\w+)*")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 _SAYS_NOTHING = (
@@ -139,6 +141,12 @@ def content_words(text: str) -> list[str]:
     return [light_stem(word) for word in words if word not in _STOP and word not in _EMPTY]
 
 
+def _told(text: str) -> set[str]:
+    """The words that a text and a statement of it share; in scripts without spaces also pieces of one and two characters."""
+    words = set(content_words(text))
+    return words if text.isascii() else words | set(_PIECES.terms(text))
+
+
 def align(statement: str, text: str, *, barred: Sequence[Span] = ()) -> Span | None:
     """The sentences in a row, three at most, of a text that say most of what a statement says; None when they share no word.
 
@@ -153,10 +161,8 @@ def align(statement: str, text: str, *, barred: Sequence[Span] = ()) -> Span | N
         touched = [place for place, (start, end) in enumerate(spans) if start < at + len(bare) and at < end]
         if all(usable[place] for place in touched):
             return spans[touched[0]][0], spans[touched[-1]][1]
-    wanted = set(content_words(statement))
-    held = [
-        wanted & set(content_words(text[start:end])) if good else set() for (start, end), good in zip(spans, usable, strict=True)
-    ]
+    wanted = _told(statement)
+    held = [wanted & _told(text[start:end]) if good else set() for (start, end), good in zip(spans, usable, strict=True)]
     if not wanted or not any(held):
         return None
     price = ANOTHER * len(wanted)

@@ -133,6 +133,13 @@ def test_an_aligned_span_lies_in_the_text(statement: str, text: str) -> None:
     assert span is None or (0 <= span[0] < span[1] <= len(text) and text[slice(*span)].strip())
 
 
+def test_scripts_without_spaces_are_aligned_by_their_characters() -> None:
+    text = "配送は3日から5日かかります。土曜日は含みません。"
+    span = align("土曜日は数えません", text)
+    assert span is not None
+    assert text[slice(*span)] == "土曜日は含みません。"
+
+
 def test_words_that_say_nothing_are_no_content() -> None:
     assert content_words("Yes, it is so.") == []
 
