@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rungwise.core.content import Passage
 from rungwise.core.errors import Corrupt
+from rungwise.engines.answerable import QUESTION_SIGNS, question_signs
 from rungwise.engines.pair_encoder import PairEncoder, PairTokenizer, PairTokens, TokenBatch, token_batches
 from rungwise.engines.sentence_scorer import Sentence, coverage, kind_asked, sentences_of
 
@@ -30,25 +31,23 @@ MAX_TOKENS = 384
 LONGEST_ANSWER = 30  # tokens, as in the BERT code (run_squad.py, max_answer_length)
 FAR = -1e9
 
-SIGNS = ("over_null", "share", "covered", "ahead", "kind_held", "kind_missing", "answer_words")
-"""What the confidence of an answer is read from; `signs_of` computes them."""
+SIGNS = ("over_null", "share", "answer_words", "kind_held", "kind_missing", *QUESTION_SIGNS)
+"""What the confidence of an answer is read from; `signs_of` computes them. `engines/answerable.py` explains the last six."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """The likeliest sentences of the passages as tokens, in the order of the text.
 
-    `owner` (n,) is the place in `sentences` that each passage token is of. `covered` is the share of the question's rarity
-    that the best sentence holds, `ahead` how much more than the next one it holds. Spans in `tokens` are characters of
-    their own sentence.
+    `owner` (n,) is the place in `sentences` that each passage token is of. Spans in `tokens` are characters of their own
+    sentence. `signs` (6,) are the `QUESTION_SIGNS` of the question and all sentences, those left out too.
     """
 
     question: str
     tokens: PairTokens
     owner: NDArray[np.int64]
     sentences: tuple[Sentence, ...]
-    covered: float = 0.0
-    ahead: float = 0.0
+    signs: Floats
 
     def text(self, first: int, last: int) -> tuple[Passage, int, int]:
         """The sentence, and the characters in it, of the passage tokens `first` to `last`, both included."""
@@ -80,14 +79,14 @@ class Answered:
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """Confidence: the logistic of `SIGNS` by `weights` (7,) and `offset`. Below `threshold` it is better to say nothing."""
+    """Confidence: the logistic of `SIGNS` by `weights` (11,) and `offset`. Below `threshold` it is better to say nothing."""
 
     weights: tuple[float, ...] = (1.0, *(0.0,) * (len(SIGNS) - 1))
     offset: float = 0.0
     threshold: float = 0.5
 
     def confidence(self, signs: Floats) -> float:
-        """The probability that an answer with these signs (7,) is right, in (0, 1)."""
+        """The probability that an answer with these signs (11,) is right, in (0, 1)."""
         z = float(signs.astype(np.float64) @ np.asarray(self.weights)) + self.offset
         return 1 / (1 + math.exp(-max(-60.0, min(60.0, z))))
 
@@ -184,7 +183,6 @@ def _window(
             kept.append(place)
             left -= len(tokens[place].spans)
     best = tokens[order[0]]
-    ahead = float(covered[order[0]] - covered[order[1]]) if len(order) > 1 else 1.0
     pieces = {place: _piece(question, texts[place], tokens[place], room) for place in sorted(kept)}
     ids = [
         best.ids[: best.start],
@@ -194,7 +192,7 @@ def _window(
     spans = [tokens[place].spans[piece] for place, piece in pieces.items()]
     owner = np.repeat(np.arange(len(pieces)), [len(own) for own in spans])
     joined = PairTokens(np.concatenate(ids), best.start, np.concatenate(spans), (0, 0))
-    return Window(question, joined, owner, tuple(sentences[place] for place in pieces), float(covered[order[0]]), ahead)
+    return Window(question, joined, owner, tuple(sentences[place] for place in pieces), question_signs(question, texts, covered))
 
 
 def _piece(question: str, text: str, tokens: PairTokens, room: int) -> slice:
@@ -236,7 +234,7 @@ def best_spans(window: Window, logits: Floats, *, count: int = 1) -> tuple[Readi
 
 
 def signs_of(window: Window, reading: Reading) -> Floats:
-    """(7,) float32, in the order of `SIGNS`."""
+    """(11,) float32, in the order of `SIGNS`."""
     kind = kind_asked(window.question)
     held = kind is not None and kind.search(reading.passage.text) is not None
     share = min(max(reading.share, 1e-4), 1 - 1e-4)
@@ -244,11 +242,10 @@ def signs_of(window: Window, reading: Reading) -> Floats:
         [
             reading.score - reading.null,
             math.log(share / (1 - share)),
-            window.covered,
-            window.ahead,
+            math.log(1 + len(reading.passage.text.split())),
             held,
             kind is not None and not held,
-            math.log(1 + len(reading.passage.text.split())),
+            *window.signs,
         ],
         dtype=np.float32,
     )

