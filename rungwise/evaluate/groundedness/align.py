@@ -14,7 +14,7 @@ from rungwise.engines.sentences import split_sentences
 from rungwise.evaluate.groundedness.tokens import STOP, Reading, read
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
-# A second sentence is taken in when it holds this many words, and this share of the weight, that the first lacks.
+# A second sentence is taken in when it holds this many words that are no names, and this share of the weight, that the first lacks.
 NEW_WORDS, NEW_SHARE = 3, 0.2
 # A clause of its own brings its best sentence with it when that holds this share of the clause's words that the others lack.
 NEW_IN_CLAUSE = 0.3
@@ -70,20 +70,22 @@ def align(statement: Reading, passages: Sequence[str], *, encode: Encode | None 
     total = sum(weight.values())
     chosen: list[int] = []
     left = set(words)
+    # A name alone brings no sentence with it: it may be the one thing that is wrong.
+    plain = {word for word in words if statement.tokens[statement.stems[word][0]].text.islower()}
     count = len(words) + sum(token.kind == "number" for token in statement.tokens)
     while len(chosen) < most:
         gains = [sum(weight[word] for word in one & left) for one in held]
         # Of equal ones the shorter: it says less else.
         best = max(range(len(cut)), key=lambda place: (gains[place], -len(cut[place][3].tokens)))
         new = held[best] & left
-        if chosen and (len(new) < NEW_WORDS or gains[best] < NEW_SHARE * total):
+        if chosen and (len(new & plain) < NEW_WORDS or gains[best] < NEW_SHARE * total):
             break
         chosen.append(best)
         left -= new
     for clause in _clauses(statement):
         best = max(range(len(cut)), key=lambda place: (sum(weight[word] for word in held[place] & clause), place in chosen))
         gained = held[best] & clause - set().union(*(held[place] for place in chosen))
-        if gained and len(gained) >= NEW_IN_CLAUSE * len(clause):
+        if gained & plain and len(gained) >= NEW_IN_CLAUSE * len(clause):
             chosen.append(best)
             left -= gained
     said = {token.text for place in chosen for token in cut[place][3].tokens if token.kind == "number"}

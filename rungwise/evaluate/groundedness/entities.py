@@ -36,7 +36,8 @@ def names(reading: Reading) -> tuple[int, ...]:
     opening = True
     for place, token in enumerate(reading.tokens):
         if token.kind in ("word", "code"):
-            if place not in taken and _is_name(token, opening=opening) and token.stem not in STOP and token.stem not in _IGNORED:
+            plain = token.stem in _IGNORED or (token.stem in STOP and not token.text.isupper())  # WHO is a name, 'Who' is not
+            if place not in taken and not plain and _is_name(token, opening=opening):
                 found.append(place)
             opening = False
         elif token.text in '.:!?;“"' and not _after_initial(reading, place):
@@ -76,7 +77,7 @@ def check(statement: Reading, sources: Sequence[Reading], everywhere: Collection
         missing.append(place)
     for place in missing:
         token = statement.tokens[place]
-        rival = _rival(statement, place, sources)
+        rival = _rival(statement, place, sources) or _replaced(statement, place, sources)
         if not _has(token, everywhere) or left_out or rival:
             evidence = rival or (left_out[0][0].tokens[left_out[0][1]].text if left_out else "")
             yield Finding("entity", token.start, token.end, token.text, evidence)
@@ -117,6 +118,22 @@ def _displaced(statement: Reading, place: int, left_out: Sequence[tuple[Reading,
     readings = [source for source, _ in left_out]
     home = max((likeness(around, slot(one, at, at)) for one in readings for at in one.stems.get(token.stem, ())), default=0.0)
     return rival if there >= 0.5 and home <= 0.6 * there else None
+
+
+def _replaced(statement: Reading, place: int, sources: Sequence[Reading]) -> str:
+    """The content word that a source has between the same words, and the statement has nowhere; '' without one."""
+    around = slot(statement, place, place)
+    sides = {side for side, _ in around}
+    for source in sources:
+        for other, token in enumerate(source.tokens):
+            if token.kind in ("word", "code") and token.stem not in STOP and token.stem not in statement.stems:
+                theirs = slot(source, other, other)
+                if (
+                    all(any(key in theirs for key in around if key[0] == side) for side in sides)
+                    and likeness(around, theirs) >= 0.7
+                ):
+                    return token.text
+    return ""
 
 
 def _rival(statement: Reading, place: int, sources: Sequence[Reading]) -> str:

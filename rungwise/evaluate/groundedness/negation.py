@@ -46,11 +46,8 @@ def denials(reading: Reading) -> tuple[int, ...]:
 
 
 def _is_said_of(reading: Reading, place: int) -> bool:
-    """Whether a 'no' is the short form of number ('the no. of') or a word that is spoken of ('the answer is "no"')."""
-    following = [token.text for token in reading.tokens[place + 1 : place + 3]]
-    if place and following and reading.tokens[place - 1].text in "\"“'‘" and following[0] in "\"”'’":
-        return True
-    return len(following) == 2 and following[0] == "." and not following[1][0].isupper()
+    """Whether a 'no' is the short form of number ('the no. of') or a word that is spoken of ('yes or no.'): a mark follows it."""
+    return place + 1 < len(reading.tokens) and reading.tokens[place + 1].kind == "mark"
 
 
 def check(statement: Reading, sources: Sequence[Reading]) -> Iterator[Finding]:
@@ -66,7 +63,7 @@ def _denied(statement: Reading, sources: Sequence[Reading]) -> Iterator[Finding]
         (source, place)
         for source in sources
         for place, token in enumerate(source.tokens)
-        if token.kind == "word" and token.stem.startswith(_NEAR_DENIALS)
+        if token.kind == "word" and token.stem.startswith(_NEAR_DENIALS) and token.stem not in statement.stems
     ]
     pairs = sorted(
         (
@@ -100,7 +97,7 @@ def _content(reading: Reading, place: int) -> dict[tuple[int, str], float]:
         at, count = place + side, 0
         while 0 <= at < len(reading.tokens) and count < most:
             token = reading.tokens[at]
-            if token.kind in ("word", "code") and token.stem not in STOP:
+            if token.kind in ("word", "code") and len(token.stem) > 1 and token.stem not in STOP:
                 count += 1
                 found.setdefault((side, token.stem), 1.0 / count)
             at += side

@@ -23,11 +23,10 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _FUNCTION_WORDS = """a an the and or but of to in on at by for with from as is are was were be been being am it its this that these
-    those he she they we you i his her their our your him them us me my who whom whose which what when where while than then there
+    those he she they we you i his her their our your him them me my who whom whose which what when where while than then there
     here have has had do does did will would can could may might shall should must not no nor so such if also into over under
     about between through during before after because although though since until both each all any some more most other
     only own same too very just s t d ll m re ve yes"""
-STOP = frozenset(_FUNCTION_WORDS.split())
 _SHORT = {"can't": "can", "won't": "will", "cannot": "can", "shan't": "shall"}
 _REACH = 4
 
@@ -74,6 +73,9 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "ls" else word
 
 
+STOP = frozenset(_FUNCTION_WORDS.split()) | frozenset(stem(word) for word in _FUNCTION_WORDS.split())
+
+
 @lru_cache(maxsize=16_384)
 def read(text: str) -> Reading:
     """Cut a sentence into tokens."""
@@ -98,7 +100,7 @@ def slot(reading: Reading, first: int, last: int) -> dict[tuple[int, str], float
         distance = 0
         while 0 <= place < len(reading.tokens) and distance < _REACH:
             token = reading.tokens[place]
-            if token.kind in ("word", "code"):
+            if token.kind in ("word", "code") and len(token.stem) > 1:
                 distance += 1
                 weight = (0.35 if token.stem in STOP else 1.0) / distance
                 around.setdefault((side, token.stem), weight)
