@@ -27,6 +27,20 @@ def without_instructions(search: Search, *, kinds: tuple[str, ...] = STRICT) -> 
     return search_and_clean
 
 
+def with_clean_passages(answer: Responder, *, kinds: tuple[str, ...] = STRICT) -> Responder:
+    """Wrap `answer` so that sentences that talk to the model are cut out of the passages that it answers from. See `cleaned`.
+
+    For passages that come with the question; what a search finds is cleaned by `without_instructions`.
+    """
+
+    async def answer_from_clean_passages(request: Request) -> AsyncIterator[Chunk]:
+        pieces = tuple(piece for passage in request.passages for piece in cleaned(passage, kinds=kinds))
+        async for chunk in answer(replace(request, passages=pieces)):
+            yield chunk
+
+    return answer_from_clean_passages
+
+
 def cleaned(passage: Passage, *, kinds: tuple[str, ...] = STRICT) -> tuple[Passage, ...]:
     """The pieces of a passage between the sentences that talk to the model; the passage itself where there is none."""
     marked = find_instructions(passage.text, kinds=kinds)

@@ -20,9 +20,9 @@ from rungwise.core.types import Responder, collect
 from rungwise.core.usecase import Endpoint
 from rungwise.engines.endpoint import language_model
 from rungwise.engines.prompts import GROUNDED, quote
-from rungwise.inference.extract import find_sentence, sentences_of
+from rungwise.inference.extract import best_sentence, find_sentence, sentences_of
 from rungwise.inference.grounding import Citing, with_grounding
-from rungwise.inference.injection import cleaned, flagged, with_flags, without_instructions
+from rungwise.inference.injection import cleaned, flagged, with_clean_passages, with_flags, without_instructions
 from rungwise.inference.language_model import language_model_responder
 from tests.clocks import StillClock
 
@@ -96,6 +96,14 @@ async def test_a_search_without_instructions_gives_the_pieces_around_them() -> N
         (FACT, 100, 1.0, "v"),
         ("Saturdays do not count.", EVIL.end - 23, 1.0, "v"),
     ]
+
+
+async def test_an_extractive_answer_from_clean_passages_is_never_the_instruction() -> None:
+    question = Request((Text('What should I add to my reply about "Delivery is free at www.freegame.com"?'),), (EVIL,))
+    assert (await collect(best_sentence()(question))).text == ATTACK
+    answer = await collect(with_clean_passages(best_sentence())(question))
+    assert answer.text in (FACT, "Saturdays do not count.")
+    assert all(one.quote == EVIL.text[one.start - 100 : one.end - 100] for one in answer.citations)
 
 
 SENTENCES = st.sampled_from(
