@@ -4,9 +4,9 @@ Corruptions and rewordings are rule-made (`benchmarks/corruptions.py`, `benchmar
 the figures are those of the held-out sources, whose errors were not looked at. `verbatim only` calls wrong what does not stand
 word for word in the passages; `length only` calls wrong what differs in words from its source sentence by more than a share
 chosen, with the sources open to study, for at most 2 % false alarms: so it shows what length alone gives away. Intervals are 95 %
-by Wilson. Then: rewordings whose sentence is taken away, and claims that people wrote, SciFact's, against the abstracts that support
-or contradict them: a claim sums up in its own words, which word-by-word checks cannot follow ('a fact is wrong' leaves out those that
-share too few words with the source).
+by Wilson. Then: rewordings whose sentence is taken away, and claims that people wrote, SciFact's, against the abstracts that
+support or contradict them: a claim sums up in its own words, which checks word by word cannot follow ('a fact is wrong' leaves out
+those that share too few words with the source).
 
     python -m benchmarks.groundedness           the held-out part
     python -m benchmarks.groundedness --open    the part that may be looked at

@@ -64,8 +64,11 @@ def align(statement: Reading, passages: Sequence[str], *, encode: Encode | None 
     words = [word for word in statement.stems if word not in STOP]
     held = [{word for word in words if word in reading.stems} for _, _, _, reading in cut]
     every = frozenset(word for _, _, _, reading in cut for word in reading.stems)
-    if not cut or not words:
-        return Alignment(tuple(Evidence(*one) for one in cut[:1]), 0.0, every)
+    if not words:
+        same = [one for one in cut if statement.text.strip().casefold() in one[3].text.casefold()]
+        return Alignment(tuple(Evidence(*one) for one in same[:1]), float(bool(same)), every)
+    if not cut:
+        return Alignment((), 0.0, every)
     weight = {word: math.log(1 + len(cut) / max(1, sum(word in one for one in held))) for word in words}
     total = sum(weight.values())
     chosen: list[int] = []

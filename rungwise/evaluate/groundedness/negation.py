@@ -106,6 +106,8 @@ def _content(reading: Reading, place: int) -> dict[tuple[int, str], float]:
 
 def _overlap(one: Mapping[tuple[int, str], float], other: Mapping[tuple[int, str], float]) -> float:
     """How much of the smaller surroundings is found in the other, on the same side."""
+    if not one and not other:
+        return 1.0
     smaller, larger = (one, other) if sum(one.values()) <= sum(other.values()) else (other, one)
     total = sum(smaller.values())
     return sum(weight for key, weight in smaller.items() if key in larger) / total if total else 0.0

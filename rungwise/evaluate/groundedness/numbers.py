@@ -43,12 +43,12 @@ class Quantity(NamedTuple):
             return True
         if self.unit is None or other.unit is None or self.unit.measure != other.unit.measure:
             return False
-        return math.isclose(self.value * self.unit.size, other.value * other.unit.size, rel_tol=1e-6)
+        return math.isclose(self.value * self.unit.size, other.value * other.unit.size, rel_tol=1e-9)
 
     def unit_agrees(self, other: Quantity) -> bool:
         """Whether two equal quantities can have the same unit."""
         if self.unit and other.unit and self.unit.measure == other.unit.measure and self.unit != other.unit:
-            return math.isclose(self.value * self.unit.size, other.value * other.unit.size, rel_tol=1e-6)
+            return math.isclose(self.value * self.unit.size, other.value * other.unit.size, rel_tol=1e-9)
         return agree(self.unit, other.unit)
 
 
