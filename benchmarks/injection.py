@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.publish import machine
 from rungwise.core.candidate import Candidate
 from rungwise.core.content import Passage, Request, Response, Text
 from rungwise.core.types import Responder, collect
@@ -281,6 +282,7 @@ def main() -> None:
         "NotInject prompts": [row["prompt"] for row in rows("injection_notinject/dev")],
         "jailbreak prompts": [row["prompt"] for row in rows("jailbreak_prompts/dev")],
     }
+    print(machine())
     found = detection(contexts, clean, prompts)
     show(found)
     some = cases(squad[:: max(1, len(squad) // ASKED)][:ASKED], attacks)

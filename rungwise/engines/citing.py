@@ -19,10 +19,10 @@ ANOTHER = 0.12
 
 _LIST = r"\d{1,3}(?:\s*(?:,|;|&|and|-|–|—)\s*(?:and\s+)?\d{1,3})*"
 _NAMED = r"(?:(?:passages?|sources?|documents?|refs?\.?|nos?\.?)\s*)"
-# As asked for: [1], [1, 2], [1-3]. As it happens: [^1], [passage 1], 【1†source】, (passage 1), a bracket that is not closed
+# As asked for: [1], [1, 2], [1-3]. As it happens: [^1], [1](a link), [passage 1], 【1†source】, (passage 1), a bracket that is not closed
 # before the sentence ends, or was not opened. Four digits are a year, and (1) may number a list: those stay text.
 _MARK = rf"""(?:
-    \[\s*\^?{_NAMED}?{_LIST}\s*\]
+    \[\s*\^?{_NAMED}?{_LIST}\s*\](?:\([^()\s]{{0,200}}\))?
   | 【\s*{_NAMED}?{_LIST}\s*(?:†[^】\n]{{0,80}})?】
   | \(\s*{_NAMED}{_LIST}\s*\)
   | <sup>\s*\[?{_LIST}\]?\s*</sup>

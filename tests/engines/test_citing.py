@@ -31,6 +31,7 @@ DOCUMENT = (
         ("It is free (passages 1 and 3).", (1, 3)),
         ("It is free [^2].", (2,)),
         ("It is free 【2†source】.", (2,)),
+        ("It is free [2](https://example.com/a#b).", (2,)),
         ("It is free <sup>2</sup>.", (2,)),
         ("It is free [2.", (2,)),
         ("It is free [2", (2,)),
