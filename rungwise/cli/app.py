@@ -20,6 +20,7 @@ VERBS = {
     "climb": ("climb", "Find the cheapest technique that is shown to meet the target."),
     "index": ("index", "Make documents searchable, and keep the index in step with them."),
     "search": ("search", "Search an index: by words, by meaning, or by both."),
+    "questions": ("questions", "Make a first set of questions from documents, for those who have none."),
     "ask": ("ask", "Ask the chosen candidate, one question or a whole file."),
     "label-next": ("label_next", "The rows whose labels would teach the most, and what they are expected to bring."),
     "report": ("report", "Write the decision as one HTML file."),

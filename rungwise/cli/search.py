@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from rungwise.core.errors import BadData, UsageError
 
 if TYPE_CHECKING:
     from rungwise.project.index import Index
+
+Find = Callable[[Sequence[str]], Iterator[tuple[Passage, ...]]]
 
 SHOWN = 300
 """Characters of a hit that people are shown; --json has all of them."""
@@ -36,12 +39,13 @@ def search(directory: str, query: str | None, source: str | None, target: str | 
     from rungwise.project.index import Index
 
     index = Index(directory)
-    how = index.how(mode=options["mode"], where=options["where"], tenant=options["tenant"], rerank=options["rerank"])
+    how = index.how(mode=options["mode"], where=options["where"], tenant=options["tenant"])
     if source is not None:
-        return _search_file(index, how, Path(source), target, k=options["k"], as_json=options["as_json"])
+        found = partial(index.search_many, k=options["k"], how=how, rerank=options["rerank"])
+        return _search_file(index, found, Path(source), target, as_json=options["as_json"])
     if query is None:
         raise UsageError(f'what is looked for? Type: rungwise search {directory} "..." or give --input and --output')
-    hits = index.search(query, options["k"], how)
+    hits = index.search(query, options["k"], how, rerank=options["rerank"])
     if options["as_json"]:
         print_json({"query": query, "index": index.version().id, "hits": [plain_hit(hit) for hit in hits]})
         return 0
@@ -66,17 +70,17 @@ def plain_hit(hit: Passage) -> Mapping[str, Any]:
     }
 
 
-def _search_file(index: Index, how: Any, source: Path, target: str | None, *, k: int, as_json: bool) -> int:
+def _search_file(index: Index, find: Find, source: Path, target: str | None, *, as_json: bool) -> int:
     if target is None:
         raise UsageError(f"where should the hits go? Add: --output {source.stem}-run.jsonl")
     queries = list(_queries(source))
-    found = index.search_many([text for _, text in queries], k, how)
-    partial = Path(f"{target}.part")
-    with partial.open("w", encoding="utf-8") as file:
+    found = find([text for _, text in queries])
+    unfinished = Path(f"{target}.part")
+    with unfinished.open("w", encoding="utf-8") as file:
         for (id, _), hits in zip(queries, found, strict=True):
             line = {"id": id, "hits": [plain_hit(hit) for hit in hits]}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    partial.replace(target)
+    unfinished.replace(target)
     if as_json:
         print_json({"output": target, "queries": len(queries), "index": index.version().id})
     else:

@@ -198,14 +198,19 @@ def _endpoints(case: UseCase, texts: Sequence[str], key_env: str | None) -> tupl
     """The named endpoints; what rungwise.yaml says of one of them already, its price for instance, is kept."""
     found: list[Endpoint] = []
     for text in texts:
-        url, sign, model = text.partition("#")
-        if not sign or not url.startswith(("http://", "https://")):
-            raise UsageError(f"cannot read the endpoint '{text}'. Write it as http://127.0.0.1:8000/v1#model-name")
-        name = _free_name(model.rsplit("/", 1)[-1], [one.name for one in found])
-        new = Endpoint(name=name, base_url=url, model=model)
-        known = next((one for one in case.endpoints if (one.base_url, one.model) == (url, model)), new)
+        new = endpoint_of(text)
+        new = dataclasses.replace(new, name=_free_name(new.name, [one.name for one in found]))
+        known = next((one for one in case.endpoints if (one.base_url, one.model) == (new.base_url, new.model)), new)
         found.append(known if key_env is None else dataclasses.replace(known, key_env=key_env))
     return tuple(found)
+
+
+def endpoint_of(text: str, key_env: str | None = None) -> Endpoint:
+    """The endpoint that `URL#MODEL` names, called by its model. Raises UsageError for anything else."""
+    url, sign, model = text.partition("#")
+    if not sign or not url.startswith(("http://", "https://")):
+        raise UsageError(f"cannot read the endpoint '{text}'. Write it as http://127.0.0.1:8000/v1#model-name")
+    return Endpoint(name=model.rsplit("/", 1)[-1], base_url=url, model=model, key_env=key_env)
 
 
 def _free_name(name: str, taken: Sequence[str]) -> str:

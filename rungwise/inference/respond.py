@@ -162,7 +162,9 @@ def _fitted(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> 
     files = kit.load(candidate.head.id)
     search = _search(candidate, kit, encode) if candidate.index is not None else None
     if candidate.model == "reader":
-        return reader_responder(Reader(files), search, k=passages_wanted(candidate))
+        # Where every training question had an answer, silence is never right: the reader says what it thinks, however sure.
+        least = None if candidate.options.get("abstains") else 0.0
+        return reader_responder(Reader(files), search, k=passages_wanted(candidate), threshold=least)
     return sentence_responder(SentenceScorer.load(files, encode), search, k=passages_wanted(candidate))
 
 

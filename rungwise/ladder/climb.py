@@ -337,7 +337,7 @@ class _Ascent:
 def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, ledger: Ledger, spent_before: int) -> Decision:
     sealed = plan.splits.sealed.input_ids
     promised = max(plan.case.alpha, ledger.promised(sealed, spent_before) or 0.0)
-    verdict, reason = decide(so_far.results, so_far.winner, plan.case)
+    verdict, reason = decide(so_far.results, so_far.winner, plan.case, sealed=len(plan.splits.sealed))
     run = [one for one in so_far.results if one.candidate is not None]
     skipped = [one for one in so_far.results if one.state == NOT_RUN]
     winner = so_far.winner

@@ -56,7 +56,11 @@ def answerer(ground: Ground) -> Rung:
         scorers = [_learned(best, ground, "sentence-scorer", {"encoder": ground.encoder}, count) for count in counts]
         if not seen:
             return scorers
-        return () if len(seen) > len(scorers) else (_learned(best, ground, "reader", {"clozes": CLOZES}, counts[0]),)
+        if len(seen) > len(scorers):
+            return ()
+        reader = _learned(best, ground, "reader", {"clozes": CLOZES}, counts[0])
+        silent = any(not row.references for row in train)
+        return (reader.but(options={**reader.options, "abstains": True}) if silent else reader,)
 
     return propose
 

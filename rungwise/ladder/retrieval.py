@@ -54,7 +54,8 @@ def searching(ground: Ground, chunking: Chunking, options: dict[str, Any]) -> Ca
     recipe = Recipe(chunking=chunking, encoder=ground.encoder)
     index = Fitted(technique="index", recipe=recipe.plain(), inputs=(ground.documents,))
     model = "search" if ground.case.task == "search" else "best-sentence"
-    return ground.start.but(model=model, encoder=ground.encoder, index=index, options=options)
+    asked = options if ground.case.task == "search" else {"passages": PASSAGES[0], **options}
+    return ground.start.but(model=model, encoder=ground.encoder, index=index, options=asked)
 
 
 def _chunkings(ground: Ground) -> Any:

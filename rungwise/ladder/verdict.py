@@ -8,12 +8,17 @@ from rungwise.core.decision import CANNOT_TELL, FAILED, MET, NOT_INSTALLED, NOT_
 from rungwise.core.usecase import UseCase
 
 
-def decide(results: Sequence[RungResult], winner: RungResult | None, case: UseCase) -> tuple[str, str]:
-    """The verdict and why the climb stopped.
+MADE_UP = "every row was made up from the documents, which compares techniques and proves nothing: add questions of people"
+
+
+def decide(results: Sequence[RungResult], winner: RungResult | None, case: UseCase, *, sealed: int) -> tuple[str, str]:
+    """The verdict and why the climb stopped; `sealed` is the number of sealed rows, 0 where all rows were made up.
 
     `not_met` needs every rung of the ladder to have run and each one's upper bound
     to lie below the target; anything else without a winner is `cannot_tell`.
     """
+    if not sealed:
+        return CANNOT_TELL, MADE_UP
     if winner is not None:
         return MET, f"{winner.rung} is the cheapest rung that is shown to meet {case.target}"
     if results and all(one.state == NOT_MET for one in results):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from rungwise.project import Asked
 
 Say = Callable[[Progress], None]
+
+RERANKED = 50
+"""How many hits are put in a better order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,7 @@ class Index:
         wanted = wanted or Wanted()
         listing = open_documents(
             source,
-            key=wanted.key,
+            id=wanted.key,
             text=wanted.text,
             kind=wanted.kind,
             encoding=wanted.encoding,
@@ -101,15 +104,26 @@ class Index:
             encode = self._encode(store, recipe.encoder)
             return update(indexes, listing, recipe, encode=encode, tenant=tenant, keep=wanted.keep, say=say)
 
-    def search(self, query: str, k: int = 10, how: How | None = None) -> tuple[Passage, ...]:
-        """The `k` best chunks for a query; by words and meaning where the index has vectors, unless `how` says otherwise."""
-        index = self._index()
-        return index.search(query, k, how or self.how())
+    def search(self, query: str, k: int = 10, how: How | None = None, *, rerank: bool = False) -> tuple[Passage, ...]:
+        """The `k` best chunks for a query; by words and meaning where the index has vectors, unless `how` says otherwise.
 
-    def search_many(self, queries: Iterable[str], k: int = 10, how: How | None = None) -> Iterator[tuple[Passage, ...]]:
+        With `rerank`, the first 50 are put in the order of a few features that are weighed as solved queries elsewhere taught.
+        """
+        return next(self.search_many([query], k, how, rerank=rerank))
+
+    def search_many(
+        self, queries: Sequence[str], k: int = 10, how: How | None = None, *, rerank: bool = False
+    ) -> Iterator[tuple[Passage, ...]]:
         """As `search`, for many queries: they are encoded together."""
         index = self._index()
-        return index.search_many(list(queries), k, how or self.how())
+        if not rerank:
+            yield from index.search_many(queries, k, how or self.how())
+            return
+        from rungwise.engines.rank_features import usual_ranker
+
+        ranker = usual_ranker(index.recipe.words, index.lexical.rarity, index.encode)
+        for query, found in zip(queries, index.search_many(queries, max(k, RERANKED), how or self.how()), strict=True):
+            yield ranker.ordered(query, found)[:k]
 
     def how(self, *, mode: str | None = None, where: Sequence[str] = (), tenant: str | None = None, **more: Any) -> How:
         """A way of searching: `where` are conditions such as year>=2020."""
