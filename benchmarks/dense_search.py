@@ -52,6 +52,9 @@ FIELDS = {
 }
 PROSE = ("wikitext2_valid/valid", "gutenberg_en_pt/en_sherlock", "gutenberg_en_pt/en_alice")
 
+LINKS = graph.CONNECTIVITY
+OURS = {"connectivity": LINKS, "expansion_add": graph.EFFORT_OF_BUILD, "expansion_search": EFFORT}
+
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 Search = Callable[[Floats], Any]
@@ -203,7 +206,7 @@ def exact_peers(vectors: Floats) -> Iterator[Engine]:
 
 
 def graph_peers(vectors: Floats) -> Iterator[Engine]:
-    """usearch as it is, faiss and hnswlib, all with 16 links and 128 candidates at build and at search."""
+    """usearch as it is, faiss and hnswlib, all with as many links and candidates as ours."""
     yield from (usearch_peer(vectors, dtype) for dtype in ("bf16", "i8"))
     try:
         import faiss
@@ -212,22 +215,26 @@ def graph_peers(vectors: Floats) -> Iterator[Engine]:
         print(f"{error.name} is not installed: left out")
         return
     faiss.omp_set_num_threads(1)
-    flat = faiss.IndexHNSWFlat(vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
-    flat.hnsw.efConstruction, flat.hnsw.efSearch = 128, 128
+    flat = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+    flat.hnsw.efConstruction, flat.hnsw.efSearch = graph.EFFORT_OF_BUILD, EFFORT
     _, took = timed(lambda: flat.add(vectors))
-    yield Engine("faiss HNSW16", lambda query: flat.search(query[None], K)[1][0], took, len(faiss.serialize_index(flat)) / 1e6)
+    yield Engine(
+        f"faiss HNSW{LINKS}", lambda query: flat.search(query[None], K)[1][0], took, len(faiss.serialize_index(flat)) / 1e6
+    )
     near = hnswlib.Index(space="ip", dim=vectors.shape[1])
-    near.init_index(max_elements=len(vectors), M=16, ef_construction=128)
-    near.set_ef(128)
+    near.init_index(max_elements=len(vectors), M=LINKS, ef_construction=graph.EFFORT_OF_BUILD)
+    near.set_ef(EFFORT)
     _, took = timed(lambda: near.add_items(vectors, num_threads=1))
-    yield Engine("hnswlib M16", lambda query: near.knn_query(query, K, num_threads=1)[0][0], took, near.index_file_size() / 1e6)
+    yield Engine(
+        f"hnswlib M{LINKS}", lambda query: near.knn_query(query, K, num_threads=1)[0][0], took, near.index_file_size() / 1e6
+    )
 
 
 def usearch_peer(vectors: Floats, dtype: str) -> Engine:
     """usearch with its own codes, without rescoring."""
     from usearch.index import Index
 
-    index = Index(ndim=vectors.shape[1], metric="ip", dtype=dtype, connectivity=16, expansion_add=128, expansion_search=128)
+    index = Index(ndim=vectors.shape[1], metric="ip", dtype=dtype, **OURS)
     _, took = timed(lambda: index.add(np.arange(len(vectors)), vectors, threads=1))
     return Engine(f"usearch {dtype}", lambda query: index.search(query, K, threads=1).keys, took, index.serialized_length / 1e6)
 
@@ -238,20 +245,20 @@ def settings(vectors: Floats, queries: Floats) -> list[Result]:
 
     codes, nearest, rows = encode(vectors), truth(vectors, queries), []
     for name, links, effort in [
-        ("our codes", 16, 128),
-        ("usearch i8", 16, 128),
-        ("usearch bf16", 16, 128),
-        ("our codes", 8, 128),
-        ("our codes", 32, 128),
         ("our codes", 16, 64),
-        ("our codes", 16, 256),
+        ("usearch i8", 16, 64),
+        ("usearch bf16", 16, 64),
+        ("our codes", 8, 64),
+        ("our codes", 32, 64),
+        ("our codes", 16, 32),
+        ("our codes", 16, 128),
     ]:
         own = name == "our codes"
         dtype = "i8" if own else name.split()[1]
         index = Index(ndim=vectors.shape[1], metric="ip", dtype=dtype, connectivity=links, expansion_add=effort, expansion_search=1)
         keys, given = np.arange(len(vectors)), codes.values if own else vectors
         _, took = timed(lambda index=index, keys=keys, given=given: index.add(keys, given, threads=1))
-        for count in (32, 64, 128, 256):
+        for count in (64, 128, 192, 256):
 
             def search(query: Floats, *, index: Any = index, count: int = count, own: bool = own) -> Numbers:
                 found = index.search(encode_like(query, codes.scale) if own else query, count, threads=1).keys.astype(np.int64)
@@ -381,7 +388,7 @@ def main(parts: list[str]) -> None:
             f"{one['open_s']:.1f} s, first use {one['of_s']:.2f} s; memory after 200 searches through the graph: "
             f"{one['graph_only_mb']['own']:,.0f} MB own, {one['graph_only_mb']['mapped']:,.0f} MB mapped"
         )
-    results["graph"] = {"connectivity": graph.CONNECTIVITY, "effort_of_build": graph.EFFORT_OF_BUILD, "effort": EFFORT}
+    results["graph"] = OURS
     print(json.dumps(results))
 
 

@@ -24,7 +24,10 @@ ARRAYS, SETTINGS, GRAPH = "dense.safetensors", "dense.json", "dense.graph"
 """The files that the vectors of a segment are kept in."""
 
 EXACT_TO = 200_000  # rows to search among up to which exact search is as quick as the graph; see benchmarks/dense_search.py
-EFFORT = 128  # candidates that the graph follows at a time (`ef`) for few hits; see benchmarks/dense_search.py
+EFFORT, EFFORT_PER_HIT = (
+    192,
+    4,
+)  # candidates that the graph follows at a time (`ef`), and for each hit; see benchmarks/dense_search.py
 DEEPEST = 4_096  # candidates at most; who wants more hits, or filters more away, is served by exact search
 UNIT_SLACK = 1e-2  # how far from 1 the length of a vector may be; half precision stays within 1e-3
 
@@ -122,7 +125,7 @@ class _Part:
         among = size if mask is None else int(np.count_nonzero(mask))
         if graph is None or among <= max(self.exact_to, k):
             return None
-        count = max(EFFORT, 2 * k * size // among)
+        count = max(EFFORT, EFFORT_PER_HIT * k) * size // among
         if count > DEEPEST:
             return None
         rows = graph.near(vector, count)

@@ -13,7 +13,7 @@ from rungwise.core.errors import Corrupt, MissingExtra
 from rungwise.engines.search.codes import Codes, encode, encode_like
 
 CONNECTIVITY = 16  # links of a node, `M` of Malkov and Yashunin 2018 (arXiv 1603.09320)
-EFFORT_OF_BUILD = 128  # candidates looked at for each vector that is added, `efConstruction` there
+EFFORT_OF_BUILD = 64  # candidates looked at for each vector that is added, `efConstruction` there; twice as many take twice as long
 
 _HEAD = struct.Struct("<ddII")  # scale and residual of the codes; then what the library writes: rows, dimensions, codes, its header
 _MAGIC = b"usearch"
