@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,10 +18,10 @@ WINDOW = 3
 ANOTHER = 0.12
 """The share of a statement's words that one more sentence must add to be part of its evidence."""
 
-_LIST = r"\d{1,3}(?:\s*(?:,|;|&|and|-|–|—)\s*(?:and\s+)?\d{1,3})*"
+_LIST = r"\d{1,3}(?:\s*(?:,|;|&|and|-|–|—)\s*(?:and\s+)?\d{1,3}){0,20}"
 _NAMED = r"(?:(?:passages?|sources?|documents?|refs?\.?|nos?\.?)\s*)"
-# As asked for: [1], [1, 2], [1-3]. As it happens: [^1], [1](a link), [passage 1], 【1†source】, (passage 1), a bracket that is not closed
-# before the sentence ends, or was not opened. Four digits are a year, and (1) may number a list: those stay text.
+# As asked for: [1], [1, 2], [1-3]. As it happens: [^1], [1](a link), [passage 1], 【1†source】, (passage 1), a bracket that
+# is not closed before the sentence ends, or was not opened. Four digits are a year, and (1) may number a list: those stay text.
 _MARK = rf"""(?:
     \[\s*\^?{_NAMED}?{_LIST}\s*\](?:\([^()\s]{{0,200}}\))?
   | 【\s*{_NAMED}?{_LIST}\s*(?:†[^】\n]{{0,80}})?】
@@ -71,12 +72,12 @@ def read_cited(text: str, count: int) -> tuple[Statement, ...]:
     spans = split_sentences(clean)
     if not spans:
         return ()
+    starts, ends = [start for start, _ in spans], [end for _, end in spans]
     held: list[list[int]] = [[] for _ in spans]
     for place, leads, numbers in marks:
-        owner = max((number for number, (start, _) in enumerate(spans) if start < place), default=0)
-        if leads:
-            owner = next((number for number, (_, end) in enumerate(spans) if end > place), owner)
-        held[owner] += numbers
+        behind = max(0, bisect_left(starts, place) - 1)
+        following = bisect_right(ends, place)
+        held[following if leads and following < len(spans) else behind] += numbers
     before = 0
     statements = []
     for (start, end), numbers in zip(spans, held, strict=True):
@@ -102,22 +103,30 @@ def _without_marks(text: str, count: int) -> tuple[str, list[tuple[int, bool, li
         if lead is not None and _starts_sentence(clean[: lead.start()]):
             # "According to [1], it is free." says no more than "It is free. [1]"
             clean = clean[: lead.start()]
-            rest = text[at:].lstrip(" \t,:")
-            at = len(text) - len(rest)
-            clean, at = clean + rest[:1].upper(), at + len(rest[:1])
+            at = _after(text, at, " \t,:")
+            if text[at : at + 1].isalpha():
+                clean, at = clean + text[at].upper(), at + 1
             marks.append((len(clean), False, numbers))
             continue
         if _SUBJECT.match(text, at):  # the marker is a word of the sentence
             clean += "The passage" if _starts_sentence(clean) else "the passage"
             marks.append((len(clean), False, numbers))
             continue
-        leads = bool(_LINE_START.match(clean, clean.rfind("\n") + 1)) and bool(text[at:].split("\n", 1)[0].strip(" \t.,;:"))
+        said = _after(text, at, " \t.,;:")
+        leads = bool(_LINE_START.match(clean, clean.rfind("\n") + 1)) and text[said : said + 1] not in ("", "\n")
         if leads:
-            at += len(text[at:]) - len(text[at:].lstrip(" \t:"))
+            at = _after(text, at, " \t:")
         elif not text[at : at + 1].strip() or text[at] in ".,;:!?)":
             clean = clean.rstrip(" \t")
         marks.append((len(clean), leads, numbers))
     return clean + text[at:], marks
+
+
+def _after(text: str, at: int, letters: str) -> int:
+    """The first place from `at` on that holds none of these letters."""
+    while at < len(text) and text[at] in letters:
+        at += 1
+    return at
 
 
 def _starts_sentence(before: str) -> bool:
