@@ -10,7 +10,7 @@ from rungwise.core.dataset import Example
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.types import Rung
 from rungwise.engines.chunking.chunk import Chunking
-from rungwise.ladder.retrieval import FUSIONS, searching
+from rungwise.ladder.retrieval import USUAL, searching
 from rungwise.ladder.rung import Forecast, Ground, RungKind
 
 CS = (1.0, 10.0, 30.0)
@@ -78,7 +78,7 @@ def _searcher(parent: Candidate, ground: Ground) -> Candidate:
     """The best of the rungs below, where it searches by words and meaning; else that search in its usual form."""
     if parent.index is not None and parent.index.technique == "index" and parent.encoder is not None:
         return parent
-    return searching(ground, Chunking(), FUSIONS[0])
+    return searching(ground, Chunking(), USUAL)
 
 
 def _over(best: Candidate, ground: Ground, *, technique: str, recipe: dict[str, Any]) -> Fitted:

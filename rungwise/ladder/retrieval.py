@@ -21,11 +21,16 @@ from rungwise.ladder.seen import next_stage
 PASSAGES = (3, 10)
 
 FUSIONS: tuple[dict[str, Any], ...] = (
+    {"mode": "dense"},
     {"mode": "hybrid"},
     {"mode": "hybrid", "weight": 0.3},
     {"mode": "hybrid", "weight": 0.5},
     {"mode": "hybrid", "weight": 0.7},
+    {"mode": "hybrid", "weight": 0.85},
 )
+USUAL: dict[str, Any] = {"mode": "hybrid"}
+"""Where nothing was measured: fusion by ranks, which has nothing to tune."""
+
 CHUNKINGS = (Chunking(size=500), Chunking(method="hierarchy", size=300, parent=1_500), Chunking(size=2_000))
 COUNTS = (1, 3, 5, 8)
 
@@ -37,7 +42,7 @@ def by_words_and_meaning(ground: Ground) -> Rung:
     """Fusions first, then with the best of them other chunks, then how much is read: each stage begins at the best so far."""
 
     async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
-        first = searching(ground, Chunking(), FUSIONS[0])
+        first = searching(ground, Chunking(), USUAL)
         return next_stage((lambda _: fusions(ground), _chunkings(ground), _counts(ground)), first, seen, ground.case)
 
     return propose
