@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from rungwise.core.decision import CANNOT_TELL, FAILED, MET, NOT_INSTALLED, NOT_MET, NOT_RUN, OVER_LIMIT, RungResult
 from rungwise.core.usecase import UseCase
 
-
 MADE_UP = "every row was made up from the documents, which compares techniques and proves nothing: add questions of people"
 
 
