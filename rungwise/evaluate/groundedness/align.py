@@ -75,11 +75,13 @@ def align(statement: Reading, passages: Sequence[str], *, encode: Encode | None 
     left = set(words)
     # A name alone brings no sentence with it: it may be the one thing that is wrong.
     plain = {word for word in words if statement.tokens[statement.stems[word][0]].text.islower()}
-    count = len(words) + sum(token.kind == "number" for token in statement.tokens)
+    figures = [token.text for token in statement.tokens if token.kind == "number"]
+    shared = [sum(any(token.text == one for token in reading.tokens) for one in figures) for _, _, _, reading in cut]
+    count = len(words) + len(figures)
     while len(chosen) < most:
         gains = [sum(weight[word] for word in one & left) for one in held]
-        # Of equal ones the shorter: it says less else.
-        best = max(range(len(cut)), key=lambda place: (gains[place], -len(cut[place][3].tokens)))
+        # Of equal ones that with the same numbers, then the shorter: it says less else.
+        best = max(range(len(cut)), key=lambda place: (gains[place], shared[place], -len(cut[place][3].tokens)))
         new = held[best] & left
         if chosen and (len(new & plain) < NEW_WORDS or gains[best] < NEW_SHARE * total):
             break
@@ -92,7 +94,7 @@ def align(statement: Reading, passages: Sequence[str], *, encode: Encode | None 
             chosen.append(best)
             left -= gained
     said = {token.text for place in chosen for token in cut[place][3].tokens if token.kind == "number"}
-    numbers = sum(token.kind == "number" and token.text in said for token in statement.tokens)
+    numbers = sum(one in said for one in figures)
     covered = (len(words) - len(left) + numbers) / count
     if encode is not None and covered < 0.5:
         vectors = encode([statement.text, *(reading.text for _, _, _, reading in cut)])

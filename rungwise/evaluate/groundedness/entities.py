@@ -37,7 +37,8 @@ def names(reading: Reading) -> tuple[int, ...]:
     for place, token in enumerate(reading.tokens):
         if token.kind in ("word", "code"):
             plain = token.stem in _IGNORED or (token.stem in STOP and not token.text.isupper())  # WHO is a name, 'Who' is not
-            if place not in taken and not plain and _is_name(token, opening=opening):
+            currency = place + 1 < len(reading.tokens) and reading.tokens[place + 1].text == "$"  # US$5
+            if place not in taken and not plain and not currency and _is_name(token, opening=opening):
                 found.append(place)
             opening = False
         elif token.text in '.:!?;“"' and not _after_initial(reading, place):

@@ -52,6 +52,8 @@ def test_a_changed_fact_is_found_and_named(statement: str, kind: str, text: str)
     "statement",
     [
         "It costs 5.90 dollars per order.",
+        "It costs US$5.90 per order.",
+        "30 kg",
         "Standard delivery takes three to five working days.",
         "Our shop in Lisbon is open from 8:00 to 18:00.",
         "The shop was founded by Ada Moreira on March 12, 1990.",
