@@ -13,7 +13,7 @@ from rungwise.core.dataset import Example
 from rungwise.core.errors import UsageError
 from rungwise.engines.bert import TOKENIZER
 from rungwise.engines.encoders.minilm import minilm_folder
-from rungwise.engines.pair_encoder import PairTokenizer
+from rungwise.engines.pair_encoder import PairTokenizer, token_batches
 from rungwise.engines.reader import READER, Reader, windows_of
 from rungwise.fit.doubt import best_threshold, logistic
 from rungwise.fit.reader import NO_ANSWER, ReaderSettings, fit_reader, gold_spans, hold_out, lessons_of
@@ -97,11 +97,40 @@ def test_a_row_without_references_teaches_that_there_is_no_answer(tokenizer: Pai
     assert lesson.gold == NO_ANSWER
 
 
-def test_whole_groups_are_held_out() -> None:
-    kept, held = hold_out(rows(80), 0.25, seed=1)
-    assert not {row.group for row in kept} & {row.group for row in held}
-    assert len(held) == 20
-    assert len(kept) == 60
+def test_whole_passages_are_held_out() -> None:
+    twice = [row for row in rows(80) for _ in range(2)]
+    kept, held = hold_out(twice, 0.25, seed=1)
+    assert not {row.passage for row in kept} & {row.passage for row in held}
+    assert len(held) == 40
+    assert len(kept) == 120
+
+
+def test_a_fitted_model_is_read_by_the_transformers_library_with_equal_logits(base: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForQuestionAnswering
+
+    files = fit_reader(rows(60), base, ReaderSettings(epochs=1, frozen=1))
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    model = AutoModelForQuestionAnswering.from_pretrained(tmp_path, local_files_only=True).eval()
+    reader = Reader(files, bf16=False)
+    (window,) = reader.windows([("Where is box 3?", (Passage(TEXT),))])
+    assert window is not None
+    (batch,) = token_batches([window.tokens])
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask), torch.from_numpy(batch.kinds))
+    assert reader.logits(batch)[:, 0] == pytest.approx(expected.start_logits.numpy(), abs=1e-4)
+    assert reader.logits(batch)[:, 1] == pytest.approx(expected.end_logits.numpy(), abs=1e-4)
+
+
+def test_the_layers_that_are_frozen_stay_those_of_the_encoder(base: Path) -> None:
+    from safetensors.torch import load, load_file
+
+    fitted = load(fit_reader(rows(60), base, ReaderSettings(epochs=1, frozen=1))["model.safetensors"])
+    before = load_file(base / "model.safetensors")
+    same = {name: bool((fitted[f"bert.{name}"] == before[name]).all()) for name in before if f"bert.{name}" in fitted}
+    assert all(own for name, own in same.items() if "embeddings" in name or "layer.0" in name)
+    assert not any(own for name, own in same.items() if "layer.1" in name and name.endswith("weight") and "LayerNorm" not in name)
 
 
 def test_the_threshold_is_where_silence_begins_to_pay() -> None:
