@@ -6,6 +6,8 @@ import gzip
 import importlib.util
 import json
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -200,3 +202,27 @@ def test_a_vanished_file_is_set_aside(tmp_path: Path) -> None:
     assert isinstance(piece, Piece)
     piece.path.unlink()
     assert [type(found) for found in source.documents(piece)] == [Quarantined]
+
+
+class _Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b"# Opening hours\n\nFrom nine to five."
+        self.send_response(200)
+        self.send_header("Content-Type", "text/markdown; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing is printed."""
+
+
+def test_a_page_of_the_web_is_a_document_named_by_its_url() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/hours"
+        with pytest.raises(BadData, match="private network"):
+            read_documents(url)
+        (document,) = read_documents(url, allow_hosts=[f"127.0.0.1:{server.server_port}"]).documents
+        server.shutdown()
+    assert document == Document(url, "# Opening hours\n\nFrom nine to five.", {"title": "Opening hours", "type": "markdown"})

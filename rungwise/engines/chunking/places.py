@@ -70,6 +70,12 @@ def trimmed(text: str, start: int, end: int) -> Span:
     return begin, begin + len(text[begin:end].rstrip())
 
 
+def next_sign(text: str, start: int) -> int:
+    """The first place from `start` on that is not white space; the end of the text where there is none."""
+    found = _SOLID.search(text, start)
+    return len(text) if found is None else found.start()
+
+
 def wrapped(text: str, start: int, end: int, size: int) -> Iterator[Span]:
     """A long piece in parts of at most `size`: at the end of a line in their second half, else at a space, else anywhere."""
     while end - start > size:

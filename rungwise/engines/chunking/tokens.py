@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rungwise.engines.chunking.chunk import Chunking, Span
-from rungwise.engines.chunking.places import cut_before, joined, trimmed
+from rungwise.engines.chunking.places import cut_before, joined, next_sign, trimmed
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,7 +32,7 @@ def token_spans(text: str, chunking: Chunking, tokenizer: Tokenizer | None) -> I
     """
     starts = estimated_starts(text) if tokenizer is None else token_starts(text, tokenizer)
     size, count = chunking.size, len(starts)
-    first, begin, before = 0, trimmed(text, 0, len(text))[0], 0
+    first, begin, before = 0, next_sign(text, 0), 0
     while first < count:
         while first + 1 < count and text[starts[first]].isspace():
             first += 1
@@ -41,7 +41,7 @@ def token_spans(text: str, chunking: Chunking, tokenizer: Tokenizer | None) -> I
         stop = _stop(text, starts, first, size, before)
         yield begin, trimmed(text, begin, starts[stop])[1]
         first, before = _again(text, starts, first, stop, chunking.overlap), stop
-        begin = trimmed(text, starts[first], len(text))[0]
+        begin = next_sign(text, starts[first])
     last = trimmed(text, begin, len(text))
     if last[0] < last[1]:
         yield last
