@@ -23,11 +23,10 @@ Mask = NDArray[np.bool_]
 ARRAYS, SETTINGS, GRAPH = "dense.safetensors", "dense.json", "dense.graph"
 """The files that the vectors of a segment are kept in."""
 
-EXACT_TO = 200_000  # rows to search among up to which exact search is as quick as the graph; see benchmarks/dense_search.py
-EFFORT, EFFORT_PER_HIT = (
-    192,
-    4,
-)  # candidates that the graph follows at a time (`ef`), and for each hit; see benchmarks/dense_search.py
+# The next three: measured by benchmarks/dense_search.py.
+EXACT_TO = 200_000  # rows to search among up to which exact search takes some 3 ms, and no graph is worth its build
+EFFORT = 192  # candidates that the graph follows at a time at least (`ef`)
+EFFORT_PER_HIT = 4  # and for each hit that is wanted
 DEEPEST = 4_096  # candidates at most; who wants more hits, or filters more away, is served by exact search
 UNIT_SLACK = 1e-2  # how far from 1 the length of a vector may be; half precision stays within 1e-3
 
@@ -119,7 +118,7 @@ class _Part:
     def _through_graph(self, vector: Floats, k: int, mask: Mask | None) -> Numbers | None:
         """Rows near the vector, or None when exact search is called for.
 
-        Where the nearest m rows hold k that are allowed, these are the nearest k allowed ones: a filter costs no recall.
+        Where the nearest m rows hold k that are allowed, these are the nearest k allowed ones: a filter costs no more recall.
         """
         graph, size = self.segment.opened[0], len(self.segment.vectors)
         among = size if mask is None else int(np.count_nonzero(mask))
