@@ -246,15 +246,8 @@ def settings(vectors: Floats, queries: Floats) -> list[Result]:
     from usearch.index import Index
 
     codes, nearest, rows = encode(vectors), truth(vectors, queries), []
-    for name, links, effort in [
-        ("our codes", 16, 64),
-        ("usearch i8", 16, 64),
-        ("usearch bf16", 16, 64),
-        ("our codes", 8, 64),
-        ("our codes", 32, 64),
-        ("our codes", 16, 32),
-        ("our codes", 16, 128),
-    ]:
+    trials = [("our codes", 16, 64), ("usearch i8", 16, 64), ("usearch bf16", 16, 64), ("our codes", 8, 64), ("our codes", 32, 64)]
+    for name, links, effort in [*trials, ("our codes", 16, 32), ("our codes", 16, 128)]:
         own = name == "our codes"
         dtype = "i8" if own else name.split()[1]
         index = Index(ndim=vectors.shape[1], metric="ip", dtype=dtype, connectivity=links, expansion_add=effort, expansion_search=1)
