@@ -8,7 +8,7 @@ import pytest
 from rungwise.core.content import Passage
 from rungwise.core.errors import Corrupt, UsageError
 from rungwise.engines.encoders.hashed import encode_hashed
-from rungwise.engines.rank_features import FILE, NAMES, FeatureRanker, RankFeatures
+from rungwise.engines.rank_features import FILE, FeatureRanker, RankFeatures
 from rungwise.engines.search.lexical import LexicalIndex, index_terms
 from rungwise.engines.search.terms import Words
 from rungwise.fit.rank_features import Found, fit_rank_features, softmax_loss
@@ -23,34 +23,8 @@ WORDS = Words(stem=True)
 INDEX = LexicalIndex.of([index_terms(TEXTS, words=WORDS)])
 
 
-def _passages(*scores: float) -> tuple[Passage, ...]:
-    return tuple(Passage(text, score=score) for text, score in zip(TEXTS, scores, strict=True))
-
-
 def _features(*, sentences: bool = False) -> RankFeatures:
     return RankFeatures(WORDS, INDEX.rarity, encode_hashed if sentences else None)
-
-
-def test_features_are_what_their_description_says() -> None:
-    rows = _features(sentences=True).of("refund takes 14 days", _passages(2.0, 4.0, 0.0, 1.0))
-    named = dict(zip(NAMES, rows.T, strict=True))
-    assert named["first"].tolist() == [0.5, 1.0, 0.0, 0.25]
-    rare = [INDEX.rarity(term) for term in WORDS.terms("refund takes 14 days")]
-    assert named["overlap"] == pytest.approx([(rare[0] + rare[1] + rare[3]) / sum(rare), 1.0, 0.0, 0.0])
-    assert named["neighbours"] == pytest.approx(
-        [1 / 3, 1.0, 0.0, 0.0]
-    )  # of refund-take, take-14, 14-day; "Refunds take" in the first
-    assert named["numbers"].tolist() == [0.0, 1.0, 0.0, 0.0]
-    assert named["length"] == pytest.approx(np.log1p([8, 10, 9, 0]))
-    vectors = encode_hashed(["refund takes 14 days", "The parcel takes 3 days.", "Refunds take longer."])
-    assert named["sentence"][0] == pytest.approx(max(vectors[1] @ vectors[0], vectors[2] @ vectors[0]), abs=1e-3)
-    assert named["sentence"][3] == 0.0
-
-
-def test_an_empty_query_and_no_passages_have_features_too() -> None:
-    assert _features(sentences=True).of("query", ()).shape == (0, 6)
-    rows = _features().of("", _passages(0, 0, 0, 0))
-    assert rows[:, :4].tolist() == [[0.0] * 4] * 4
 
 
 def _solved(count: int, *, seed: int = 0) -> list[Found]:
