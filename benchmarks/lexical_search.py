@@ -147,7 +147,7 @@ class Tantivy:
         writer = self._index.writer(200_000_000, 1)
         for number, text in zip(numbers, texts, strict=True):
             if replace:
-                writer.delete_documents("number", number)
+                writer.delete_documents_by_term("number", number)
             document = self._document()
             document.add_unsigned("number", number)
             document.add_text("body", text)

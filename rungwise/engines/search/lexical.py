@@ -23,8 +23,12 @@ Hits = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Numbers of texts and their scores, best first."""
 
 # Terms in more than this share of the texts are weighed last, and only for the texts that they could still lift among the
-# best: a word that common adds at most ln(1 + 0.9 / 0.1) = 2.3, where a rare one adds 5 to 10. Changes no result.
-_COMMON = 0.1
+# best: a word that common adds at most ln(1 + 0.8 / 0.2) = 1.6, where a rare one adds 5 to 10. Changes no result.
+_COMMON = 0.2
+
+_BLOCK = 128  # texts in a group of which only the highest score is compared at first
+
+_LOOKUP = 32  # to look a text up in the postings of a term takes about as long as to add up so many postings
 
 
 class _Term(NamedTuple):
@@ -107,16 +111,13 @@ class LexicalIndex:
         rare, common = self._asked(terms)
         scores = np.zeros(self.size, np.float32)
         self._add(scores, rare)
-        chosen = np.flatnonzero(scores > 0 if allowed is None else (scores > 0) & allowed)
-        if common:
-            hopeful = self._hopeful(scores[chosen], k, common)
-            if hopeful is None:
-                self._add(scores, common)
-                chosen = np.flatnonzero(scores > 0 if allowed is None else (scores > 0) & allowed)
-            else:
-                chosen = chosen[hopeful]
-                self._add_to(scores, chosen, common)
-        return _best(chosen, scores[chosen], k)
+        for place in range(len(common)):
+            hopeful = self._hopeful(scores, k, common[place:], allowed)
+            if hopeful is not None:
+                self._add_to(scores, hopeful, common[place:])
+                return _best(hopeful, scores[hopeful], k)
+            self._add(scores, common[place : place + 1])
+        return _highest(scores if allowed is None else np.where(allowed, scores, np.float32(0)), k)
 
     def scores(self, query: str) -> NDArray[np.float32]:
         """The BM25 score of every text (size,): 0 where nothing is shared, and for dead texts."""
@@ -138,8 +139,8 @@ class LexicalIndex:
         if self._distinct is None:
             counted = [np.bincount(segment.documents, minlength=segment.size) for segment in self.segments]
             self._distinct = np.concatenate([np.zeros(0, np.int64), *counted]).astype(np.int32)
-        chosen = np.flatnonzero(shared if allowed is None else (shared > 0) & allowed)
-        return _best(chosen, shared[chosen] / (self._distinct[chosen] + len(terms) - shared[chosen]), k)
+        shares = shared / np.maximum(1, self._distinct + len(terms) - shared)
+        return _highest(shares if allowed is None else np.where(allowed, shares, np.float32(0)), k)
 
     def expand(
         self, query: str, numbers: Sequence[int] | NDArray[np.int64], *, terms: int = FEEDBACK_TERMS, own: float = OWN_WEIGHT
@@ -161,23 +162,28 @@ class LexicalIndex:
     def _asked(self, terms: Mapping[str, float]) -> tuple[list[_Term], list[_Term]]:
         """The terms of a query that some text holds, the rare ones and the common ones.
 
-        Scores are always added up in this order, in single precision, so that every way to compute one gives the same bits.
+        The common ones stand in order of how common they are. Scores are always added up in this order, in single precision,
+        so that every way to compute one gives the same bits.
         """
         found = [self._term(term)._replace(weight=np.float32(weight)) for term, weight in terms.items() if weight > 0]
         bound = _COMMON * self.living
         rare = [term for term in found if 0 < len(term.documents) <= bound]
-        return rare, [term for term in found if len(term.documents) > bound]
+        return rare, sorted((term for term in found if len(term.documents) > bound), key=lambda term: len(term.documents))
 
-    def _hopeful(self, partial: NDArray[np.float32], k: int, common: Sequence[_Term]) -> NDArray[np.int64] | None:
-        """Which of the partial scores the common terms could still lift among the `k` best; None when it may be any text.
+    def _hopeful(
+        self, partial: NDArray[np.float32], k: int, common: Sequence[_Term], allowed: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64] | None:
+        """The texts that the common terms could still lift among the `k` best; None when they are too many to be worth a choice.
 
         The bound of MaxScore (Turtle and Flood, Information Processing and Management 31, 1995), widened by what rounding can do.
         """
-        if not 0 < k <= len(partial):
+        partial = partial if allowed is None else np.where(allowed, partial, np.float32(0))
+        most = sum(float(term.weight) * term.most for term in common) * (1 + 1e-6)
+        least = _kth(partial, k) * (1 - 2.0**-22 * (len(common) + 2)) - most
+        if least <= 0:
             return None
-        kth = float(np.partition(partial, len(partial) - k)[len(partial) - k])
-        least = kth * (1 - 2.0**-22 * (len(common) + 2)) - sum(float(term.weight) * term.most for term in common) * (1 + 1e-6)
-        return np.flatnonzero(partial >= least) if least > 0 else None
+        found = np.flatnonzero(partial >= least)
+        return found if _LOOKUP * len(found) * len(common) < sum(len(term.documents) for term in common) else None
 
     def _add(self, scores: NDArray[np.float32], terms: Sequence[_Term]) -> None:
         """Add what each term is worth to all texts that hold it."""
@@ -245,11 +251,31 @@ def _living(segments: Sequence[Postings], alive: Sequence[NDArray[np.bool_] | No
     return np.concatenate(whole)
 
 
+def _kth(scores: NDArray[np.float32], k: int) -> float:
+    """The `k`-th highest score above 0, or 0 where fewer are.
+
+    The k-th highest of the maxima of groups of texts is a lower bound of it, and few scores reach that: most are looked at
+    only once.
+    """
+    if not 0 < k <= len(scores):
+        return 0.0
+    block = max(1, min(_BLOCK, len(scores) // (4 * k)))
+    whole = len(scores) - len(scores) % block
+    highs = np.concatenate([scores[:whole].reshape(block, -1).max(axis=0), scores[whole:]])
+    bound = np.partition(highs, len(highs) - k)[len(highs) - k] if k <= len(highs) else np.float32(0)
+    reached = scores[scores >= bound] if bound > 0 else scores[scores > 0]
+    return float(np.partition(reached, len(reached) - k)[len(reached) - k]) if k <= len(reached) else 0.0
+
+
+def _highest(scores: NDArray[np.float32], k: int) -> Hits:
+    """The `k` highest scores above 0 with their places, best first, equal ones by number."""
+    kth = _kth(scores, k)
+    # All that tie with the k-th are chosen, so that the choice among equals is by number on every machine.
+    chosen = np.flatnonzero(scores >= kth if kth > 0 else scores > 0)
+    return _best(chosen, scores[chosen], k)
+
+
 def _best(numbers: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Hits:
     """The `k` highest of the scores, which belong to `numbers` (ascending): best first, equal ones by number."""
-    if 0 < k < len(scores):
-        # All that tie with the k-th are sorted too, so that the choice among equals is by number on every machine.
-        kept = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
-        numbers, scores = numbers[kept], scores[kept]
     order = np.argsort(-scores, kind="stable")[: max(k, 0)]
     return numbers[order], scores[order]
