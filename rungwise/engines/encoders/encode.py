@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,24 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Vectors]
 """Texts to vectors (n, d) float32 of unit length; no texts give (0, d)."""
+
+
+class Encoder(Protocol):
+    """An encode function that says who it is, so that its vectors can be kept."""
+
+    def __call__(self, texts: Sequence[str], /) -> Vectors:
+        """(n, d) float32 of unit length."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """A digest of everything that shapes a vector: two encoders of one identity give the same vectors up to rounding."""
+        ...
+
+    @property
+    def cut(self) -> int:
+        """How many texts so far were longer than the model reads."""
+        ...
 
 
 def encodable(text: str) -> str:

@@ -7,36 +7,49 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rungwise.core.errors import UnknownName
-from rungwise.engines.encoders.encode import Encode, Vectors
-from rungwise.engines.encoders.hashed import encode_hashed
+from rungwise.engines.encoders.backends import sentence_encoder
+from rungwise.engines.encoders.encode import Encoder, Vectors
+from rungwise.engines.encoders.hashed import HashedEncoder
 from rungwise.engines.encoders.minilm import MINILM_SHA256, minilm_folder
-from rungwise.engines.encoders.pytorch import TransformerEncoder
 
 
-def load_encoder(name: str) -> Encode:
-    """The encode function of `minilm`, `hashed`, or a local Hugging Face folder with a BERT-like encoder.
+def load_encoder(name: str, *, backend: str | None = None, cache: Path | None = None) -> Encoder:
+    """The encoder `minilm`, `hashed`, or of a local Hugging Face folder with a BERT-like model; call it with texts.
 
     Vectors are (n, d) float32 of unit length. Weights are loaded, and their digest
-    checked, at the first call. Raises MissingExtra when torch is not installed,
+    checked, at the first call; nothing is ever downloaded. `backend` and `cache` are those of `sentence_encoder`.
+    Raises MissingExtra when torch is not installed,
     Corrupt when the weights are not the known ones, UnknownName for another name.
     """
     if name == "hashed":
-        return encode_hashed
+        return HashedEncoder()
     if name == "minilm":
-        return _lazily(lambda: TransformerEncoder(minilm_folder(), sha256=MINILM_SHA256))
+        return _Lazily(lambda: sentence_encoder(minilm_folder(), sha256=MINILM_SHA256, backend=backend, cache=cache))
     if Path(name).is_dir():
-        return _lazily(lambda: TransformerEncoder(Path(name)))
+        return _Lazily(lambda: sentence_encoder(Path(name), backend=backend, cache=cache))
     raise UnknownName("encoder", name, ["minilm", "hashed"])
 
 
-def _lazily(make: Callable[[], TransformerEncoder]) -> Encode:
-    made: list[TransformerEncoder] = []
-    lock = threading.Lock()
+class _Lazily:
+    """An encoder that is made at the first call, once for all threads."""
 
-    def encode(texts: Sequence[str]) -> Vectors:
-        with lock:
-            if not made:
-                made.append(make())
-        return made[0].encode(texts)
+    def __init__(self, make: Callable[[], Encoder]) -> None:
+        self._make, self._made, self._lock = make, list[Encoder](), threading.Lock()
 
-    return encode
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        return self._encoder(texts)
+
+    @property
+    def identity(self) -> str:
+        return self._encoder.identity
+
+    @property
+    def cut(self) -> int:
+        return self._made[0].cut if self._made else 0
+
+    @property
+    def _encoder(self) -> Encoder:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+        return self._made[0]

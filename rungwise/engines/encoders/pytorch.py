@@ -1,73 +1,84 @@
-"""Sentence encoders on torch."""
+"""Sentence encoders on torch: any model of a local folder, and the one that others are checked against."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rungwise.core.errors import MissingExtra
 from rungwise.engines.bert import Forward, is_plain_bert, load_bert
+from rungwise.engines.encoders.batches import Batch, in_batches
 from rungwise.engines.encoders.encode import Vectors
-from rungwise.engines.encoders.folder import check_weights, pools_first_token, tokenizer_of, width_of
+from rungwise.engines.encoders.folder import check_weights, pools_first_token
+from rungwise.engines.encoders.processor import has_bf16 as has_bf16
+from rungwise.engines.encoders.sentence import SentenceEncoder
 
 BATCH_TOKENS = 8_192  # padded tokens of one batch: large enough for the matrix units, small enough for the cache
 
 
-class TransformerEncoder:
-    """An encoder with pooling over its last states, in bf16 where the processor multiplies it natively, else in fp32."""
+class TransformerEncoder(SentenceEncoder):
+    """An encoder on torch, in bf16 where the processor multiplies it natively, else in fp32."""
 
     def __init__(self, folder: Path, *, sha256: str | None = None, bf16: bool | None = None) -> None:
+        check_weights(folder, sha256)
+        super().__init__(folder, TorchNetwork(folder, bf16=has_bf16() if bf16 is None else bf16))
+
+
+class TorchNetwork:
+    """A model of a folder on torch. Raises MissingExtra without torch, Corrupt when the weights are not those of the settings."""
+
+    def __init__(self, folder: Path, *, bf16: bool) -> None:
         torch = _torch()
-        weights = folder / "model.safetensors"
-        check_weights(weights, sha256)
-        self._torch, self._tokenizer = torch, tokenizer_of(folder)
-        self.bf16 = has_bf16() if bf16 is None else bf16
-        dtype = torch.bfloat16 if self.bf16 else torch.float32
-        self._forward = load_bert(folder, dtype) if is_plain_bert(folder) else _any_model(folder, dtype)
-        self._width = width_of(folder)
-        self._first_only = pools_first_token(folder)
-        self._lock = threading.Lock()
+        dtype = torch.bfloat16 if bf16 else torch.float32
+        self._torch, self._forward, self._pool = torch, _model(folder, dtype), _pooling(folder)
+        self.kind = "torch bf16" if bf16 else "torch fp32"
+        self._lock = threading.Lock()  # torch shares its threads: two calls at once are slower than one after the other
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """(n, d) float32 of unit length. Texts beyond 256 tokens are cut."""
-        if not texts:
-            return np.zeros((0, self._width), dtype=np.float32)
-        encodings = self._tokenizer.encode_batch(list(texts))
-        lengths = np.asarray([len(encoding.ids) for encoding in encodings])
-        order = np.argsort(lengths, kind="stable")
-        vectors = np.empty((len(texts), self._width), dtype=np.float32)
-        with self._lock, self._torch.inference_mode():
-            for rows in _batches(order, lengths):
-                vectors[rows] = self._encode_batch([encodings[row].ids for row in rows])
-        return vectors
+    def batches(self, encoded: Sequence[Sequence[int]]) -> list[Batch]:
+        """Large batches, padded to the longest text only."""
+        return in_batches(encoded, limit_tokens=BATCH_TOKENS)
 
-    def _encode_batch(self, ids: Sequence[Sequence[int]]) -> Vectors:
+    def run(self, batches: Sequence[Batch], vectors: Vectors) -> None:
+        """See `Network`."""
         torch = self._torch
-        longest = max(map(len, ids))
-        tokens = torch.zeros((len(ids), longest), dtype=torch.long)  # (B, T)
-        mask = torch.zeros((len(ids), longest), dtype=torch.long)  # (B, T)
-        for row, own in enumerate(ids):
-            tokens[row, : len(own)] = torch.as_tensor(own)
-            mask[row, : len(own)] = 1
-        # Rows of equal length need no mask, and without one the faster attention is used.
-        hidden = self._forward(tokens, None if bool(mask.all()) else mask).float()  # (B, T, D)
-        weight = mask.unsqueeze(-1).float()
-        pooled = hidden[:, 0] if self._first_only else (hidden * weight).sum(1) / weight.sum(1)
-        return np.asarray(torch.nn.functional.normalize(pooled, dim=1).numpy(), dtype=np.float32)
+        with self._lock, torch.inference_mode():
+            for batch in batches:
+                ids, mask = torch.from_numpy(batch.ids), torch.from_numpy(batch.mask)
+                # Rows of equal length need no mask, and without one the faster attention is used.
+                hidden = self._forward(ids, None if bool(batch.mask.all()) else mask)
+                vectors[batch.rows] = self._pool(hidden.float(), mask).numpy()
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtra("sentence encoders", "local") from error
-    return torch
+def traceable(folder: Path) -> tuple[Any, tuple[Any, Any]]:
+    """The folder's encoder in fp32 with pooling inside, as a torch module of (ids, mask), and example inputs to trace it with."""
+    torch = _torch()
+    forward, pool = _model(folder, torch.float32), _pooling(folder)
+
+    class Pooled(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, ids: Any, mask: Any) -> Any:
+            return pool(forward(ids, mask), mask)
+
+    ids = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3, 4, 5, 0, 0, 0]])
+    return Pooled().eval(), (ids, (ids > 0).long())
+
+
+def _pooling(folder: Path) -> Any:
+    """Hidden states (B, T, D) and a mask (B, T) to vectors (B, D) of unit length: the first state, or the mean over the tokens."""
+    normalize = _torch().nn.functional.normalize
+    if pools_first_token(folder):
+        return lambda hidden, mask: normalize(hidden[:, 0], dim=1)
+
+    def mean(hidden: Any, mask: Any) -> Any:
+        weight = mask.unsqueeze(-1).to(hidden.dtype)
+        return normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
+
+    return mean
+
+
+def _model(folder: Path, dtype: Any) -> Forward:
+    return load_bert(folder, dtype) if is_plain_bert(folder) else _any_model(folder, dtype)
 
 
 def _any_model(folder: Path, dtype: Any) -> Forward:
@@ -80,21 +91,9 @@ def _any_model(folder: Path, dtype: Any) -> Forward:
     return lambda ids, mask: model(input_ids=ids, attention_mask=mask).last_hidden_state
 
 
-def _batches(order: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Rows of like length together, at most `BATCH_TOKENS` padded tokens each."""
-    batches, start = [], 0
-    for end in range(1, len(order) + 1):
-        if end == len(order) or (end - start + 1) * lengths[order[end]] > BATCH_TOKENS:
-            batches.append(order[start:end])
-            start = end
-    return batches
-
-
-@cache
-def has_bf16() -> bool:
-    """Whether the processor has matrix instructions for bf16; without them bf16 is slower than fp32."""
+def _torch() -> Any:
     try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "amx_bf16" in flags or "avx512_bf16" in flags
+        import torch
+    except ImportError as error:
+        raise MissingExtra("sentence encoders", "local") from error
+    return torch
