@@ -69,6 +69,22 @@ async def exchange(session: ClientSession, sending: Sending, clock: Clock) -> As
         response.release()  # keeps the connection where the answer was read to its end, else closes it
 
 
+async def exchange_json(session: ClientSession, sending: Sending, clock: Clock) -> Any:
+    """Send a call whose answer is one JSON body of any shape, and give that. Raises Failed, as `exchange` does."""
+    watch = _Watch(sending)
+    response = await _post(session, sending, watch)
+    try:
+        if response.status != 200:
+            raise Failed(await _refusal(response, sending, watch, clock))
+        body = await _json(response, watch)
+        if isinstance(body, Mapping) and body.get("error"):
+            error = body["error"]
+            raise Failed(_reported(error if isinstance(error, Mapping) else {"message": str(error)}, sending.key))
+        return body
+    finally:
+        response.release()
+
+
 async def _post(session: ClientSession, sending: Sending, watch: _Watch) -> ClientResponse:
     import aiohttp
 
@@ -146,24 +162,36 @@ async def _read(response: ClientResponse, watch: _Watch) -> bytes:
 
 
 async def _whole(response: ClientResponse, watch: _Watch) -> AsyncGenerator[Delta, None]:
+    body, failure = await _json(response, watch), None
+    try:
+        delta = delta_of(body)
+    except WireError as error:
+        failure = _rubbish(_said(error, response), redact(error.text, watch.key))
+    if failure is not None:
+        raise failure
+    if not delta.choices and delta.error is None:
+        raise _rubbish("no choices")
+    yield delta
+
+
+async def _json(response: ClientResponse, watch: _Watch) -> Any:
+    """The whole body as plain data."""
     pieces, size = [], 0
     while data := await _read(response, watch):
         pieces.append(data)
         size += len(data)
         if size > BODY_LIMIT_BYTES:
             raise _rubbish(f"an answer of more than {BODY_LIMIT_BYTES:,} bytes")
-    failure: Failed
     try:
-        delta = delta_of(read_json(b"".join(pieces)))
+        return read_json(b"".join(pieces))
     except WireError as error:
-        kind = response.headers.get("Content-Type", "no content type")
-        failure = _rubbish(f"{error} ({kind[:60]})", redact(error.text, watch.key))
-    else:
-        if not delta.choices and delta.error is None:
-            raise _rubbish("no choices")
-        yield delta
-        return
+        failure = _rubbish(_said(error, response), redact(error.text, watch.key))
     raise failure
+
+
+def _said(error: WireError, response: ClientResponse) -> str:
+    kind = response.headers.get("Content-Type", "no content type")
+    return f"{error} ({kind[:60]})"
 
 
 async def _stream(response: ClientResponse, watch: _Watch) -> AsyncGenerator[Delta, None]:
