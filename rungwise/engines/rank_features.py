@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,19 +30,30 @@ holds, by rarity. neighbours: the share of its pairs of adjacent terms that are 
 terms with a digit that are there. length: log(1 + terms). sentence: the cosine of the query with the nearest sentence.
 """
 
-KEPT_PASSAGES = 8_192  # whose sentences are remembered: 60 MB with ten sentences of 384 dimensions each
+KEPT_PASSAGES = (
+    8_192  # whose terms and sentences are remembered: 60 MB with ten sentences of 384 dimensions each, as much again with terms
+)
+
+
+class _Held(NamedTuple):
+    """What a passage holds: its terms, those that stand beside each other, and how many there are."""
+
+    terms: frozenset[str]
+    neighbours: frozenset[tuple[str, str]]
+    count: int
 
 
 class RankFeatures:
     """The features of passages for a query: numbers that are comparable between queries.
 
     `rarity` gives the inverse document frequency of a term, as a lexical index has it, with the same `words`. With `encode`,
-    the sentences of passages are encoded once and remembered.
+    the sentences of passages are encoded once and remembered, as their terms are.
     """
 
     def __init__(self, words: Words, rarity: Callable[[str], float], encode: Encode | None = None) -> None:
         self._words, self._rarity, self._encode = words, rarity, encode
         self._sentences = lru_cache(maxsize=KEPT_PASSAGES)(self._make_sentences)
+        self._held = lru_cache(maxsize=KEPT_PASSAGES)(self._make_held)
         self.names = NAMES if encode is not None else NAMES[:-1]
 
     def of(self, query: str, passages: Sequence[Passage]) -> NDArray[np.float64]:
@@ -51,7 +62,7 @@ class RankFeatures:
             return np.zeros((0, len(self.names)))
         asked = self._words.terms(query)
         rarity = {term: self._rarity(term) for term in asked}
-        rows = np.array([self._matches(asked, rarity, self._words.terms(passage.text)) for passage in passages])
+        rows = np.array([self._matches(asked, rarity, self._held(passage.text)) for passage in passages])
         scores = np.array([max(passage.score, 0.0) for passage in passages])
         columns = [scores / (scores.max() or 1.0), *rows.T]
         if self._encode is not None:
@@ -59,16 +70,20 @@ class RankFeatures:
             columns.append(np.array([self._nearest(vector, passage.text) for passage in passages]))
         return np.stack(columns, axis=1)
 
-    def _matches(self, asked: Sequence[str], rarity: Mapping[str, float], terms: Sequence[str]) -> tuple[float, ...]:
-        held, told = set(terms), set(asked)
-        whole = sum(rarity[term] for term in told)
-        neighbours, numbers = set(pairwise(asked)), {term for term in told if any(map(str.isdigit, term))}
+    def _matches(self, asked: Sequence[str], rarity: Mapping[str, float], passage: _Held) -> tuple[float, ...]:
+        told, neighbours = set(asked), set(pairwise(asked))
+        whole = sum(rarity[term] for term in sorted(told))  # in one order, so that equal queries give equal bits
+        numbers = {term for term in told if any(map(str.isdigit, term))}
         return (
-            sum(rarity[term] for term in told & held) / whole if whole else 0.0,
-            len(neighbours & set(pairwise(terms))) / len(neighbours) if neighbours else 0.0,
-            len(numbers & held) / len(numbers) if numbers else 0.0,
-            float(np.log1p(len(terms))),
+            sum(rarity[term] for term in sorted(told & passage.terms)) / whole if whole else 0.0,
+            len(neighbours & passage.neighbours) / len(neighbours) if neighbours else 0.0,
+            len(numbers & passage.terms) / len(numbers) if numbers else 0.0,
+            float(np.log1p(passage.count)),
         )
+
+    def _make_held(self, text: str) -> _Held:
+        terms = self._words.terms(text)
+        return _Held(frozenset(terms), frozenset(pairwise(terms)), len(terms))
 
     def _nearest(self, vector: NDArray[np.float32], text: str) -> float:
         sentences = self._sentences(text)
