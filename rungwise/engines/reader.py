@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rungwise.core.content import Passage
 from rungwise.core.errors import Corrupt
 from rungwise.engines.answerable import QUESTION_SIGNS, question_signs
+from rungwise.engines.bert import TOKENIZER
 from rungwise.engines.pair_encoder import PairEncoder, PairTokenizer, PairTokens, TokenBatch, token_batches
 from rungwise.engines.sentence_scorer import Sentence, coverage, kind_asked, sentences_of
 
@@ -27,7 +28,8 @@ READER = "reader.json"
 
 TECHNIQUE = "reader"
 WINDOW_TOKENS = 80  # of the passages; the two best sentences of squad2_part hold 94 % of its answers (benchmarks/squad2.py)
-MAX_TOKENS = 384
+MOST_WINDOW_TOKENS = 400  # with 96 of a question and three more it stays within the 512 places of a BERT
+LONGEST_SENTENCE = 100_000  # tokens; of a longer one, which is no prose, the rest is not read
 LONGEST_ANSWER = 30  # tokens, as in the BERT code (run_squad.py, max_answer_length)
 FAR = -1e9
 
@@ -101,7 +103,8 @@ class Reader:
     def __init__(self, files: Mapping[str, bytes], *, bf16: bool | None = None) -> None:
         """bf16 None: where the processor multiplies it natively. Raises MissingExtra, and Corrupt for files of another kind."""
         self.doubt, self.window_tokens = _settings(files)
-        self._encoder = PairEncoder(files, max_tokens=MAX_TOKENS, bf16=bf16)
+        self._encoder = PairEncoder(files, bf16=bf16)
+        self._tokenizer = reading_tokenizer(files[TOKENIZER])
         try:
             # in fp32: a logit in bf16 has three digits, and near ones would tie
             weight, bias = (self._encoder.weights[f"qa_outputs.{name}"].float() for name in ("weight", "bias"))
@@ -128,7 +131,7 @@ class Reader:
 
     def windows(self, asked: Sequence[tuple[str, Sequence[Passage]]]) -> list[Window | None]:
         """What is read for each question; None where its passages hold no word."""
-        return windows_of(self._encoder.tokenizer, asked, tokens=self.window_tokens)
+        return windows_of(self._tokenizer, asked, tokens=self.window_tokens)
 
     def read(self, windows: Sequence[Window], *, count: int = 1) -> list[tuple[Reading, ...]]:
         """The `count` best spans of each window, at least one, best first."""
@@ -144,6 +147,11 @@ class Reader:
         from torch.nn.functional import linear
 
         return np.asarray(linear(self._encoder.states(batch).float(), *self._head).transpose(1, 2).numpy(), dtype=np.float32)
+
+
+def reading_tokenizer(tokenizer_json: bytes) -> PairTokenizer:
+    """A tokenizer that leaves sentences whole: windows take what fits from them."""
+    return PairTokenizer(tokenizer_json, max_tokens=LONGEST_SENTENCE)
 
 
 def windows_of(

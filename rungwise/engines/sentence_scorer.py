@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rungwise.core.content import Passage
+from rungwise.engines.answerable import QUESTION_SIGNS, question_signs
 from rungwise.engines.arrays import Files, pack, rebuilding, require_shape, unpack
 from rungwise.engines.encoders.encode import Encode
 from rungwise.engines.search.terms import Words
@@ -153,7 +154,7 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class SentenceScorer:
-    """Linear weights over `FEATURES`; `doubt` (2,) turns the winner's margin into the probability that it is right.
+    """Linear weights over `FEATURES`; `doubt` (9,) turns the `evidence` of the winner into the probability that it is right.
 
     The features are centred by `mean` and divided by `scale`, all (features,) float32. `encoder` names what made the cosines.
     """
@@ -175,7 +176,7 @@ class SentenceScorer:
             name = str(settings["encoder"])
             for part in ("mean", "scale", "weights"):
                 require_shape(part, arrays[part], (len(FEATURES),))
-            require_shape("doubt", arrays["doubt"], (3,))
+            require_shape("doubt", arrays["doubt"], (2 + len(QUESTION_SIGNS) + 1,))
             parts = {part: arrays[part] for part in ("mean", "scale", "weights", "doubt")}
             return cls(**parts, encoder=name, encode=encode(name))
 
@@ -193,7 +194,8 @@ class SentenceScorer:
         margins = self.margins(own)
         order = np.argsort(-margins, kind="stable")
         share = softmax_of(margins)
-        right = sure(self.doubt, margins, own)
+        signs = question_signs(question, [sentence.passage.text for sentence in sentences], own[:, 0])
+        right = sure(self.doubt, evidence(margins, own, signs))
         return [Scored(sentences[place], float(right * share[place] / share[order[0]])) for place in order]
 
     def margins(self, own: Floats) -> Floats:
@@ -207,14 +209,14 @@ def softmax_of(margins: Floats) -> Floats:
     return np.asarray(shares / shares.sum(), dtype=np.float32)
 
 
-def evidence(margins: Floats, own: Floats) -> Floats:
-    """(2,) what speaks for the winner being right: the log odds of its share, and its cosine with the question."""
+def evidence(margins: Floats, own: Floats, signs: Floats) -> Floats:
+    """(8,) what speaks for the winner: the log odds of its share, its cosine with the question, and `question_signs`."""
     best = int(np.argmax(margins))
     share = float(np.clip(softmax_of(margins)[best], 1e-4, 1 - 1e-4))
-    return np.array([math.log(share / (1 - share)), own[best, FEATURES.index("cosine")]], dtype=np.float32)
+    return np.array([math.log(share / (1 - share)), own[best, FEATURES.index("cosine")], *signs], dtype=np.float32)
 
 
-def sure(doubt: Floats, margins: Floats, own: Floats) -> float:
-    """The probability that the winner is right: a logistic of `evidence`, weighed by `doubt` (2 weights and an offset)."""
-    z = float(evidence(margins, own) @ doubt[:2] + doubt[2])
+def sure(doubt: Floats, seen: Floats) -> float:
+    """The probability that the winner is right: a logistic of its `evidence` (8,), weighed by `doubt` (8 weights and an offset)."""
+    z = float(seen @ doubt[:-1] + doubt[-1])
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, z))))

@@ -21,6 +21,9 @@ OWN = len(SIGNS) - len(QUESTION_SIGNS)
 """The first so many signs are of an answer, the others of the question alone."""
 
 
+LEAST_SPREAD = 0.25
+
+
 def fit_doubt(reader: Reader, held: Sequence[Example], taught: tuple[Floats, NDArray[np.bool_]]) -> tuple[Doubt, int]:
     """Confidence and threshold from rows that the model has not seen, and how many there were; without rows, the neutral ones.
 
@@ -50,10 +53,11 @@ def fit_doubt(reader: Reader, held: Sequence[Example], taught: tuple[Floats, NDA
 def logistic(signs: NDArray[Any], scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Weights (d,) and offset of sigmoid(signs @ weights + offset) for `scores` (n,) in [0, 1], by least log loss.
 
-    Signs are brought to unit variance first, and the ridge is scikit-learn's C = 1 on them. Scores are moved off 0 and 1
+    Signs are brought to unit variance first (those that vary by more than 0.25), and the ridge is scikit-learn's C = 1 on them. Scores are moved off 0 and 1
     by as much as one row that is right and one that is wrong (Platt 1999).
     """
-    mean, scale = signs.mean(axis=0), np.maximum(signs.std(axis=0), 1e-3)
+    # what hardly varied is not blown up: in the fitted model it may lie a little beside what was seen
+    mean, scale = signs.mean(axis=0), np.maximum(signs.std(axis=0), LEAST_SPREAD)
     targets = ((scores * len(scores) + 1) / (len(scores) + 2)).astype(np.float32)[:, None]
     standard = np.asarray((signs - mean) / scale, dtype=np.float32)
     plane = minimise(standard, targets, c=1.0, loss=sigmoid_loss, start=np.zeros((signs.shape[1] + 1, 1)))[:, 0]

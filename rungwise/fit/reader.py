@@ -18,13 +18,14 @@ from rungwise.engines.bert import CONFIG, TOKENIZER, WEIGHTS, read_config
 from rungwise.engines.pair_encoder import PairTokenizer, padded
 from rungwise.engines.reader import (
     FAR,
-    MAX_TOKENS,
+    MOST_WINDOW_TOKENS,
     READER,
     WINDOW_TOKENS,
     Doubt,
     Reader,
     Window,
     reader_settings,
+    reading_tokenizer,
     windows_of,
 )
 from rungwise.engines.sentence_scorer import Sentence
@@ -86,11 +87,15 @@ def fit_reader(
     are left out; reader.json counts all three. The loss is -log p(start) p(end), where [CLS] stands for no answer (Devlin
     et al. 2018, sections 4.2 and 4.3), summed over all places of the answer (Clark and Gardner 2018, eq. 2). `documents`
     are more texts to make clozes of. Equal arguments give equal bytes on one machine with one number of threads. Raises
-    UsageError with fewer than 20 usable rows, MissingExtra without the libraries.
+    UsageError with fewer than 20 usable rows or too large a window, MissingExtra without the libraries.
     """
     settings = settings or ReaderSettings()
+    if settings.window_tokens > MOST_WINDOW_TOKENS:
+        raise UsageError(
+            f"a reader's window has at most {MOST_WINDOW_TOKENS} tokens, not {settings.window_tokens}. Set window_tokens lower"
+        )
     tokenizer_json = (base / TOKENIZER).read_bytes()
-    tokenizer = PairTokenizer(tokenizer_json, max_tokens=MAX_TOKENS)
+    tokenizer = reading_tokenizer(tokenizer_json)
     with_passage = [row for row in rows if row.passage]
     kept, held = hold_out(with_passage, settings.held_out, seed=settings.seed)
     lessons = lessons_of(kept, tokenizer, tokens=settings.window_tokens)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from rungwise.core.content import Passage
 from rungwise.core.dataset import Example
 from rungwise.core.errors import UsageError
+from rungwise.engines.answerable import QUESTION_SIGNS, question_signs
 from rungwise.engines.arrays import Files
 from rungwise.engines.encoders.encode import Encode
 from rungwise.engines.sentence_scorer import FEATURES, SentenceScorer, evidence, features, sentences_of
-from rungwise.fit.head import minimise, sigmoid_loss
+from rungwise.fit.doubt import logistic
 
 Floats = NDArray[np.float32]
 
@@ -27,10 +28,14 @@ LEAST = 5
 
 @dataclass(frozen=True)
 class Solved:
-    """A question's sentences: features (n, features), and the share of right (n,) that each is worth; all 0 where none is."""
+    """A question's sentences: features (n, features), and the share of right (n,) that each is worth; all 0 where none is.
+
+    `signs` (6,) are the question's own (`engines/answerable.py`).
+    """
 
     own: Floats
     right: Floats
+    signs: Floats
 
 
 def fit_sentence_scorer(
@@ -41,7 +46,7 @@ def fit_sentence_scorer(
     `passages[i]` are what row i is answered from: its own, or what a search found. A right sentence holds a reference
     verbatim, or stands in part in one; of several each is as right. Rows without one teach only when to be in doubt. The
     loss is the log loss of a conditional logit (McFadden 1974) with a quadratic penalty; the probability of the winner is
-    a logistic of its share and cosine, fitted on five folds of questions that the weights had not seen. Raises UsageError
+    a logistic of its `evidence`, fitted on five folds of questions that the weights had not seen. Raises UsageError
     with fewer than 5 rows that have a right sentence.
     """
     solved = [solve(row, own, encode) for row, own in zip(rows, passages, strict=True)]
@@ -61,11 +66,11 @@ def fit_sentence_scorer(
         weights_without = _weigh(kept, mean, scale)
         for one in (one for one, own in zip(solved, fold, strict=True) if own == number):
             margins = np.asarray((one.own - mean) / scale @ weights_without, dtype=np.float32)
-            seen.append(evidence(margins, one.own))
+            seen.append(evidence(margins, one.own, one.signs))
             was_right.append(float(one.right[int(np.argmax(margins))] > 0))
-    fitted = SentenceScorer(
-        mean=mean, scale=scale, weights=weights, doubt=_doubt(np.stack(seen), np.array(was_right)), encoder=encoder, encode=encode
-    )
+    by_sign, offset = logistic(np.stack(seen), np.array(was_right))
+    doubt = np.array([*by_sign, offset], dtype=np.float32)
+    fitted = SentenceScorer(mean=mean, scale=scale, weights=weights, doubt=doubt, encoder=encoder, encode=encode)
     return fitted.files(rows=len(rows), taught=len(taught), seed=seed)
 
 
@@ -73,10 +78,11 @@ def solve(row: Example, passages: Sequence[Passage], encode: Encode) -> Solved:
     """The sentences of a row's passages as features, and which are right."""
     sentences = sentences_of(passages)
     if not sentences:
-        return Solved(np.zeros((0, len(FEATURES)), dtype=np.float32), np.zeros(0, dtype=np.float32))
+        return Solved(*(np.zeros(shape, dtype=np.float32) for shape in ((0, len(FEATURES)), 0, len(QUESTION_SIGNS))))
     texts = [sentence.passage.text for sentence in sentences]
     right = np.array([any(holds(text, reference) for reference in row.references) for text in texts], dtype=np.float32)
-    return Solved(features(row.text, sentences, encode), right / max(1.0, float(right.sum())))
+    own = features(row.text, sentences, encode)
+    return Solved(own, right / max(1.0, float(right.sum())), question_signs(row.text, texts, own[:, 0]))
 
 
 def holds(sentence: str, reference: str) -> bool:
@@ -110,13 +116,3 @@ def _weigh(taught: Sequence[Solved], mean: Floats, scale: Floats) -> Floats:
 
     found = minimize(objective, np.zeros(len(FEATURES)), jac=True, method="L-BFGS-B")
     return np.asarray(found.x, dtype=np.float32)
-
-
-def _doubt(seen: Floats, was_right: NDArray[np.float64]) -> Floats:
-    """(3,) weights and offset of the logistic that says how often winners like these are right."""
-    targets = was_right[:, None].astype(np.float32)
-    # Platt 1999: targets short of 0 and 1, so that rows that are all right do not make it certain
-    yes = float(targets.sum())
-    targets = np.where(targets > 0, (yes + 1) / (yes + 2), 1 / (len(targets) - yes + 2)).astype(np.float32)
-    plane = minimise(seen, targets, c=1.0, loss=sigmoid_loss, start=np.zeros((3, 1)))
-    return np.asarray(plane[:, 0], dtype=np.float32)

@@ -14,7 +14,7 @@ from rungwise.core.errors import UsageError
 from rungwise.engines.bert import TOKENIZER
 from rungwise.engines.encoders.minilm import minilm_folder
 from rungwise.engines.pair_encoder import PairTokenizer, token_batches
-from rungwise.engines.reader import READER, Reader, windows_of
+from rungwise.engines.reader import READER, Reader, reading_tokenizer, windows_of
 from rungwise.fit.doubt import best_threshold, logistic
 from rungwise.fit.reader import NO_ANSWER, ReaderSettings, fit_reader, gold_spans, hold_out, lessons_of
 
@@ -28,7 +28,7 @@ TEXT = "Parcels leave on Monday. They arrive on Friday, and on Friday only. Nobo
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PairTokenizer:
-    return PairTokenizer((minilm_folder() / TOKENIZER).read_bytes(), max_tokens=384)
+    return reading_tokenizer((minilm_folder() / TOKENIZER).read_bytes())
 
 
 @pytest.fixture(scope="module")
