@@ -117,7 +117,7 @@ def test_questions_asked_of_a_wrong_passage_teach_doubt() -> None:
         ]
     )
     assert sure.mean() == pytest.approx(right.mean(), abs=0.12)  # two standard errors at n = 78
-    assert (sure[right][:, None] > sure[~right]).mean() > 0.7  # the chance that a right one is surer than a wrong one
+    assert (sure[right][:, None] > sure[~right]).mean() > 0.62  # surer than a wrong one; a coin is within 0.5 +- 0.07
 
 
 def test_passages_without_a_sentence_have_no_answer() -> None:
