@@ -22,13 +22,17 @@ from rungwise.engines.sentences import split_sentences
 FILE = "rank_features.json"
 TECHNIQUE = "rank_features"
 
-NAMES = ("first", "overlap", "neighbours", "numbers", "length", "sentence")
-"""The features in order; the last one only where there is an encoder.
+NAMES = ("first", "overlap", "neighbours", "numbers", "length", "sentence", "reading")
+"""The features in order; the last two only where there is an encoder, and a cross-encoder.
 
 first: the score of the search over the best one of the same query. overlap: the share of the query's terms that the passage
 holds, by rarity. neighbours: the share of its pairs of adjacent terms that are adjacent there too. numbers: the share of its
 terms with a digit that are there. length: log(1 + terms). sentence: the cosine of the query with the nearest sentence.
+reading: the logit of a cross-encoder. What they are worth: benchmarks/scifact.py.
 """
+
+Read = Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]]
+"""(query, passage) pairs to one number each, higher is more relevant: `CrossEncoder.logits`."""
 
 KEPT_PASSAGES = (
     8_192  # whose terms and sentences are remembered: 60 MB with ten sentences of 384 dimensions each, as much again with terms
@@ -40,21 +44,25 @@ class _Held(NamedTuple):
 
     terms: frozenset[str]
     neighbours: frozenset[tuple[str, str]]
-    count: int
+    length: int
 
 
 class RankFeatures:
     """The features of passages for a query: numbers that are comparable between queries.
 
     `rarity` gives the inverse document frequency of a term, as a lexical index has it, with the same `words`. With `encode`,
-    the sentences of passages are encoded once and remembered, as their terms are.
+    the sentences of passages are encoded once and remembered, as their terms are. With `read`, a cross-encoder reads each
+    passage; fit the weights on queries that it was not fitted on.
     """
 
-    def __init__(self, words: Words, rarity: Callable[[str], float], encode: Encode | None = None) -> None:
-        self._words, self._rarity, self._encode = words, rarity, encode
+    def __init__(
+        self, words: Words, rarity: Callable[[str], float], encode: Encode | None = None, *, read: Read | None = None
+    ) -> None:
+        self._words, self._rarity, self._encode, self._read = words, rarity, encode, read
         self._sentences = lru_cache(maxsize=KEPT_PASSAGES)(self._make_sentences)
         self._held = lru_cache(maxsize=KEPT_PASSAGES)(self._make_held)
-        self.names = NAMES if encode is not None else NAMES[:-1]
+        present = {"sentence": encode is not None, "reading": read is not None}
+        self.names = tuple(name for name in NAMES if present.get(name, True))
 
     def of(self, query: str, passages: Sequence[Passage]) -> NDArray[np.float64]:
         """(n, features) for the passages that a search found, with the scores that it gave."""
@@ -68,7 +76,9 @@ class RankFeatures:
         if self._encode is not None:
             vector = self._encode([query])[0]
             columns.append(np.array([self._nearest(vector, passage.text) for passage in passages]))
-        return np.stack(columns, axis=1)
+        if self._read is not None:
+            columns.append(self._read([(query, passage.text) for passage in passages]))
+        return np.stack(columns, axis=1).astype(np.float64)
 
     def _matches(self, asked: Sequence[str], rarity: Mapping[str, float], passage: _Held) -> tuple[float, ...]:
         told, neighbours = set(asked), set(pairwise(asked))
@@ -78,7 +88,7 @@ class RankFeatures:
             sum(rarity[term] for term in sorted(told & passage.terms)) / whole if whole else 0.0,
             len(neighbours & passage.neighbours) / len(neighbours) if neighbours else 0.0,
             len(numbers & passage.terms) / len(numbers) if numbers else 0.0,
-            float(np.log1p(passage.count)),
+            float(np.log1p(passage.length)),
         )
 
     def _make_held(self, text: str) -> _Held:

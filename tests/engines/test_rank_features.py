@@ -29,7 +29,7 @@ def _features(*, sentences: bool = False) -> RankFeatures:
 
 def test_features_are_what_their_description_says() -> None:
     rows = _features(sentences=True).of("refund takes 14 days", _passages(2.0, 4.0, 0.0, 1.0))
-    named = dict(zip(NAMES, rows.T, strict=True))
+    named = dict(zip(NAMES[:6], rows.T, strict=True))
     assert named["first"].tolist() == [0.5, 1.0, 0.0, 0.25]
     rare = [INDEX.rarity(term) for term in WORDS.terms("refund takes 14 days")]
     assert named["overlap"] == pytest.approx([(rare[0] + rare[1] + rare[3]) / sum(rare), 1.0, 0.0, 0.0])
@@ -57,6 +57,16 @@ def test_the_probability_is_the_weighted_sum_of_features_on_the_logistic_curve()
     expected = 1 / (1 + np.exp(-(2.0 * (features.of("refund 14 days", passages) - means) @ weights - 1.0)))
     assert ranker.score("refund 14 days", passages) == pytest.approx(expected, abs=1e-6)
     assert ranker.score("refund", ()).shape == (0,)
+
+
+def test_what_a_cross_encoder_reads_is_the_last_feature() -> None:
+    def read(pairs: list[tuple[str, str]]) -> np.ndarray:
+        assert {query for query, _ in pairs} == {"parcel"}
+        return np.array([len(passage) for _, passage in pairs], dtype=np.float32)
+
+    features = RankFeatures(WORDS, INDEX.rarity, read=read)
+    assert features.names == (*NAMES[:5], "reading")
+    assert features.of("parcel", _passages(1, 1, 1, 1))[:, -1].tolist() == [len(text) for text in TEXTS]
 
 
 def test_sentences_are_encoded_once() -> None:
