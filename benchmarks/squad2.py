@@ -12,7 +12,7 @@ import gzip
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from rungwise.engines.reader import READER, Reader
 from rungwise.engines.sentence_scorer import SentenceScorer
 from rungwise.evaluate.text import exact_match, token_f1
 from rungwise.fit.crossfit import fold_of
-from rungwise.fit.doubt import best_threshold
 from rungwise.fit.finetune import Step
 from rungwise.fit.reader import ReaderSettings, fit_reader
 from rungwise.fit.sentence_scorer import fit_sentence_scorer
@@ -87,6 +86,14 @@ def tuned(rows: Sequence[Example], answers: Answers) -> float:
     return best_threshold(read.sure, read.f1, unanswerable(rows))
 
 
+def best_threshold(sure: Floats, scores: Floats, silent: NDArray[np.bool_]) -> float:
+    """The confidence from which on answering scores most on average, where silence is worth 1 for what has no answer."""
+    order = np.argsort(-sure, kind="stable")
+    answered = int(np.argmax(np.concatenate([[0.0], np.cumsum((scores - silent)[order])])))
+    edges = np.concatenate([[1.0], sure[order], [0.0]])
+    return float((edges[answered] + edges[answered + 1]) / 2)
+
+
 def unanswerable(rows: Sequence[Example]) -> NDArray[np.bool_]:
     """(n,) the questions without an answer."""
     return np.array([not row.references for row in rows])
@@ -104,10 +111,11 @@ def scored_sentences(scorer: SentenceScorer, rows: Sequence[Example]) -> Answers
     return [(own[0].sentence.passage.text, own[0].probability) if own else ("", 0.0) for own in ranked]
 
 
-def spans(reader: Reader, rows: Sequence[Example]) -> Answers:
-    """What the reader marks, for every row."""
+def spans(reader: Reader, rows: Sequence[Example]) -> tuple[Answers, NDArray[np.bool_]]:
+    """What the reader marks, for every row, and whether it would say it."""
     found = reader.answer_many([(row.text, passages_of(row)) for row in rows])
-    return [("", 0.0) if one is None else (one.readings[0].passage.text, one.confidence) for one in found]
+    answers = [("", 0.0) if one is None else (one.readings[0].passage.text, one.confidence) for one in found]
+    return answers, np.array([one is not None and not one.silent for one in found])
 
 
 def systems(train: Sequence[Example], test: Sequence[Example], settings: ReaderSettings, encode: Encode) -> dict[str, Read]:
@@ -126,10 +134,10 @@ def systems(train: Sequence[Example], test: Sequence[Example], settings: ReaderS
     fitted = time.perf_counter() - begin
     reader = Reader(files)
     begin = time.perf_counter()
-    answers = spans(reader, test)
+    answers, given = spans(reader, test)
     pace = 1000 * (time.perf_counter() - begin) / len(test)
     found["reader"] = scored(test, answers, 0.0)
-    found["reader, threshold"] = scored(test, answers, reader.doubt.threshold)
+    found["reader, silent when in doubt"] = replace(found["reader"], given=given)
     print(
         f"reader: {about['answered']} answered, {about['unanswerable']} unanswerable, {about['left_out']} left out, "
         f"{about['clozes']} clozes; "
@@ -251,14 +259,14 @@ def main() -> None:
     worth = {name: np.where(read.given, read.f1, silent) for name, read in reads.items()}
     every = np.ones(len(shown), dtype=bool)
     ahead = {
-        name: over_articles(worth["reader, threshold"] - own, every, groups)
+        name: over_articles(worth["reader, silent when in doubt"] - own, every, groups)
         for name, own in worth.items()
-        if name != "reader, threshold"
+        if name != "reader, silent when in doubt"
     }
     answerable = over_articles(reads["reader"].f1 - reads["best sentence"].f1, ~silent, groups)
     show(results)
     for name, own in ahead.items():
-        print(f"reader with its threshold less {name}: F1 {own[0]:+.3f} [{own[1]:+.3f}, {own[2]:+.3f}]")
+        print(f"reader, silent when in doubt, less {name}: F1 {own[0]:+.3f} [{own[1]:+.3f}, {own[2]:+.3f}]")
     print(f"on answerable rows, both always answering: F1 {answerable[0]:+.3f} [{answerable[1]:+.3f}, {answerable[2]:+.3f}]")
     document = {
         "results": results,

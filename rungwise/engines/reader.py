@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,31 +73,44 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The best answers, best first, and the probability in [0, 1] that the first is right."""
+    """The best answers, best first; the F1 to expect of the first, and the probability that there is none, both in [0, 1]."""
 
     readings: tuple[Reading, ...]
     confidence: float
+    none: float
+
+    @property
+    def silent(self) -> bool:
+        """Whether saying nothing is likelier to be right (the Bayes decision where silence is worth 1 or 0)."""
+        return self.none > self.confidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logistic:
+    """The logistic of `SIGNS` by `weights` (11,) and `offset`."""
+
+    weights: tuple[float, ...] = (0.0,) * len(SIGNS)
+    offset: float = 0.0
+
+    def __call__(self, signs: Floats) -> float:
+        """A probability in (0, 1) from the signs (11,)."""
+        z = float(signs.astype(np.float64) @ np.asarray(self.weights)) + self.offset
+        return 1 / (1 + math.exp(-max(-60.0, min(60.0, z))))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """Confidence: the logistic of `SIGNS` by `weights` (11,) and `offset`. Below `threshold` it is better to say nothing."""
+    """`right`: the F1 to expect of the answer; `none`: the probability that there is no answer. The larger one decides."""
 
-    weights: tuple[float, ...] = (1.0, *(0.0,) * (len(SIGNS) - 1))
-    offset: float = 0.0
-    threshold: float = 0.5
-
-    def confidence(self, signs: Floats) -> float:
-        """The probability that an answer with these signs (11,) is right, in (0, 1)."""
-        z = float(signs.astype(np.float64) @ np.asarray(self.weights)) + self.offset
-        return 1 / (1 + math.exp(-max(-60.0, min(60.0, z))))
+    right: Logistic = Logistic(weights=(1.0, *(0.0,) * (len(SIGNS) - 1)))
+    none: Logistic = Logistic(weights=(-1.0, *(0.0,) * (len(SIGNS) - 1)))
 
 
 class Reader:
     """A `BertForQuestionAnswering` over the likeliest sentences of some passages.
 
     Files are those of `transformers` (config.json, model.safetensors, tokenizer.json) with reader.json beside them; without
-    that one, as in a model that was fitted elsewhere, the confidence is the logistic of the span's lead over no answer.
+    that one, as in a model that was fitted elsewhere, the span's lead over no answer decides.
     """
 
     def __init__(self, files: Mapping[str, bytes], *, bf16: bool | None = None) -> None:
@@ -124,10 +137,11 @@ class Reader:
         """The answers to several questions, each from passages of its own."""
         windows = self.windows(asked)
         read = iter(self.read([window for window in windows if window is not None], count=count))
-        return [
-            None if window is None else Answered(readings := next(read), self.doubt.confidence(signs_of(window, readings[0])))
-            for window in windows
-        ]
+        return [None if window is None else self._judged(window, next(read)) for window in windows]
+
+    def _judged(self, window: Window, readings: tuple[Reading, ...]) -> Answered:
+        signs = signs_of(window, readings[0])
+        return Answered(readings, self.doubt.right(signs), self.doubt.none(signs))
 
     def windows(self, asked: Sequence[tuple[str, Sequence[Passage]]]) -> list[Window | None]:
         """What is read for each question; None where its passages hold no word."""
@@ -264,9 +278,8 @@ def reader_settings(doubt: Doubt, *, window_tokens: int, **recorded: Any) -> dic
     return {
         "technique": TECHNIQUE,
         "signs": list(SIGNS),
-        "weights": list(doubt.weights),
-        "offset": doubt.offset,
-        "threshold": doubt.threshold,
+        "right": asdict(doubt.right),
+        "none": asdict(doubt.none),
         "window_tokens": window_tokens,
         **recorded,
     }
@@ -277,11 +290,15 @@ def _settings(files: Mapping[str, bytes]) -> tuple[Doubt, int]:
         return Doubt(), WINDOW_TOKENS
     try:
         found = json.loads(files[READER])
-        if found["technique"] != TECHNIQUE or tuple(found["signs"]) != SIGNS or len(found["weights"]) != len(SIGNS):
+        if found["technique"] != TECHNIQUE or tuple(found["signs"]) != SIGNS:
             raise ValueError(f"technique {found['technique']!r} with {found['signs']}")
-        weights = tuple(float(weight) for weight in found["weights"])
-        return Doubt(weights=weights, offset=float(found["offset"]), threshold=float(found["threshold"])), int(
-            found["window_tokens"]
-        )
+        return Doubt(right=_logistic(found["right"]), none=_logistic(found["none"])), int(found["window_tokens"])
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{READER} cannot be read ({error!r}). Fit the reader again") from error
+
+
+def _logistic(found: Mapping[str, Any]) -> Logistic:
+    weights = tuple(float(weight) for weight in found["weights"])
+    if len(weights) != len(SIGNS):
+        raise ValueError(f"{len(weights)} weights for {len(SIGNS)} signs")
+    return Logistic(weights=weights, offset=float(found["offset"]))

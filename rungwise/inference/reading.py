@@ -21,11 +21,10 @@ def reader_responder(
 ) -> Responder:
     """Answers with the words, of the passages given or found, that the reader marks, cited to the character.
 
-    `search` finds `k` passages where a request has none. The confidence is the calibrated probability that the answer is
-    right; below `threshold` (None: the one that the fit chose) the answer is withheld, and `finish` is 'abstained'. The
-    sentence that the answer stands in comes as the passage.
+    `search` finds `k` passages where a request has none. The confidence is the calibrated F1 to expect of the
+    answer. Where it is below `threshold` (None: below the probability that there is no answer) the answer is withheld, and
+    `finish` is 'abstained'. The sentence that the answer stands in comes as the passage.
     """
-    least = reader.doubt.threshold if threshold is None else threshold
 
     async def answer(request: Request) -> AsyncIterator[Chunk]:
         passages = await _passages(request, search, k)
@@ -34,7 +33,7 @@ def reader_responder(
             yield _silence(READER_MODEL, 0.0)
             return
         best = found.readings[0]
-        if found.confidence < least:
+        if found.silent if threshold is None else found.confidence < threshold:
             yield _silence(READER_MODEL, found.confidence, best.sentence)
         else:
             yield _answer(READER_MODEL, best.passage, found.confidence, best.sentence)

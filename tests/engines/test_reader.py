@@ -20,6 +20,7 @@ from rungwise.engines.reader import (
     READER,
     SIGNS,
     Doubt,
+    Logistic,
     Reader,
     Window,
     best_spans,
@@ -164,7 +165,7 @@ def test_the_signs_tell_whether_the_answer_is_of_the_kind_asked_for(tokenizer: P
 
 
 def test_settings_that_were_written_come_back(files: dict[str, bytes]) -> None:
-    doubt = Doubt(weights=(0.5, 0.1, 0.2, 0.3, 0.0, -1.0, *(0.25,) * 5), offset=-0.5, threshold=0.4)
+    doubt = Doubt(right=Logistic(weights=(0.5, *(0.25,) * 10), offset=-0.5), none=Logistic(offset=-3.0))
     reader = Reader({**files, READER: json.dumps(reader_settings(doubt, window_tokens=50)).encode()})
     assert (reader.doubt, reader.window_tokens) == (doubt, 50)
 

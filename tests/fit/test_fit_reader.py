@@ -15,7 +15,7 @@ from rungwise.engines.bert import TOKENIZER
 from rungwise.engines.encoders.minilm import minilm_folder
 from rungwise.engines.pair_encoder import PairTokenizer, token_batches
 from rungwise.engines.reader import READER, Reader, reading_tokenizer, windows_of
-from rungwise.fit.doubt import best_threshold, logistic
+from rungwise.fit.doubt import logistic
 from rungwise.fit.reader import NO_ANSWER, ReaderSettings, fit_reader, gold_spans, hold_out, lessons_of
 
 pytest.importorskip("torch", reason="needs the extra 'local'")
@@ -133,14 +133,11 @@ def test_the_layers_that_are_frozen_stay_those_of_the_encoder(base: Path) -> Non
     assert not any(own for name, own in same.items() if "layer.1" in name and name.endswith("weight") and "LayerNorm" not in name)
 
 
-def test_the_threshold_is_where_silence_begins_to_pay() -> None:
-    sure, scores = np.array([0.9, 0.8, 0.7, 0.2, 0.1]), np.array([1.0, 0.0, 1.0, 0.0, 0.0])
-    unanswerable = np.array([False, False, False, True, True])
-    assert best_threshold(sure, scores, unanswerable) == pytest.approx(0.45)
-
-
-def test_a_reader_that_was_never_shown_an_unanswerable_question_is_never_silent() -> None:
-    assert best_threshold(np.array([0.2, 0.9]), np.array([0.0, 1.0]), np.array([False, False])) == 0.0
+def test_a_reader_that_was_never_asked_what_has_no_answer_is_never_silent(base: Path) -> None:
+    answered = [row for row in rows(120) if row.references]
+    reader = Reader(fit_reader(answered, base, ReaderSettings(epochs=1)))
+    found = reader.answer_many([(row.text, (Passage(row.passage or ""),)) for row in rows(20)])
+    assert not any(one is None or one.silent for one in found)
 
 
 def test_the_logistic_finds_what_speaks_for_a_right_answer_and_is_honest_on_average() -> None:

@@ -71,6 +71,12 @@ def test_below_the_threshold_nothing_is_said_but_how_unsure_it_is(reader: Reader
     assert response.passages[0].document == "delivery.md"
 
 
+def test_without_a_threshold_it_is_silent_when_no_answer_is_likelier(reader: Reader) -> None:
+    found = reader.answer("How long does standard delivery take?", (PASSAGE,))
+    assert found is not None
+    assert ask(reader_responder(reader), request_with(PASSAGE)).abstained == (found.none > found.confidence)
+
+
 def test_a_search_finds_the_passages_that_the_request_lacks(reader: Reader, scorer: SentenceScorer) -> None:
     for answer in (reader_responder(reader, found, threshold=0.0), sentence_responder(scorer, found)):
         response = ask(answer, request_with())
