@@ -49,7 +49,8 @@ WORDS = Words(stop=True, stem=True, stemmer=SNOWBALL)
 DEPTH, FOLDS, SEED, RESAMPLES = 100, 5, 0, 10_000
 RERANKED = 50  # how deep the rerankers look
 CROSS_READ = 20  # how deep the cross-encoder reads
-CROSS = RerankSettings(max_tokens=160, epochs=3)
+HEARD = ("first", "sentence", "reading")  # the features of the light reranker that hears the cross-encoder
+CROSS = RerankSettings(max_tokens=160, negatives=3, epochs=2)
 CHUNKING = Chunking(method="sentences", size=500)
 
 Floats = NDArray[np.float32]
@@ -210,7 +211,7 @@ def crossed(
         def read(pairs: Sequence[tuple[str, str]], reranker: CrossEncoder = reranker) -> Floats:
             return reranker.logits([(claim, _nearest(claim, text, encode)) for claim, text in pairs])
 
-        features = RankFeatures(WORDS, index.rarity, encode, read=read)
+        features = RankFeatures(WORDS, index.rarity, encode, read=read, names=HEARD)
         found = {int(row): _found(data, row, ranked[row][0][:CROSS_READ], ranked[row][1]) for row in (*kept[weigh], *held)}
         ranker = FeatureRanker(fit_rank_features([found[int(row)] for row in kept[weigh]], features), features)
         for row in held:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rungwise.core.content import Passage
-from rungwise.core.errors import Corrupt, UsageError
+from rungwise.core.errors import Corrupt, UnknownName, UsageError
 from rungwise.core.record import canonical_json
 from rungwise.engines.encoders.encode import Encode
 from rungwise.engines.linear import sigmoid
@@ -23,7 +23,7 @@ FILE = "rank_features.json"
 TECHNIQUE = "rank_features"
 
 NAMES = ("first", "overlap", "neighbours", "numbers", "length", "sentence", "reading")
-"""The features in order; the last two only where there is an encoder, and a cross-encoder.
+"""The features that there are; `sentence` only where there is an encoder, `reading` where there is a cross-encoder.
 
 first: the score of the search over the best one of the same query. overlap: the share of the query's terms that the passage
 holds, by rarity. neighbours: the share of its pairs of adjacent terms that are adjacent there too. numbers: the share of its
@@ -34,6 +34,7 @@ reading: the logit of a cross-encoder. What they are worth: benchmarks/scifact.p
 Read = Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]]
 """(query, passage) pairs to one number each, higher is more relevant: `CrossEncoder.logits`."""
 
+_BY_WORDS = NAMES[1:5]
 KEPT_PASSAGES = (
     8_192  # whose terms and sentences are remembered: 60 MB with ten sentences of 384 dimensions each, as much again with terms
 )
@@ -52,33 +53,47 @@ class RankFeatures:
 
     `rarity` gives the inverse document frequency of a term, as a lexical index has it, with the same `words`. With `encode`,
     the sentences of passages are encoded once and remembered, as their terms are. With `read`, a cross-encoder reads each
-    passage; fit the weights on queries that it was not fitted on.
+    passage; fit the weights on queries that it was not fitted on. `names` chooses among the features (empty: all).
+    Raises UnknownName for one that is not there.
     """
 
     def __init__(
-        self, words: Words, rarity: Callable[[str], float], encode: Encode | None = None, *, read: Read | None = None
+        self,
+        words: Words,
+        rarity: Callable[[str], float],
+        encode: Encode | None = None,
+        *,
+        read: Read | None = None,
+        names: Collection[str] = (),
     ) -> None:
         self._words, self._rarity, self._encode, self._read = words, rarity, encode, read
         self._sentences = lru_cache(maxsize=KEPT_PASSAGES)(self._make_sentences)
         self._held = lru_cache(maxsize=KEPT_PASSAGES)(self._make_held)
-        present = {"sentence": encode is not None, "reading": read is not None}
-        self.names = tuple(name for name in NAMES if present.get(name, True))
+        missing = {"sentence": encode is None, "reading": read is None}
+        there = [name for name in NAMES if not missing.get(name, False)]
+        for name in names:
+            if name not in there:
+                raise UnknownName("feature of a passage", name, there)
+        self.names = tuple(name for name in there if not names or name in names)
 
     def of(self, query: str, passages: Sequence[Passage]) -> NDArray[np.float64]:
         """(n, features) for the passages that a search found, with the scores that it gave."""
         if not passages:
             return np.zeros((0, len(self.names)))
+        scores = np.array([max(passage.score, 0.0) for passage in passages])
+        columns = {"first": scores / (scores.max() or 1.0), **self._by_words(query, passages)}
+        if self._encode is not None and "sentence" in self.names:
+            vector = self._encode([query])[0]
+            columns["sentence"] = np.array([self._nearest(vector, passage.text) for passage in passages])
+        if self._read is not None and "reading" in self.names:
+            columns["reading"] = self._read([(query, passage.text) for passage in passages])
+        return np.stack([columns[name] for name in self.names], axis=1).astype(np.float64)
+
+    def _by_words(self, query: str, passages: Sequence[Passage]) -> dict[str, NDArray[np.float64]]:
         asked = self._words.terms(query)
         rarity = {term: self._rarity(term) for term in asked}
         rows = np.array([self._matches(asked, rarity, self._held(passage.text)) for passage in passages])
-        scores = np.array([max(passage.score, 0.0) for passage in passages])
-        columns = [scores / (scores.max() or 1.0), *rows.T]
-        if self._encode is not None:
-            vector = self._encode([query])[0]
-            columns.append(np.array([self._nearest(vector, passage.text) for passage in passages]))
-        if self._read is not None:
-            columns.append(self._read([(query, passage.text) for passage in passages]))
-        return np.stack(columns, axis=1).astype(np.float64)
+        return dict(zip(_BY_WORDS, rows.T, strict=True))
 
     def _matches(self, asked: Sequence[str], rarity: Mapping[str, float], passage: _Held) -> tuple[float, ...]:
         told, neighbours = set(asked), set(pairwise(asked))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rungwise.core.content import Passage
-from rungwise.core.errors import UsageError
+from rungwise.core.errors import CannotFit
 from rungwise.engines.arrays import Files
 from rungwise.engines.rank_features import RankFeatures, ranker_files
 from rungwise.fit.calibration import platt
@@ -18,7 +18,9 @@ from rungwise.fit.families import families, folds_by_family
 
 LEAST_QUERIES = 10
 FOLDS = 5
-PENALTY = 1.0  # on the squared weights of standardised features, against a sum over queries: hardly felt from 100 queries on
+# On the squared weights of standardised features, against a sum over queries. The search's own score is all but free of
+# it: with few queries the order stays the search's. From 60 to 650 claims of SciFact, nDCG@10 is the same within 0.002 from 10 to 100.
+PENALTY, FREE = 10.0, 0.01
 
 Floats = NDArray[np.float64]
 
@@ -47,27 +49,28 @@ def fit_rank_features(found: Sequence[Found], features: RankFeatures, *, seed: i
     """Fit the light reranker on solved queries.
 
     The weights make the relevant passages of each query likely among all that were found for it: the loss is
-    -log of the relevant share of softmax, plus half the squared weights (ListNet's top-one loss, Cao et al., ICML 2007; a
+    -log of the relevant share of softmax, plus a penalty on squared weights (ListNet's top-one loss, Cao et al., ICML 2007; a
     conditional logit, McFadden 1974). Probabilities are calibrated on queries left out in five folds; those with a source in
-    common are left out together. Raises UsageError with fewer than 10 queries that have both relevant and other passages.
+    common are left out together. Raises CannotFit with fewer than 10 queries that have both relevant and other passages.
     """
     usable = [one for one in found if any(one.relevant) and not all(one.relevant)]
     if len(usable) < LEAST_QUERIES:
-        raise UsageError(
+        raise CannotFit(
             f"a reranker needs {LEAST_QUERIES} queries whose search finds something relevant among other things, "
             f"and there are {len(usable)}. Add solved queries"
         )
     rows = [features.of(one.query, one.passages) for one in usable]
     flags = [np.array(one.relevant) for one in usable]
     family = families([one.sources or (f"query {place}",) for place, one in enumerate(usable)])
+    penalties = np.array([FREE if name == "first" else PENALTY for name in features.names])
     margins, truth = [], []
     for kept, held in folds_by_family(family, FOLDS, seed=seed):
-        weights, means = _fit(_lists([rows[row] for row in kept], [flags[row] for row in kept]))
+        weights, means = _fit(_lists([rows[row] for row in kept], [flags[row] for row in kept]), penalties)
         margins += [(rows[row] - means) @ weights for row in held]
         truth += [flags[row] for row in held]
     unseen = np.concatenate(margins) if margins else np.zeros(0)
     slope, offset = platt(unseen[:, None].astype(np.float32), np.concatenate(truth)[:, None]) if margins else (1.0, 0.0)
-    weights, means = _fit(_lists(rows, flags))
+    weights, means = _fit(_lists(rows, flags), penalties)
     return ranker_files(features.names, weights, means, slope=slope, offset=offset)
 
 
@@ -77,7 +80,7 @@ def _lists(rows: Sequence[Floats], relevant: Sequence[NDArray[np.bool_]]) -> _Li
     return _Lists(np.concatenate(rows), np.concatenate(relevant), starts, np.repeat(np.arange(len(rows)), sizes))
 
 
-def _fit(lists: _Lists) -> tuple[Floats, Floats]:
+def _fit(lists: _Lists, penalties: Floats) -> tuple[Floats, Floats]:
     """Weights and means (features,), so that (features - means) @ weights is the margin of a row."""
     from scipy.optimize import minimize
 
@@ -87,7 +90,7 @@ def _fit(lists: _Lists) -> tuple[Floats, Floats]:
 
     def objective(weights: Floats) -> tuple[float, Floats]:
         value, slope = softmax_loss(standard @ weights, lists.relevant, lists.starts, lists.owner)
-        return value + PENALTY / 2 * float(weights @ weights), standard.T @ slope + PENALTY * weights
+        return value + float(penalties @ weights**2) / 2, standard.T @ slope + penalties * weights
 
     solved: Any = minimize(objective, np.zeros(standard.shape[1]), jac=True, method="L-BFGS-B")
     return np.asarray(solved.x / scale, np.float64), means

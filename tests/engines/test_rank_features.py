@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rungwise.core.content import Passage
+from rungwise.core.errors import UnknownName
 from rungwise.engines.encoders.hashed import encode_hashed
 from rungwise.engines.rank_features import NAMES, FeatureRanker, RankFeatures, ranker_files
 from rungwise.engines.search.lexical import LexicalIndex, index_terms
@@ -67,6 +68,15 @@ def test_what_a_cross_encoder_reads_is_the_last_feature() -> None:
     features = RankFeatures(WORDS, INDEX.rarity, read=read)
     assert features.names == (*NAMES[:5], "reading")
     assert features.of("parcel", _passages(1, 1, 1, 1))[:, -1].tolist() == [len(text) for text in TEXTS]
+
+
+def test_features_are_chosen_by_name() -> None:
+    some = RankFeatures(WORDS, INDEX.rarity, encode_hashed, names=["numbers", "first"])
+    assert some.names == ("first", "numbers")
+    whole = _features(sentences=True).of("refund 14", _passages(2, 4, 0, 1))
+    assert (some.of("refund 14", _passages(2, 4, 0, 1)) == whole[:, [0, 3]]).all()
+    with pytest.raises(UnknownName, match="reading"):
+        RankFeatures(WORDS, INDEX.rarity, encode_hashed, names=["reading"])
 
 
 def test_sentences_are_encoded_once() -> None:
