@@ -19,7 +19,8 @@ from rungwise.fit.families import families, folds_by_family
 LEAST_QUERIES = 10
 FOLDS = 5
 # On the squared weights of standardised features, against a sum over queries. The search's own score is all but free of
-# it: with few queries the order stays the search's. From 60 to 650 claims of SciFact, nDCG@10 is the same within 0.002 from 10 to 100.
+# it: with few queries the order stays the search's. With 60 to 650 claims of SciFact to learn from, nDCG@10 is the same
+# within 0.002 from 10 to 100.
 PENALTY, FREE = 10.0, 0.01
 
 Floats = NDArray[np.float64]
