@@ -6,7 +6,7 @@ import pytest
 from rungwise.core.content import Passage
 from rungwise.core.errors import UnknownName
 from rungwise.engines.encoders.hashed import encode_hashed
-from rungwise.engines.rank_features import NAMES, FeatureRanker, RankFeatures, ranker_files
+from rungwise.engines.rank_features import NAMES, FeatureRanker, RankFeatures, ranker_files, usual_ranker
 from rungwise.engines.search.lexical import LexicalIndex, index_terms
 from rungwise.engines.search.terms import Words
 
@@ -91,3 +91,23 @@ def test_sentences_are_encoded_once() -> None:
     again = features.of("parcel", _passages(1, 1, 1, 1))
     assert (first == again).all()
     assert len(asked) == 2 + 5  # the query twice, and five sentences
+
+
+def test_passages_come_back_in_their_new_order_with_their_probabilities() -> None:
+    features = _features()
+    weights = np.array([0.0, 5.0, 0.0, 0.0, 0.0])  # overlap alone
+    ranker = FeatureRanker(ranker_files(features.names, weights, np.zeros(5), slope=1.0, offset=-2.0), features)
+    found = _passages(4.0, 3.0, 2.0, 1.0)
+    best, second, *rest = ranker.ordered("refund takes 14 days", found)
+    assert (best.text, second.text) == (TEXTS[1], TEXTS[0])
+    assert best.score == pytest.approx(1 / (1 + np.exp(-3.0)))
+    assert [passage.text for passage in rest] == TEXTS[2:]  # neither shares a term: as they stood
+    assert ranker.ordered("refund", ()) == ()
+
+
+@pytest.mark.parametrize("sentences", [False, True])
+def test_the_usual_ranker_prefers_what_answers_among_equals(sentences: bool) -> None:
+    ranker = usual_ranker(WORDS, INDEX.rarity, encode_hashed if sentences else None)
+    best, *_ = ranker.ordered("how many days does a refund take", _passages(0.9, 0.9, 0.9, 0.9))
+    assert best.text == TEXTS[1]
+    assert 0 < best.score < 1
