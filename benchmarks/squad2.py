@@ -30,7 +30,7 @@ from rungwise.engines.sentence_scorer import SentenceScorer
 from rungwise.evaluate.text import exact_match, token_f1
 from rungwise.fit.crossfit import fold_of
 from rungwise.fit.finetune import Step
-from rungwise.fit.reader import ReaderSettings, fit_reader
+from rungwise.fit.reader import ReaderSettings, fit_reader, gold_spans
 from rungwise.fit.sentence_scorer import fit_sentence_scorer
 from rungwise.inference.extract import find_sentence
 
@@ -138,9 +138,13 @@ def systems(train: Sequence[Example], test: Sequence[Example], settings: ReaderS
     pace = 1000 * (time.perf_counter() - begin) / len(test)
     found["reader"] = scored(test, answers, 0.0)
     found["reader, silent when in doubt"] = replace(found["reader"], given=given)
+    windows = reader.windows([(row.text, passages_of(row)) for row in test])
+    shown = [
+        bool(gold_spans(one, row.references)) for row, one in zip(test, windows, strict=True) if one is not None and row.references
+    ]
     print(
-        f"reader: {about['answered']} answered, {about['unanswerable']} unanswerable, {about['left_out']} left out, "
-        f"{about['clozes']} clozes; "
+        f"reader: {np.mean(shown):.1%} of answers stand in what is read; {about['answered']} answered, "
+        f"{about['unanswerable']} unanswerable, {about['left_out']} left out, {about['clozes']} clozes; "
         f"{fitted:.0f} s to fit, {pace:.1f} ms an answer in batches; losses {[round(loss, 3) for loss in about['losses']]}",
         flush=True,
     )
