@@ -2,7 +2,7 @@
 
 `python -m benchmarks.squad2` cross-fits over the articles of squad2_part in four folds, so that every row is answered once by
 a model that has seen nothing of its article; `--folds 1` runs only the first of them, `--rows N` learns from N rows, `--clozes N`
-warms up on N questions made of the passages. Intervals are percentiles of 2,000 resamples of the eight articles.
+warms up on another number of questions made of the passages. Intervals are percentiles of 2,000 resamples of the eight articles.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def main() -> None:
         ("folds", int, FOLDS),
         ("rows", int, 0),
         ("epochs", int, 3),
-        ("clozes", int, 0),
+        ("clozes", int, ReaderSettings().clozes),
         ("lr", float, 3e-4),
     ):
         asked.add_argument(f"--{name}", type=kind, default=default)
