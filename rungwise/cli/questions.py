@@ -24,8 +24,9 @@ def questions(
 ) -> int:
     """Make questions from the documents of SOURCE.
 
-    They are marked as made up: a climb learns from them and compares techniques on them, and proves nothing by them,
-    because they are worded like the documents. Add questions of people before you trust a figure.
+    They are marked as made up, and a climb proves nothing by them. They are worded like the documents, so that search by words
+    looks better than it is: measured on the shipped example, they turn the order of words and meaning around. Use them to
+    see that all works, and to compare readers of one search; choose the search by questions of people.
     """
     from rungwise.project.questions import write_questions
 
@@ -35,6 +36,6 @@ def questions(
         print_json({"output": target, "questions": written.questions, "dropped": written.dropped, "usd": round(written.usd, 6)})
     else:
         say(f"{written.questions:,} questions in {target}" + (f" ({written.dropped:,} dropped)" if written.dropped else ""))
-        say("They are made up: good for comparing, no proof. Real questions are worded further from the text.")
+        say("They are made up and favour search by words. Add questions of people before you choose by a figure.")
         say(f"Next: rungwise climb {target} --task {task} --documents {source} --until retrieval")
     return 0

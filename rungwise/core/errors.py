@@ -5,7 +5,8 @@
     │   ├── UnknownName           2  a column, metric, rung or key that does not exist; names the nearest
     │   ├── BadData               2  a file or row that cannot be read; says where
     │   ├── LeaksFound            2  sealed rows also stand in another split
-    │   └── CannotScore           2  a metric needs what a candidate does not give
+    │   ├── CannotScore           2  a metric needs what a candidate does not give
+    │   └── CannotFit             2  there is too little to learn a technique from
     ├── MissingExtra              3  a feature needs a package that is not installed
     ├── EngineError               3  a model endpoint did not answer as it should
     │   ├── EngineUnavailable     3  down, refused, rate-limited or too slow, after all retries
@@ -73,6 +74,10 @@ class LeaksFound(UsageError):
 
 class CannotScore(UsageError):
     """A metric needs what a candidate does not give, for instance probabilities."""
+
+
+class CannotFit(UsageError):
+    """There is too little to learn a technique from: too few rows, or none of the kind that it learns from."""
 
 
 class MissingExtra(RungwiseError):

@@ -61,6 +61,13 @@ class VectorCache:
         with self._open() as connection, connection:
             connection.executemany("insert or replace into vectors values (?, ?, ?, ?)", rows)
 
+    def clear(self) -> int:
+        """Delete all of them; give how many bytes that freed."""
+        files = [path for ending in ("", "-wal", "-shm") if (path := self.path.with_name(self.path.name + ending)).exists()]
+        freed = sum(path.stat().st_size for path in files)
+        self._begin_anew()
+        return freed
+
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         """The file, made at the first use; one that is no database any more is put aside and begun anew. Raises StoreError."""

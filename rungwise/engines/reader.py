@@ -27,7 +27,7 @@ READER = "reader.json"
 """Calibration and window of a reader, beside the files that Hugging Face libraries read."""
 
 TECHNIQUE = "reader"
-WINDOW_TOKENS = 80  # of the passages; the two best sentences of squad2_part hold 94 % of its answers (benchmarks/squad2.py)
+WINDOW_TOKENS = 80  # of the passages: two or three sentences, in which most answers stand (benchmarks/squad2.py says how many)
 MOST_WINDOW_TOKENS = 400  # with 96 of a question and three more it stays within the 512 places of a BERT
 LONGEST_SENTENCE = 100_000  # tokens; of a longer one, which is no prose, the rest is not read
 LONGEST_ANSWER = 30  # tokens, as in the BERT code (run_squad.py, max_answer_length)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rungwise.core.errors import Corrupt, MissingExtra, UsageError
+from rungwise.core.errors import Corrupt, MissingExtra, CannotFit
 from rungwise.core.record import canonical_json
 from rungwise.engines.arrays import Files
 from rungwise.engines.bert import CONFIG, TOKENIZER, WEIGHTS
@@ -75,19 +75,19 @@ def fit_reranker(
 
     Queries that share a source are held out together: a claim and its opposite, answered by one document, must not stand on
     both sides. The weights kept are those of the epoch with the best mean reciprocal rank on the held-out queries. Equal
-    arguments give equal bytes on one machine with one number of threads. Raises UsageError with fewer than 10 queries that
+    arguments give equal bytes on one machine with one number of threads. Raises CannotFit with fewer than 10 queries that
     have both a relevant passage and a near miss, or one source for all, MissingExtra without the libraries.
     """
     settings = settings or RerankSettings()
     usable = [one for one in judged if one.relevant and one.others]
     if len(usable) < LEAST_QUERIES:
-        raise UsageError(
+        raise CannotFit(
             f"a reranker needs {LEAST_QUERIES} queries with a relevant passage and a near miss, and there are {len(usable)}. "
             "Add solved queries"
         )
     kept, held = hold_out(usable, settings.held_out, seed=settings.seed)
     if not held:
-        raise UsageError("all queries have the same sources, so that none can be held out. Add queries that other documents answer")
+        raise CannotFit("all queries have the same sources, so that none can be held out. Add queries that other documents answer")
     model = _classifier(base, seed=settings.seed)
     tokenizer = (base / TOKENIZER).read_bytes()
     drawn = _Draws([usable[row] for row in kept], PairTokenizer(tokenizer, max_tokens=settings.max_tokens), settings)

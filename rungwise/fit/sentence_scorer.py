@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rungwise.core.content import Passage
 from rungwise.core.dataset import Example
-from rungwise.core.errors import UsageError
+from rungwise.core.errors import CannotFit
 from rungwise.engines.answerable import QUESTION_SIGNS, question_signs
 from rungwise.engines.arrays import Files
 from rungwise.engines.encoders.encode import Encode
@@ -46,14 +46,14 @@ def fit_sentence_scorer(
     `passages[i]` are what row i is answered from: its own, or what a search found. A right sentence holds a reference
     verbatim, or stands in part in one; of several each is as right. Rows without one teach only when to be in doubt. The
     loss is the log loss of a conditional logit (McFadden 1974) with a quadratic penalty; the probability of the winner is
-    a logistic of its `evidence`, fitted on five folds of questions that the weights had not seen. Raises UsageError
+    a logistic of its `evidence`, fitted on five folds of questions that the weights had not seen. Raises CannotFit
     with fewer than 5 rows that have a right sentence.
     """
     solved = [solve(row, own, encode) for row, own in zip(rows, passages, strict=True)]
     solved = [one for one in solved if len(one.own)]
     taught = [one for one in solved if one.right.any()]
     if len(taught) < LEAST:
-        raise UsageError(
+        raise CannotFit(
             f"a sentence scorer needs {LEAST} questions whose answer stands in their passages, and there are {len(taught)}. "
             "Add solved questions, or answers that are copied from the text"
         )

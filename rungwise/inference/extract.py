@@ -17,6 +17,7 @@ from rungwise.engines.search.postings import index_terms
 from rungwise.engines.search.questions import load_questions
 from rungwise.engines.search.terms import Words
 from rungwise.engines.sentences import split_sentences
+from rungwise.inference.injection import without_instructions
 from rungwise.inference.retrieving import Load, passages_wanted, search_of
 from rungwise.inference.wrappers import Search
 
@@ -52,7 +53,7 @@ def answer_responder(candidate: Candidate, load: Load, *, index: SearchIndex | N
     if candidate.model == "best-sentence":
         if index is None:
             return best_sentence()
-        return best_sentence(search_of(candidate, index), k=passages_wanted(candidate), within=index.lexical)
+        return best_sentence(without_instructions(search_of(candidate, index)), k=passages_wanted(candidate), within=index.lexical)
     raise UnknownName("extractive model", candidate.model, ("nearest-question", "lead", "best-sentence"))
 
 

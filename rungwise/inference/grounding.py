@@ -65,6 +65,23 @@ def with_grounding(answer: Responder, how: Citing | None = None) -> Responder:
     return answer_with_citations
 
 
+def with_sources(answer: Responder, how: Citing | None = None) -> Responder:
+    """Wrap `answer` so that it keeps its words and gains the citations that hold: for one that was not asked to cite.
+
+    A citation names its statement by `claim` only where every statement has support; whatever has none goes without.
+    """
+    how = how or Citing()
+
+    async def answer_with_sources(request: Request) -> AsyncIterator[Chunk]:
+        whole = await collect(answer(request))
+        held = ground(whole, request.passages, how)
+        same = held.text == whole.text
+        cited = tuple(citation if same else replace(citation, claim=None) for citation in held.citations)
+        yield as_chunk(replace(whole, citations=cited))
+
+    return answer_with_sources
+
+
 def ground(written: Response, passages: Sequence[Passage], how: Citing | None = None) -> Response:
     """An answer with markers like [1] as one with citations. See `with_grounding`."""
     how = how or Citing()

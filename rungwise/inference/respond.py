@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from rungwise.engines.encoders.encode import Encoder
     from rungwise.engines.search.index import SearchIndex
     from rungwise.inference.searching import Score
 
@@ -50,7 +51,7 @@ class Kit:
     budget: Budget | None = None
     prices: Sequence[Sequence[Listed]] = ()
     _models: dict[str, LanguageModel] = field(default_factory=dict)
-    _encoders: dict[str, Encode] = field(default_factory=dict)
+    _encoders: dict[str, Encoder] = field(default_factory=dict)
     _indexes: dict[str, SearchIndex] = field(default_factory=dict)
     _rerankers: dict[str, Score] = field(default_factory=dict)
 
@@ -58,7 +59,7 @@ class Kit:
         """The files of a fitted part, checked against their digests."""
         return artefacts.load(self.store, id)
 
-    def encoder(self, name: str) -> Encode:
+    def encoder(self, name: str) -> Encoder:
         """The encode function of a sentence encoder; its weights are loaded at the first call."""
         if name not in self._encoders:
             from rungwise.engines.encoders.load import load_encoder
@@ -131,12 +132,15 @@ def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) 
         return recorded(kit.load(candidate.index.id))
     if candidate.model in EXTRACTIVE:
         from rungwise.inference.extract import answer_responder
+        from rungwise.inference.injection import with_clean_passages
 
         part = candidate.index
         index = kit.index(part, encode) if part is not None and part.technique == "index" else None
-        return answer_responder(candidate, kit.load, index=index)
+        return with_clean_passages(answer_responder(candidate, kit.load, index=index))
     if candidate.model in FITTED_ON_PASSAGES:
-        return _fitted(candidate, kit, encode)
+        from rungwise.inference.injection import with_clean_passages
+
+        return with_clean_passages(_fitted(candidate, kit, encode))
     if candidate.model == "search":
         from rungwise.inference.finding import DOCUMENTS, finding
 
@@ -155,12 +159,13 @@ def _fitted(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> 
     """Whoever learned from solved questions which words of a passage answer."""
     from rungwise.engines.reader import Reader
     from rungwise.engines.sentence_scorer import SentenceScorer
+    from rungwise.inference.injection import without_instructions
     from rungwise.inference.reading import reader_responder, sentence_responder
     from rungwise.inference.retrieving import passages_wanted
 
     assert candidate.head is not None
     files = kit.load(candidate.head.id)
-    search = _search(candidate, kit, encode) if candidate.index is not None else None
+    search = without_instructions(_search(candidate, kit, encode)) if candidate.index is not None else None
     if candidate.model == "reader":
         # Where every training question had an answer, silence is never right: the reader says what it thinks, however sure.
         least = None if candidate.options.get("abstains") else 0.0
@@ -187,7 +192,12 @@ def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit, encode: Callable
         return responder
     if candidate.index.technique == "shots":
         return with_shots(responder, _shot_chooser(candidate, kit), count=int(candidate.options["shots"]))
-    return with_retrieval(responder, _search(candidate, kit, encode), k=int(candidate.options["passages"]))
+    from rungwise.inference.grounding import with_grounding, with_sources
+    from rungwise.inference.injection import with_flags
+
+    cites = candidate.options.get("cite")
+    answer = with_grounding(with_flags(responder)) if cites else with_sources(responder)
+    return with_retrieval(answer, _search(candidate, kit, encode), k=int(candidate.options["passages"]))
 
 
 def _shot_chooser(candidate: Candidate, kit: Kit) -> ChooseShots:

@@ -27,7 +27,7 @@ def classical(ground: Ground) -> Rung:
             return tuple(ground.start.but(model="linear", encoder="tfidf", head=head) for head in heads)
         if ground.documents is None:
             return (ground.start.but(model="best-sentence"),)
-        index = Fitted(technique="index", recipe=Recipe().plain(), inputs=(ground.documents,))
+        index = Fitted(technique="index", recipe=Recipe(words=ground.words).plain(), inputs=(ground.documents,))
         if ground.case.task == "search":
             plain = ground.start.but(model="search", index=index)
             return (plain, plain.but(options={"feedback": FEEDBACK}))

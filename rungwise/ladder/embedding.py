@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from rungwise.engines.encoders.encode import Encoder
+
     Vectors = NDArray[np.float32]
 
 Encode = Callable[[Sequence[str]], "Vectors"]
@@ -23,10 +25,10 @@ Encode = Callable[[Sequence[str]], "Vectors"]
 class Embeddings:
     """Vectors of rows, (n, d) float32 each. Training and dev vectors are kept in the store; others only while the process lives.
 
-    `engine` gives the encode function of an encoder's name; it loads the weights at its first call.
+    `engine` gives the encoder of a name; it loads the weights at its first call. What is kept is kept under its identity.
     """
 
-    def __init__(self, store: Store, engine: Callable[[str], Encode], executor: Executor, clock: Clock) -> None:
+    def __init__(self, store: Store, engine: Callable[[str], Encoder], executor: Executor, clock: Clock) -> None:
         self.store, self.engine, self.executor, self.clock = store, engine, executor, clock
         self._known: dict[str, dict[str, Vectors]] = {}
 
@@ -34,7 +36,7 @@ class Embeddings:
         """The vectors of the texts of rows, in order. The first call computes and keeps them."""
         import numpy as np
 
-        key = digest(["embed", encoder, [row.input_id for row in rows]])
+        key = digest(["embed", self.engine(encoder).identity, [row.input_id for row in rows]])
         texts = [row.text for row in rows]
         if artefacts.has(self.store, key):
             vectors = np.frombuffer(artefacts.load(self.store, key)["vectors"], dtype=np.float32).reshape(len(rows), -1)
@@ -51,7 +53,7 @@ class Embeddings:
         def encode(texts: Sequence[str]) -> Vectors:
             import numpy as np
 
-            key = digest(["embed", encoder, list(texts)])
+            key = digest(["embed", self.engine(encoder).identity, list(texts)])
             if not artefacts.has(self.store, key):
                 started = self.clock.tick()
                 vectors = self.engine(encoder)(texts)

@@ -36,6 +36,7 @@ from rungwise.data.versions.version import HEAD, Versions
 from rungwise.engines.budget import Budget
 from rungwise.engines.executors import InlineExecutor
 from rungwise.engines.prices import project_prices
+from rungwise.engines.search.tongue import words_of
 from rungwise.evaluate.answers import Answers
 from rungwise.evaluate.metric import target_metric
 from rungwise.inference.respond import Kit
@@ -171,6 +172,8 @@ def _ground(case: UseCase, imported: Imported, splits: Splits, recordings: Mappi
         chars=chars,
         encoder=installed_encoder(),
         documents=documents.id if documents.documents else None,
+        passages=any(row.passage for row in train),
+        words=words_of(one.text for one in documents.documents),
         document_chars=sum(len(one.text) for one in documents.documents),
         recorded={name: one.id for name, one in recordings.items()},
     )

@@ -105,6 +105,7 @@ RUNG_ANSWER = RungKind(
     make=answerer,
     forecast=lambda ground: Forecast(seconds=5.0 + 0.1 * ground.n_train + 0.1 * ground.n_dev, answer_s=4e-2),
     extra="local",
+    fits=lambda ground: ground.documents is not None or ground.passages,
 )
 RUNG_SEARCH = RungKind(
     name="head",

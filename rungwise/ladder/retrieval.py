@@ -56,7 +56,7 @@ def fusions(ground: Ground) -> list[Candidate]:
 def searching(ground: Ground, chunking: Chunking, options: dict[str, Any]) -> Candidate:
     """Whoever searches documents that are cut like this; for questions, with the best sentence as the answer."""
     assert ground.documents is not None
-    recipe = Recipe(chunking=chunking, encoder=ground.encoder)
+    recipe = Recipe(chunking=chunking, words=ground.words, encoder=ground.encoder)
     index = Fitted(technique="index", recipe=recipe.plain(), inputs=(ground.documents,))
     model = "search" if ground.case.task == "search" else "best-sentence"
     asked = options if ground.case.task == "search" else {"passages": PASSAGES[0], **options}
@@ -80,7 +80,7 @@ def by_language_model(ground: Ground) -> Rung:
     async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
         if seen or ground.documents is None:
             return ()
-        index = Fitted(technique="index", recipe=Recipe().plain(), inputs=(ground.documents,))
+        index = Fitted(technique="index", recipe=Recipe(words=ground.words).plain(), inputs=(ground.documents,))
         prompt = parent.prompt or TASKS[ground.case.task].prompt
         return [asks(parent, ground, prompt=prompt, index=index, options={**parent.options, "passages": k}) for k in PASSAGES]
 

@@ -12,6 +12,7 @@ from rungwise.core.errors import UnknownName
 from rungwise.core.types import Rung
 from rungwise.core.usecase import Endpoint, Included, UseCase
 from rungwise.engines.prices import Listed
+from rungwise.engines.search.terms import Words
 
 DOOR = "rungwise.rungs"
 
@@ -22,8 +23,9 @@ class Ground:
 
     `chars` is the mean length of a question with its passage, in characters;
     `encoder` the sentence encoder that this installation has; `documents` the digest
-    of the folder of documents and `document_chars` their length in characters, `recorded` those of the included systems' answers;
-    `prices` the project's own price tables.
+    of the folder of documents, `document_chars` their length in characters and `words` how
+    their text becomes terms; `passages` whether questions come with theirs; `recorded` are the
+    digests of the included systems' answers; `prices` the project's own price tables.
     """
 
     case: UseCase
@@ -34,7 +36,9 @@ class Ground:
     chars: float = 60.0
     encoder: str = "minilm"
     documents: str | None = None
+    passages: bool = False
     document_chars: int = 0
+    words: Words = field(default_factory=lambda: Words(stem=True))
     endpoint: Endpoint | None = None
     included: Included | None = None
     recorded: Mapping[str, str] = field(default_factory=dict)

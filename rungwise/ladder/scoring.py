@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 from rungwise.core.candidate import Candidate
-from rungwise.core.content import Response, Usage
+from rungwise.core.content import Citation, Passage, Response, Usage
 from rungwise.core.dataset import DEV, SEALED, Example
 from rungwise.core.errors import Corrupt
 from rungwise.core.evaluation import Estimate, Evaluation
-from rungwise.core.record import digest
+from rungwise.core.record import canonical_json, digest, from_plain, to_plain
 from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import UseCase
+from rungwise.data import artefacts
 from rungwise.data.store import Store
 from rungwise.engines.prices import Price
 from rungwise.engines.wire import TokenCount
 from rungwise.evaluate.answers import Answers
 from rungwise.evaluate.display import estimate
 from rungwise.evaluate.metric import RatioMetric, RowMetric, is_computable, metric, row_scores
+
+SOURCES = "sources.json"
+"""What answers rest on: the file of an artefact that is named by the evaluation."""
 
 
 class Scorer:
@@ -62,7 +68,7 @@ class Scorer:
         usage = sum((response.usage for response in responses), Usage())
         paid_usd = usage.usd if price is None else _at_price(price, usage)
         per_answer_usd = (paid_usd or wall_s * self.case.machine_usd_per_hour / 3600.0) / max(1, len(rows))
-        return Evaluation(
+        evaluation = Evaluation(
             candidate=candidate.id,
             dataset=digest([row.id for row in rows]),
             split=split,
@@ -84,6 +90,14 @@ class Scorer:
             row_seconds=tuple(round(response.usage.seconds, 6) for response in responses) if usage.calls else (),
             complete=complete,
         )
+        if self.needs_sources:
+            artefacts.save(self.store, _sources_key(evaluation), _sources(answers))
+        return evaluation
+
+    @cached_property
+    def needs_sources(self) -> bool:
+        """Whether a metric looks at the passages and citations of answers, which are kept then."""
+        return any(metric(name).needs == "passages" for name in self.names)
 
     def answers(self, evaluation: Evaluation) -> Answers:
         """The stored answers of an evaluation, probabilities included."""
@@ -93,10 +107,21 @@ class Scorer:
         if evaluation.probabilities is not None:
             data = self._kept(evaluation, evaluation.probabilities)
             table = np.frombuffer(data, dtype=np.float32).reshape(len(evaluation.rows), len(evaluation.labels))
-        return Answers(evaluation.answers, evaluation.confidences, evaluation.labels, table)
+        passages, citations = self._rested_on(evaluation)
+        return Answers(evaluation.answers, evaluation.confidences, evaluation.labels, table, passages, citations)
+
+    def _rested_on(self, evaluation: Evaluation) -> tuple[tuple[tuple[Passage, ...], ...], tuple[tuple[Citation, ...], ...]]:
+        """The passages and the citations of each answer, where they are kept."""
+        if not self.needs_sources:
+            return (), ()
+        kept = json.loads(artefacts.load(self.store, _sources_key(evaluation))[SOURCES].decode("utf-8", "surrogatepass"))
+        passages = tuple(tuple(from_plain(Passage, one) for one in row) for row in kept["passages"])
+        return passages, tuple(tuple(from_plain(Citation, one) for one in row) for row in kept["citations"])
 
     def has_answers(self, evaluation: Evaluation) -> bool:
-        """Whether its probabilities, if it has any, are still there."""
+        """Whether its probabilities, if it has any, are still there, and what its answers rest on, if that is looked at."""
+        if self.needs_sources and not artefacts.has(self.store, _sources_key(evaluation)):
+            return False
         return evaluation.probabilities is None or self.store.blobs.has(evaluation.probabilities)
 
     def seconds(self, evaluation: Evaluation) -> Sequence[float]:
@@ -132,6 +157,15 @@ class Scorer:
             for name in self.names
             if name == self.names[0] or is_computable(metric(name), answers, self.case.out_of_scope)
         }
+
+
+def _sources_key(evaluation: Evaluation) -> str:
+    return digest(["sources", evaluation.id])
+
+
+def _sources(answers: Answers) -> dict[str, bytes]:
+    kept = canonical_json({"passages": to_plain(answers.passages), "citations": to_plain(answers.citations)})
+    return {SOURCES: kept.encode("utf-8", "surrogatepass")}
 
 
 def _defined(found: Estimate) -> Estimate:

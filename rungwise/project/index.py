@@ -12,11 +12,14 @@ from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.content import Passage, Request
 from rungwise.core.errors import UsageError
 from rungwise.core.progress import Progress
+from rungwise.core.record import to_plain
 from rungwise.core.types import Clock, Responder, collect
 
 if TYPE_CHECKING:
+    from rungwise.data.documents import DocumentSource
     from rungwise.data.indexes import Indexes, IndexVersion
     from rungwise.data.store import Store
+    from rungwise.data.vectors import VectorCache
     from rungwise.engines.encoders.encode import Encode
     from rungwise.engines.search.building import Built
     from rungwise.engines.search.index import How, SearchIndex
@@ -84,6 +87,7 @@ class Index:
         from rungwise.data.documents import open_documents
         from rungwise.data.indexes import Indexes, mark
         from rungwise.data.lock import project_lock
+        from rungwise.data.vectors import VectorCache
         from rungwise.engines.search.building import update
 
         wanted = wanted or Wanted()
@@ -99,9 +103,9 @@ class Index:
         with project_lock(self.directory, wait=wait, on_wait=on_wait), self._store() as store:
             indexes = Indexes(store)
             head = indexes.head()
-            recipe = _recipe(head, wanted)
+            recipe = _recipe(head, wanted, listing)
             tenant = wanted.tenant or (head.settings.get("tenant") if head is not None else None)
-            encode = self._encode(store, recipe.encoder)
+            encode = self._encode(recipe.encoder, cache=VectorCache(store))
             return update(indexes, listing, recipe, encode=encode, tenant=tenant, keep=wanted.keep, say=say)
 
     def search(self, query: str, k: int = 10, how: How | None = None, *, rerank: bool = False) -> tuple[Passage, ...]:
@@ -156,10 +160,12 @@ class Index:
 
     def _answer(self) -> Responder:
         from rungwise.inference.extract import best_sentence
+        from rungwise.inference.injection import with_clean_passages, without_instructions
         from rungwise.inference.retrieving import DEFAULT_PASSAGES, searching
 
         index = self._index()
-        return best_sentence(searching(index, self.how()), k=DEFAULT_PASSAGES, within=index.lexical)
+        search = without_instructions(searching(index, self.how()))
+        return with_clean_passages(best_sentence(search, k=DEFAULT_PASSAGES, within=index.lexical))
 
     @property
     def candidate(self) -> Candidate:
@@ -195,10 +201,11 @@ class Index:
         """Forget earlier versions and all that was deleted; give how many bytes that freed."""
         from rungwise.data.indexes import Indexes
         from rungwise.data.lock import project_lock
+        from rungwise.data.vectors import VectorCache
         from rungwise.engines.search.building import compact
 
         with project_lock(self.directory), self._store() as store:
-            return compact(Indexes(store))
+            return compact(Indexes(store)) + VectorCache(store).clear()
 
     def snapshot(self, folder: str | Path) -> Path:
         """Copy the version that is searched into a new folder, which is an index by itself."""
@@ -226,7 +233,7 @@ class Index:
             indexes = Indexes(store)
             version = self._head(indexes)
             if self._open is None or self._open[0] != version.id:
-                encode = self._encode(None, version.recipe.get("encoder"))
+                encode = self._encode(version.recipe.get("encoder"))
                 self._open = version.id, open_index(indexes, version, encode=encode)
         return self._open[1]
 
@@ -249,26 +256,42 @@ class Index:
         finally:
             store.close()
 
-    def _encode(self, store: Store | None, encoder: str | None) -> Encode | None:
-        if encoder is None:
+    def _encode(self, name: str | None, *, cache: VectorCache | None = None) -> Encode | None:
+        """The encoder of a name; with a cache, what it encoded is kept, so that a killed run goes on where it stood."""
+        if name is None:
             return None
         from rungwise.engines.encoders.load import load_encoder
+        from rungwise.engines.encoders.remembering import with_cache
 
-        return load_encoder(encoder)
+        encoder = load_encoder(name)
+        if cache is None:
+            return encoder
+        # Who the encoder is, is asked at the first text: where nothing changed, its weights are not even loaded.
+        return lambda texts: with_cache(encoder, cache, encoder.identity)(texts)
 
 
-def _recipe(head: IndexVersion | None, wanted: Wanted) -> Recipe:
-    """What is wanted over what the index has, over the defaults."""
+def _recipe(head: IndexVersion | None, wanted: Wanted, listing: DocumentSource) -> Recipe:
+    """What is wanted over what the index has, over the defaults; a new index is searched in the language of its documents."""
+    from rungwise.data.documents import Document
+    from rungwise.data.sources import Piece
     from rungwise.engines.chunking.chunk import Chunking
     from rungwise.engines.search.recipe import Recipe
-    from rungwise.engines.search.terms import Words
+    from rungwise.engines.search.terms import Words, words_for
+    from rungwise.engines.search.tongue import words_of
     from rungwise.ladder.expedition import installed_encoder
 
-    recipe = Recipe.of(head.recipe) if head is not None else Recipe(encoder=installed_encoder())
+    if head is not None:
+        recipe = Recipe.of(head.recipe)
+    else:
+        pieces = (piece for piece in listing.pieces() if isinstance(piece, Piece))
+        found = (document for piece in pieces for document in listing.documents(piece) if isinstance(document, Document))
+        words = words_of(document.text for document in found) if wanted.words is None else Words(stem=True)
+        recipe = Recipe(words=words, encoder=installed_encoder())
     if wanted.chunking is not None:
         recipe = recipe.but(chunking=Chunking(**wanted.chunking))
     if wanted.words is not None:
-        recipe = recipe.but(words=Words(**{"stem": True, **wanted.words}))
+        usual = to_plain(words_for(str(wanted.words.get("language", "en"))))
+        recipe = recipe.but(words=Words(**{**usual, **wanted.words}))
     if wanted.encoder is not None:
         recipe = recipe.but(encoder=None if wanted.encoder == "none" else wanted.encoder)
     return recipe

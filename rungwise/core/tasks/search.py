@@ -7,7 +7,7 @@ SEARCH = Task(
     inputs=("text",),
     output="documents",
     metric="ndcg_at_10",
-    metrics=("ndcg_at_10", "recall_at_10", "mrr_at_10"),
+    metrics=("ndcg_at_10", "recall_at_10", "mrr_at_10", "hit_at_1"),
     prompt="",
     ladder=("floor", "classical", "zero-shot", "retrieval", "head"),
 )

@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rungwise.core.errors import UnknownName
 from rungwise.engines.encoders.backends import sentence_encoder
 from rungwise.engines.encoders.encode import Encoder, Vectors
+from rungwise.engines.encoders.folder import tokenizer_of
 from rungwise.engines.encoders.hashed import HashedEncoder
 from rungwise.engines.encoders.minilm import MINILM_SHA256, minilm_folder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 def load_encoder(name: str, *, backend: str | None = None, cache: Path | None = None) -> Encoder:
@@ -28,6 +33,15 @@ def load_encoder(name: str, *, backend: str | None = None, cache: Path | None = 
     if Path(name).is_dir():
         return _Lazily(lambda: sentence_encoder(Path(name), backend=backend, cache=cache))
     raise UnknownName("encoder", name, ["minilm", "hashed"])
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """The tokenizer of the encoder `minilm` or of a folder, for texts of any length. Raises MissingExtra, Corrupt, UnknownName."""
+    if name != "minilm" and not Path(name).is_dir():
+        raise UnknownName("tokenizer", name, ["minilm"])
+    tokenizer = tokenizer_of(minilm_folder() if name == "minilm" else Path(name))
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 class _Lazily:

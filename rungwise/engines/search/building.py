@@ -16,6 +16,7 @@ from rungwise.data.readers import Quarantined
 from rungwise.data.sources import Piece
 from rungwise.engines.chunking.cut import chunk_document
 from rungwise.engines.encoders.encode import Encode, Vectors, encodable
+from rungwise.engines.encoders.load import load_tokenizer
 from rungwise.engines.search.dense import index_vectors
 from rungwise.engines.search.index import TENANT, SearchIndex
 from rungwise.engines.search.merging import due, merge_segments
@@ -64,7 +65,8 @@ def build_segment(
 ) -> Segment:
     """Cut, count and encode documents; `about` says what is kept of each beside its text (else what the document says)."""
     about = about or [Indexed(one.id, one.version, dict(one.fields)) for one in documents]
-    chunks = [chunk_document(document, recipe.chunking) for document in documents]
+    tokenizer = load_tokenizer(recipe.chunking.tokenizer) if recipe.chunking.tokenizer else None
+    chunks = [chunk_document(document, recipe.chunking, tokenizer=tokenizer) for document in documents]
     texts = [chunk.searched for own in chunks for chunk in own]
     vectored = index_vectors(_vectors(texts, encode, say)) if encode is not None else None
     return make_segment(list(zip(documents, about, strict=True)), chunks, index_terms(texts, words=recipe.words), vectored)
@@ -189,7 +191,7 @@ def _look(listing: Listing, known: _Known, *, tenant: str | None, say: Say) -> _
             if isinstance(found, Quarantined):
                 survey.quarantine.append(found)
             elif found.id in seen:
-                survey.quarantine.append(Quarantined(piece.name, f"the id '{found.id}' was there before", "duplicate:id"))
+                survey.quarantine.append(Quarantined(piece.name, f"the id '{found.id}' was there before", "refused:twin"))
             else:
                 seen.add(found.id)
                 _sort_in(survey, found, print, tenant)
