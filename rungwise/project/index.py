@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Say = Callable[[Progress], None]
 
+Stamp = tuple[tuple[int, int, int], ...]
+"""Of each file of a store: its number, its bytes, and when it was written last."""
+
 RERANKED = 50
 """How many hits are put in a better order."""
 
@@ -60,6 +63,7 @@ class Index:
         self.directory = Path(directory)
         self._clock = clock
         self._open: tuple[str, SearchIndex] | None = None
+        self._seen: Stamp = ()
 
     @property
     def clock(self) -> Clock:
@@ -229,12 +233,17 @@ class Index:
         from rungwise.data.indexes import Indexes
         from rungwise.engines.search.building import open_index
 
+        # Opening the store costs more than a search; looked at before it is read, so that no write falls in between.
+        stamp = _stamp(self.directory)
+        if self._open is not None and stamp == self._seen:
+            return self._open[1]
         with self._store() as store:
             indexes = Indexes(store)
             version = self._head(indexes)
             if self._open is None or self._open[0] != version.id:
                 encode = self._encode(version.recipe.get("encoder"))
                 self._open = version.id, open_index(indexes, version, encode=encode)
+        self._seen = stamp
         return self._open[1]
 
     def _head(self, indexes: Indexes) -> IndexVersion:
@@ -268,6 +277,19 @@ class Index:
             return encoder
         # Who the encoder is, is asked at the first text: where nothing changed, its weights are not even loaded.
         return lambda texts: with_cache(encoder, cache, encoder.identity)(texts)
+
+
+def _stamp(directory: Path) -> Stamp:
+    """What is another after every write to the store: the database, and the log of writes beside it while that holds any."""
+    from rungwise.data.store import FILE
+
+    found = []
+    for name in (FILE, f"{FILE}-wal"):
+        with contextlib.suppress(FileNotFoundError):
+            state = (directory / name).stat()
+            if state.st_size:
+                found.append((state.st_ino, state.st_size, state.st_mtime_ns))
+    return tuple(found)
 
 
 def _recipe(head: IndexVersion | None, wanted: Wanted, listing: DocumentSource) -> Recipe:
