@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rungwise.core.errors import Corrupt, MissingExtra, CannotFit
+from rungwise.core.errors import CannotFit, Corrupt, MissingExtra
 from rungwise.core.record import canonical_json
 from rungwise.engines.arrays import Files
 from rungwise.engines.bert import CONFIG, TOKENIZER, WEIGHTS

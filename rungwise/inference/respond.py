@@ -75,13 +75,12 @@ class Kit:
             self._indexes[part.id] = load_index(part, self.load, encode)
         return self._indexes[part.id]
 
-    def reranker(self, part: Fitted) -> Score:
+    def reranker(self, part: Fitted, index: SearchIndex) -> Score:
         """Scores passages by how likely they answer a question; candidates that rerank to other depths share it."""
         if part.id not in self._rerankers:
-            from rungwise.engines.cross_encoder import CrossEncoder
+            from rungwise.inference.reranking import load_order
 
-            model = CrossEncoder(self.load(part.id))
-            self._rerankers[part.id] = lambda query, found: model.score([(query, one.text) for one in found]).tolist()
+            self._rerankers[part.id] = load_order(self.load(part.id), index)
         return self._rerankers[part.id]
 
     def endpoint(self, candidate: Candidate) -> Endpoint | None:
@@ -178,9 +177,9 @@ def _search(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> 
     from rungwise.inference.retrieving import search_of
 
     assert candidate.index is not None
-    reranker = candidate.adapter
-    score = kit.reranker(reranker) if reranker is not None and reranker.technique == "rerank" else None
-    return search_of(candidate, kit.index(candidate.index, encode), score=score)
+    index, reranker = kit.index(candidate.index, encode), candidate.adapter
+    score = kit.reranker(reranker, index) if reranker is not None and reranker.technique == "rerank" else None
+    return search_of(candidate, index, score=score)
 
 
 def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit, encode: Callable[[str], Encode]) -> Responder:

@@ -138,16 +138,15 @@ async def _index(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
 
 
 async def _rerank(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
-    from rungwise.engines.encoders.minilm import minilm_folder
-    from rungwise.fit.rerank import RerankSettings, fit_reranker
-    from rungwise.ladder.near_misses import judged_rows
+    from rungwise.ladder.near_misses import found_rows
+    from rungwise.ladder.reranking import fit_order
 
     made = []
     for part in parts:
         index, how = _searched(given, part)
-        rows = partial(judged_rows, given.train, index, how, by_document=given.case.task == "search")
-        fit = partial(fit_reranker, settings=RerankSettings(seed=part.seed))
-        made.append(await given.executor.run(fit, await given.executor.run(rows), minilm_folder()))
+        find = partial(found_rows, given.train, index, how, by_document=given.case.task == "search")
+        fit = partial(fit_order, reads=bool(part.recipe["reads"]), seed=part.seed)
+        made.append(await given.executor.run(fit, await given.executor.run(find), index))
     return made
 
 

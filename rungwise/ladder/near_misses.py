@@ -11,34 +11,47 @@ from rungwise.core.dataset import Example
 from rungwise.engines.search.index import How, SearchIndex
 
 if TYPE_CHECKING:
+    from rungwise.fit.rank_features import Found
     from rungwise.fit.rerank import Judged
 
 DEPTH = 50
 """How far down a search near misses are taken from; what stands lower is easily told apart."""
 
 
-def judged_rows(rows: Sequence[Example], index: SearchIndex, how: How, *, by_document: bool) -> list[Judged]:
-    """The training rows with what a search finds for them.
+def found_rows(rows: Sequence[Example], index: SearchIndex, how: How, *, by_document: bool) -> list[Found]:
+    """The training rows with what a search finds for them, and what of it is relevant.
 
-    `by_document`: the references are ids of documents, and of each the chunk that the search puts first is relevant, other
-    chunks of it are nothing. Else they are answers, and the chunks that hold one verbatim are relevant.
+    `by_document`: the references are ids of documents, and their chunks are relevant. Else they are answers, and the chunks
+    that hold one verbatim are.
     """
-    from rungwise.fit.rerank import Judged
+    from rungwise.fit.rank_features import Found
 
-    judged = []
+    found = []
     for row, hits in zip(rows, index.search_many([row.text for row in rows], DEPTH, how), strict=True):
         wanted = set(row.references)
-        relevant: dict[str, str] = {}
-        others = []
-        for hit in hits:
-            right = hit.document in wanted if by_document else any(one in hit.text for one in row.references)
+        if by_document:
+            relevant = tuple(hit.document in wanted for hit in hits)
+        else:
+            relevant = tuple(any(one in hit.text for one in row.references) for hit in hits)
+        held = {hit.document for hit, right in zip(hits, relevant, strict=True) if right}
+        found.append(Found(row.text, hits, relevant, row.references if by_document else tuple(sorted(held))))
+    return found
+
+
+def judged(found: Sequence[Found]) -> list[Judged]:
+    """The same for a reranker that reads: of each relevant document the passage that the search puts first."""
+    from rungwise.fit.rerank import Judged
+
+    rows = []
+    for one in found:
+        pairs = list(zip(one.passages, one.relevant, strict=True))
+        first: dict[str, str] = {}
+        for passage, right in pairs:
             if right:
-                relevant.setdefault(hit.document, hit.text)
-            else:
-                others.append(hit.text)
-        sources = row.references if by_document else tuple(sorted(relevant))
-        judged.append(Judged(row.text, tuple(relevant.values()), tuple(others), sources))
-    return judged
+                first.setdefault(passage.document, passage.text)
+        others = tuple(passage.text for passage, right in pairs if not right)
+        rows.append(Judged(one.query, tuple(first.values()), others, one.sources))
+    return rows
 
 
 def with_passages(rows: Sequence[Example], found: Sequence[Sequence[Passage]]) -> list[Example]:

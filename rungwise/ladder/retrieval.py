@@ -11,6 +11,7 @@ from rungwise.core.evaluation import Evaluation
 from rungwise.core.tasks import TASKS
 from rungwise.core.types import Rung
 from rungwise.engines.chunking.chunk import Chunking
+from rungwise.engines.search.fusion import UNTUNED
 from rungwise.engines.search.recipe import Recipe
 from rungwise.ladder.asking import asks, call_forecast
 from rungwise.ladder.rung import Forecast, Ground, RungKind
@@ -26,10 +27,10 @@ FUSIONS: tuple[dict[str, Any], ...] = (
     {"mode": "hybrid", "weight": 0.3},
     {"mode": "hybrid", "weight": 0.5},
     {"mode": "hybrid", "weight": 0.7},
-    {"mode": "hybrid", "weight": 0.85},
+    {"mode": "hybrid", "weight": UNTUNED},
 )
-USUAL: dict[str, Any] = {"mode": "hybrid"}
-"""Where nothing was measured: fusion by ranks, which has nothing to tune."""
+USUAL: dict[str, Any] = {"mode": "hybrid", "weight": UNTUNED}
+"""Where nothing was measured."""
 
 CHUNKINGS = (Chunking(size=500), Chunking(method="hierarchy", size=300, parent=1_500), Chunking(size=2_000))
 COUNTS = (1, 3, 5, 8)

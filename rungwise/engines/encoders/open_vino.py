@@ -42,6 +42,20 @@ class OpenVinoNetwork:
             raise Corrupt(f"the exported encoder cannot be loaded ({error})") from error
         self.kind = "openvino bf16" if bf16 else "openvino fp32"
         self._idle: deque[Any] = deque()  # requests that no thread uses
+        self._meet_numpy()
+
+    def _meet_numpy(self) -> None:
+        """One inference on this thread alone, before others may come.
+
+        The binding fetches numpy's interface at the first array that it sees. When two threads bring the first one together, one
+        holds the interpreter and waits for that interface, the other fetches it and waits for the interpreter: for ever.
+        """
+        import numpy as np
+
+        request = self._compiled.create_infer_request()
+        request.infer({0: np.full((1, LENGTHS), 1, np.int64), 1: np.ones((1, LENGTHS), np.int64)})
+        np.array(request.get_output_tensor(0).data)
+        self._idle.append(request)
 
     def batches(self, encoded: Sequence[Sequence[int]]) -> list[Batch]:
         """Small batches of few different shapes, one for each processor at least."""

@@ -14,7 +14,7 @@ from rungwise.core.errors import UsageError
 from rungwise.engines.encoders.encode import Encode, encodable
 from rungwise.engines.search.dense import DenseIndex
 from rungwise.engines.search.filters import Condition, check_fields
-from rungwise.engines.search.fusion import convex, reciprocal_rank
+from rungwise.engines.search.fusion import UNTUNED, convex, reciprocal_rank
 from rungwise.engines.search.lexical import LexicalIndex
 from rungwise.engines.search.recipe import Recipe
 from rungwise.engines.search.segment import NONE, Indexed, Segment
@@ -42,7 +42,7 @@ class How:
     """
 
     mode: str = HYBRID
-    weight: float | None = None
+    weight: float | None = UNTUNED
     depth: int = 100
     feedback: int = 0
     where: tuple[Condition, ...] = ()
