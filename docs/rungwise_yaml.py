@@ -47,7 +47,7 @@ SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
             "name": "What people call it.",
             "task": f"One of: {', '.join(sorted(TASKS))}.",
             "data": "The examples: CSV, TSV, JSONL (each also .gz) or Parquet; or `version:` and HEAD, a tag or an id.",
-            "documents": "A folder of .md and .txt files that questions are answered from.",
+            "documents": "What is searched: a folder (text, Markdown, HTML, PDF), a table, or a URL.",
             "columns": "Which column plays which role, where it is not to be inferred.",
             "target": "What must be reached, and shown to be reached.",
             "limits": "What no candidate may break, and what no climb may spend.",
@@ -69,8 +69,8 @@ SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
         "columns",
         Columns,
         {
-            "text": "The text or question.",
-            "label": "The label or answer.",
+            "text": "The text, question or query.",
+            "label": "The label, the answer or answers, or the ids of the documents that are to be found.",
             "group": "Rows with the same value stay in one split (a customer, a conversation, a document).",
             "split": "`train`, `dev` or `test` per row, where the splits are given.",
             "passage": "The passage that comes with a question.",
@@ -81,7 +81,7 @@ SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
         "target",
         Target,
         {
-            "metric": "A metric that can be tested: accuracy, token_f1, macro_f1, auc ...",
+            "metric": "A metric that can be tested: accuracy, token_f1, ndcg_at_10, groundedness, macro_f1, auc ...",
             "value": "Above 0 and below 1.",
             "coverage": "The share of rows that must be answered; the metric then counts on those.",
         },
