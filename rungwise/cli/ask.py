@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,11 @@ TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".csv.gz", ".tsv.gz")
 @click.argument("directory", metavar="PROJECT")
 @click.argument("text", required=False)
 @click.option("--passage", default=None, help="The passage that the question is about.")
+@click.option("--tenant", default=None, metavar="NAME", help="Of an index of several tenants: whose documents answer.")
 @click.option("--input", "source", default=None, metavar="FILE.jsonl", help="Answer every row of a file.")
 @click.option("--output", "target", default=None, metavar="FILE.jsonl", help="Where the answers go.")
 @as_json
-def ask(directory: str, text: str | None, passage: str | None, source: str | None, target: str | None, as_json: bool) -> int:
+def ask(directory: str, text: str | None, source: str | None, target: str | None, **options: Any) -> int:
     """Ask the chosen candidate of PROJECT, or the documents of an index.
 
     In batch, rows keep their fields and gain answer, confidence, candidate and
@@ -39,12 +40,16 @@ def ask(directory: str, text: str | None, passage: str | None, source: str | Non
     from rungwise.project import Project
     from rungwise.project.index import Index
 
-    asked_of = Index(directory) if is_index(Path(directory)) else Project(directory)
+    as_json, tenant = options["as_json"], options["tenant"]
+    asked_of: Index | Project = Index(directory) if is_index(Path(directory)) else Project(directory)
+    if tenant is not None and isinstance(asked_of, Project):
+        raise UsageError(f"{directory} is a project and no index: it has no tenants. Leave out --tenant")
+    whose = {"tenant": tenant} if tenant is not None else {}
     if source is not None:
-        return _ask_file(asked_of, source, target, as_json=as_json)
+        return _ask_file(asked_of, source, target, whose, as_json=as_json)
     if text is None:
         raise UsageError(f'what is the question? Type: rungwise ask {directory} "..." or give --input and --output')
-    asked = asked_of.ask(text, passage=passage)
+    asked = asked_of.ask(text, passage=options["passage"], **whose)
     if as_json:
         print_json(_plain(asked))
     else:
@@ -70,19 +75,21 @@ def _plain(asked: Asked) -> dict[str, Any]:
 
 
 def _tell(asked: Asked) -> None:
+    from rungwise.web import words
+
     sure = f"  ({asked.confidence:.0%} sure)" if asked.confidence is not None else ""
     nothing = "(no answer: not sure enough)" if asked.response.abstained else "(no answer)"
-    say(f"{asked.answer or nothing}{sure}")
+    say(f"{words.printable(asked.answer) or nothing}{sure}")
     cited = asked.response.citations
     for one in cited:
-        quote = "" if one.quote == asked.answer else f": {' '.join(one.quote.split())[:QUOTED]}"
-        say(f"  from {one.document}, characters {one.start:,} to {one.end:,}{quote}")
+        quote = "" if one.quote == asked.answer else f": {words.shortened(words.one_line(one.quote), QUOTED)}"
+        say(f"  from {words.one_line(one.document)}, characters {one.start:,} to {one.end:,}{quote}")
     for passage in () if cited else asked.response.passages:
         if passage.document:
-            say(f"  from {passage.document}, characters {passage.start:,} to {passage.end:,}")
+            say(f"  from {words.one_line(passage.document)}, characters {passage.start:,} to {passage.end:,}")
 
 
-def _ask_file(asked_of: Project | Index, source: str, target: str | None, *, as_json: bool) -> int:
+def _ask_file(asked_of: Project | Index, source: str, target: str | None, whose: Mapping[str, str], *, as_json: bool) -> int:
     if target is None:
         raise UsageError(f"where should the answers go? Add: --output {Path(source).stem}-answered.jsonl")
     if not Path(source).is_file():
@@ -92,7 +99,7 @@ def _ask_file(asked_of: Project | Index, source: str, target: str | None, *, as_
             f"{source} is a table, and ask reads JSONL: one JSON object a line, with the fields of the data. Convert it first"
         )
     with _counting(silent=as_json) as count:
-        counts = asked_of.ask_file(Path(source), Path(target), say=count)
+        counts = asked_of.ask_file(Path(source), Path(target), say=count, **whose)
     if as_json:
         print_json({"output": target, "rows": counts.rows, "answered": counts.answered, "failed": counts.failed})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +19,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DATA_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".tab", ".pq")
 
+_HALF = re.compile("[\ud800-\udfff]")
+
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout and nothing else there.")
 
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    click.echo(json_line(document))
+
+
+def json_line(document: Any) -> str:
+    """JSON data on one line, as it reads; where half a character stands in it, which cannot be written, with escapes."""
+    line = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    return json.dumps(document, allow_nan=False) if _HALF.search(line) else line
 
 
 def say(text: str = "") -> None:

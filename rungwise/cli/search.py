@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rungwise.cli.options import as_json, print_json, say
+from rungwise.cli.options import as_json, json_line, print_json, say
 from rungwise.core.content import Passage
 from rungwise.core.errors import BadData, UsageError
 
@@ -38,6 +38,10 @@ def search(directory: str, query: str | None, source: str | None, target: str | 
     """Search the index in DIR."""
     from rungwise.project.index import Index
 
+    if source is not None and query is not None:
+        raise UsageError(f"a query and a file of queries cannot be searched together. Leave out '{query}' or --input")
+    from rungwise.web import words
+
     index = Index(directory)
     how = index.how(mode=options["mode"], where=options["where"], tenant=options["tenant"])
     if source is not None:
@@ -47,12 +51,11 @@ def search(directory: str, query: str | None, source: str | None, target: str | 
         raise UsageError(f'what is looked for? Type: rungwise search {directory} "..." or give --input and --output')
     hits = index.search(query, options["k"], how, rerank=options["rerank"])
     if options["as_json"]:
-        print_json({"query": query, "index": index.version().id, "hits": [plain_hit(hit) for hit in hits]})
+        print_json({"query": query, "index": index.searched.id, "hits": [plain_hit(hit) for hit in hits]})
         return 0
     for rank, hit in enumerate(hits, start=1):
-        say(f"{rank:>3}  {hit.score:.3f}  {hit.document}, characters {hit.start:,} to {hit.end:,}")
-        text = " ".join(hit.text.split())
-        say(f"     {text[:SHOWN]}{'…' if len(text) > SHOWN else ''}")
+        say(f"{rank:>3}  {hit.score:.3f}  {words.one_line(hit.document)}, characters {hit.start:,} to {hit.end:,}")
+        say(f"     {words.shortened(words.one_line(hit.text), SHOWN)}")
     if not hits:
         say("nothing found")
     return 0
@@ -73,16 +76,18 @@ def plain_hit(hit: Passage) -> Mapping[str, Any]:
 def _search_file(index: Index, find: Find, source: Path, target: str | None, *, as_json: bool) -> int:
     if target is None:
         raise UsageError(f"where should the hits go? Add: --output {source.stem}-run.jsonl")
+    if Path(target).is_dir():
+        raise UsageError(f"{target} is a folder. Name a file in it: --output {Path(target) / source.stem}-run.jsonl")
     queries = list(_queries(source))
     found = find([text for _, text in queries])
     unfinished = Path(f"{target}.part")
     with unfinished.open("w", encoding="utf-8") as file:
         for (id, _), hits in zip(queries, found, strict=True):
             line = {"id": id, "hits": [plain_hit(hit) for hit in hits]}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json_line(line) + "\n")
     unfinished.replace(target)
     if as_json:
-        print_json({"output": target, "queries": len(queries), "index": index.version().id})
+        print_json({"output": target, "queries": len(queries), "index": index.searched.id})
     else:
         say(f"{len(queries):,} queries answered in {target}")
     return 0
@@ -91,7 +96,7 @@ def _search_file(index: Index, find: Find, source: Path, target: str | None, *, 
 def _queries(source: Path) -> Iterator[tuple[Any, str]]:
     """Each line's id (else its number) and text."""
     try:
-        lines: Sequence[str] = source.read_text(encoding="utf-8").splitlines()
+        lines = source.read_text(encoding="utf-8-sig").split("\n")  # no other sign ends a line of JSON
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{source} cannot be read ({error})") from error
     for number, line in enumerate(lines, start=1):
@@ -99,9 +104,12 @@ def _queries(source: Path) -> Iterator[tuple[Any, str]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadData(f"not JSON ({error}).", where=f"{source}:{number}", hint='Write {"id": "q1", "text": "..."}') from error
         text = next((row[name] for name in ("text", "query", "question", "claim") if isinstance(row, dict) and name in row), None)
         if not isinstance(text, str):
             raise BadData("no query.", where=f"{source}:{number}", hint='Write {"id": "q1", "text": "..."}')
-        yield row.get("id", number), text
+        id = row.get("id")
+        if not isinstance(id, str | int | None):
+            raise BadData("the id is neither text nor a whole number.", where=f"{source}:{number}")
+        yield number if id is None else id, text

@@ -134,7 +134,8 @@ def sentences_of(passage: Passage) -> tuple[Passage, ...]:
 def _chunk(model: str, text: str, confidence: float, passages: tuple[Passage, ...]) -> Chunk:
     parts = (Text(text),) if text else ()
     cited = tuple(citation(passage, text) for passage in passages if passage.document)
-    return Chunk(parts=parts, confidence=confidence, passages=passages, usage=Usage(), model=model, finish="stop", citations=cited)
+    finish = "stop" if text else "abstained"
+    return Chunk(parts=parts, confidence=confidence, passages=passages, usage=Usage(), model=model, finish=finish, citations=cited)
 
 
 def citation(passage: Passage, answer: str) -> Citation:

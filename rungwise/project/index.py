@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.content import Passage, Request
-from rungwise.core.errors import UsageError
+from rungwise.core.errors import Corrupt, UsageError
 from rungwise.core.progress import Progress
 from rungwise.core.record import to_plain
 from rungwise.core.types import Clock, Responder, collect
@@ -62,7 +62,7 @@ class Index:
     def __init__(self, directory: str | Path, *, clock: Clock | None = None) -> None:
         self.directory = Path(directory)
         self._clock = clock
-        self._open: tuple[str, SearchIndex] | None = None
+        self._open: tuple[IndexVersion, SearchIndex] | None = None
         self._seen: Stamp = ()
 
     @property
@@ -86,7 +86,8 @@ class Index:
         """Bring the index up to date with a folder, a page, or a table. Only what changed is cut and encoded again.
 
         Killed anywhere, the same call goes on, and until it is through the version before is searched. Raises BadData when
-        nothing can be read, ProjectBusy with `wait=False` while another process writes.
+        nothing can be read, so that a share that is not mounted empties no index, UsageError for an index among its own
+        documents, ProjectBusy with `wait=False` while another process writes.
         """
         from rungwise.data.documents import open_documents
         from rungwise.data.indexes import Indexes, mark
@@ -95,6 +96,7 @@ class Index:
         from rungwise.engines.search.building import update
 
         wanted = wanted or Wanted()
+        _check_places(source, self.directory)
         listing = open_documents(
             source,
             id=wanted.key,
@@ -110,7 +112,7 @@ class Index:
             recipe = _recipe(head, wanted, listing)
             tenant = wanted.tenant or (head.settings.get("tenant") if head is not None else None)
             encode = self._encode(recipe.encoder, cache=VectorCache(store))
-            return update(indexes, listing, recipe, encode=encode, tenant=tenant, keep=wanted.keep, say=say)
+            return update(indexes, listing, recipe, encode=encode, tenant=tenant, keep=wanted.keep, may_empty=False, say=say)
 
     def search(self, query: str, k: int = 10, how: How | None = None, *, rerank: bool = False) -> tuple[Passage, ...]:
         """The `k` best chunks for a query; by words and meaning where the index has vectors, unless `how` says otherwise.
@@ -123,14 +125,14 @@ class Index:
         self, queries: Sequence[str], k: int = 10, how: How | None = None, *, rerank: bool = False
     ) -> Iterator[tuple[Passage, ...]]:
         """As `search`, for many queries: they are encoded together."""
-        index = self._index()
+        index, how = self._index(), how or self.how()
         if not rerank:
-            yield from index.search_many(queries, k, how or self.how())
+            yield from index.search_many(queries, k, how)
             return
         from rungwise.engines.rank_features import usual_ranker
 
-        ranker = usual_ranker(index.recipe.words, index.lexical.rarity, index.encode)
-        for query, found in zip(queries, index.search_many(queries, max(k, RERANKED), how or self.how()), strict=True):
+        ranker = usual_ranker(index.recipe.words, index.lexical_of(how.tenant).rarity, index.encode)
+        for query, found in zip(queries, index.search_many(queries, max(k, RERANKED), how), strict=True):
             yield ranker.ordered(query, found)[:k]
 
     def how(self, *, mode: str | None = None, where: Sequence[str] = (), tenant: str | None = None, **more: Any) -> How:
@@ -141,42 +143,54 @@ class Index:
         usual = HYBRID if self._index().recipe.encoder is not None else LEXICAL
         return How(mode=mode or usual, where=tuple(map(Condition.parse, where)), tenant=tenant, **more)
 
-    def ask(self, text: str, *, passage: str | None = None) -> Asked:
-        """The sentence that answers best, with its exact place in its document."""
+    def ask(self, text: str, *, passage: str | None = None, tenant: str | None = None) -> Asked:
+        """The sentence that answers best, with its exact place in its document; of a tenant's documents, where there are any."""
         from rungwise.engines.loop import run_in_background
         from rungwise.project import Asked
 
         started = self.clock.tick()
-        response = run_in_background(collect(self._answer()(Request.of(text, passage=passage))))
+        response = run_in_background(collect(self._answer(tenant)(Request.of(text, passage=passage))))
         return Asked(response.text, response.confidence, self.candidate.id, self.clock.tick() - started, response)
 
-    def ask_file(self, source: Path, target: Path, *, say: Callable[[int], None] = lambda _: None) -> Counts:
+    def ask_file(
+        self, source: Path, target: Path, *, tenant: str | None = None, say: Callable[[int], None] = lambda _: None
+    ) -> Counts:
         """Ask every row of a JSONL file; a run that was killed goes on where it was."""
         from rungwise.engines.loop import run_in_background
         from rungwise.inference.batch_file import answer_file
 
-        answer, candidate = self._answer(), self.candidate.id
+        answer, candidate = self._answer(tenant), self.candidate.id
         return run_in_background(
             answer_file(
                 answer, source, target, candidate=candidate, text_field="text", passage_field=None, clock=self.clock, say=say
             )
         )
 
-    def _answer(self) -> Responder:
+    def _answer(self, tenant: str | None) -> Responder:
         from rungwise.inference.extract import best_sentence
         from rungwise.inference.injection import with_clean_passages, without_instructions
         from rungwise.inference.retrieving import DEFAULT_PASSAGES, searching
 
         index = self._index()
-        search = without_instructions(searching(index, self.how()))
-        return with_clean_passages(best_sentence(search, k=DEFAULT_PASSAGES, within=index.lexical))
+        how = self.how(tenant=tenant)
+        index.check(how)
+        search = without_instructions(searching(index, how))
+        return with_clean_passages(best_sentence(search, k=DEFAULT_PASSAGES, within=index.lexical_of(tenant)))
 
     @property
     def candidate(self) -> Candidate:
         """Who answers here, as a recipe: the index is part of it by the id of its version."""
-        version = self.version()
+        version = self.searched
         part = Fitted(technique="index", recipe=version.recipe, inputs=(version.id,))
         return Candidate(task="answer", model="best-sentence", encoder=version.recipe.get("encoder"), index=part)
+
+    @property
+    def searched(self) -> IndexVersion:
+        """The version that the last search went through; `version` may be a newer one already."""
+        if self._open is None:
+            self._index()
+        assert self._open is not None
+        return self._open[0]
 
     def version(self) -> IndexVersion:
         """The version that is searched. Raises UsageError when nothing was indexed yet."""
@@ -240,9 +254,14 @@ class Index:
         with self._store() as store:
             indexes = Indexes(store)
             version = self._head(indexes)
-            if self._open is None or self._open[0] != version.id:
+            while self._open is None or self._open[0].id != version.id:
                 encode = self._encode(version.recipe.get("encoder"))
-                self._open = version.id, open_index(indexes, version, encode=encode)
+                try:
+                    self._open = version, open_index(indexes, version, encode=encode)
+                except Corrupt:
+                    before, version = version, self._head(indexes)
+                    if version.id == before.id:  # else it was compacted away while it was read
+                        raise
         self._seen = stamp
         return self._open[1]
 
@@ -262,8 +281,16 @@ class Index:
         store = Store.open(self.directory, clock=self.clock)
         try:
             yield store
+        except Corrupt as error:
+            raise Corrupt(f"the index in {self.directory} is damaged ({error}). {self._mend()}") from error
         finally:
             store.close()
+
+    def _mend(self) -> str:
+        return (
+            f"Go back to an earlier version (rungwise index --into {self.directory} --versions), or make it anew: "
+            f"rm -r {self.directory} && rungwise index SOURCE --into {self.directory}"
+        )
 
     def _encode(self, name: str | None, *, cache: VectorCache | None = None) -> Encode | None:
         """The encoder of a name; with a cache, what it encoded is kept, so that a killed run goes on where it stood."""
@@ -285,11 +312,24 @@ def _stamp(directory: Path) -> Stamp:
 
     found = []
     for name in (FILE, f"{FILE}-wal"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             state = (directory / name).stat()
             if state.st_size:
                 found.append((state.st_ino, state.st_size, state.st_mtime_ns))
     return tuple(found)
+
+
+def _check_places(source: str | Path, directory: Path) -> None:
+    """Raise UsageError where the index would lie among its own documents, or nothing was named."""
+    if not str(source):
+        raise UsageError(f"what is to be indexed? Type: rungwise index FOLDER --into {directory}")
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is a file. Choose a new folder for the index: --into FOLDER")
+    folder = Path(source)
+    if "://" not in str(source) and folder.is_dir() and folder.resolve() in directory.resolve().parents:
+        raise UsageError(
+            f"{directory} lies among the documents of {source}. Choose a folder elsewhere for the index: --into FOLDER"
+        )
 
 
 def _recipe(head: IndexVersion | None, wanted: Wanted, listing: DocumentSource) -> Recipe:
@@ -300,11 +340,12 @@ def _recipe(head: IndexVersion | None, wanted: Wanted, listing: DocumentSource) 
     from rungwise.engines.search.recipe import Recipe
     from rungwise.engines.search.terms import Words, words_for
     from rungwise.engines.search.tongue import words_of
-    from rungwise.ladder.expedition import installed_encoder
 
     if head is not None:
         recipe = Recipe.of(head.recipe)
     else:
+        from rungwise.ladder.expedition import installed_encoder
+
         pieces = (piece for piece in listing.pieces() if isinstance(piece, Piece))
         found = (document for piece in pieces for document in listing.documents(piece) if isinstance(document, Document))
         words = words_of(document.text for document in found) if wanted.words is None else Words(stem=True)

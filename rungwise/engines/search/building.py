@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.progress import Progress
 from rungwise.core.record import digest
 from rungwise.data.documents import Document
@@ -80,18 +81,25 @@ def update(
     encode: Encode | None,
     tenant: str | None = None,
     keep: bool = False,
+    may_empty: bool = True,
     say: Say,
 ) -> Built:
     """Bring the index up to date with what a listing has now, as a new version; nothing changed is no new version.
 
     `tenant` is the field that says whose a document is. With `keep`, documents that the listing does not have stay.
-    Another recipe than before makes every document anew.
+    Another recipe than before makes every document anew; raises UsageError where that would lose what is to be kept, or when no
+    document has that field, and, unless it `may_empty` the index, BadData when not one document was found.
     """
     head = indexes.head()
     settings = {"tenant": tenant}
     same = head is not None and Recipe.of(head.recipe) == recipe and dict(head.settings) == settings
+    if keep and head is not None and head.documents and not same:
+        raise UsageError("other settings make every document anew, also those to be kept. Leave out the settings, or --keep")
     old = open_index(indexes, head) if same and head is not None else None
     survey = _look(listing, _Known(old), tenant=tenant, say=say)
+    if not may_empty:
+        _check_found(survey, head)
+    _check_tenant(survey, tenant)
     dead = survey.dead(old, keep=keep)
     if head is not None and old is not None and not survey.fresh and not any(dead.values()):
         return Built(version=head, unchanged=len(survey.kept), quarantine=tuple(survey.quarantine))
@@ -140,6 +148,25 @@ def compact(indexes: Indexes) -> int:
     stored = [_merge(indexes, head.segments, recipe)] if len(head.segments) > 1 or any(one.dead for one in head.segments) else []
     version = _version(recipe, dict(head.settings), stored or list(head.segments))
     return indexes.forget([indexes.point(version)])
+
+
+def _check_found(survey: _Survey, head: IndexVersion | None) -> None:
+    if survey.fresh or survey.kept:
+        return
+    first = (
+        f" The first that was set aside: {survey.quarantine[0].place}: {survey.quarantine[0].reason}." if survey.quarantine else ""
+    )
+    stays = " The index stays as it was." if head is not None and head.documents else ""
+    hint = "Check the place, or put text, Markdown, HTML or PDF files in it"
+    raise BadData(f"no document could be read.{first}{stays}", hint=hint)
+
+
+def _check_tenant(survey: _Survey, tenant: str | None) -> None:
+    """A misspelt field would put every document into the hands of one tenant without a name."""
+    if tenant is None or survey.kept or not survey.fresh or any(tenant in one.fields for one, _ in survey.fresh):
+        return
+    names = {name for one, _ in survey.fresh for name in one.fields}
+    raise UnknownName("field", tenant, names, where="any document, to tell tenants by")
 
 
 class _Known:

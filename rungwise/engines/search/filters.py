@@ -35,6 +35,8 @@ class Condition:
         if found is None:
             raise UsageError(f"'{text}' is no condition. Write field=value, field!=value, field=a|b or field>=2020")
         name, sign, value = found.groups()
+        if sign == "=" and value[:1] in ("<", ">", "="):
+            raise UsageError(f"'{text}' has no sign that is known. Write one of: = != < <= > >=")
         values = tuple(one.strip() for one in value.split("|")) if sign in ("=", "!=") else (value,)
         return cls(name, sign, values)
 

@@ -74,8 +74,9 @@ class SearchIndex:
 
     @cached_property
     def tenants(self) -> frozenset[str]:
-        """Whose documents it holds; empty where nobody is named."""
-        return frozenset(one.fields[TENANT] for _, one in self.documents() if TENANT in one.fields)
+        """Whose documents it holds, '' for those that are nobody's; empty where nobody is named."""
+        owners = {one.fields.get(TENANT) for _, one in self.documents()}
+        return frozenset(owner or "" for owner in owners) if owners != {None} else frozenset()
 
     def documents(self) -> Iterator[tuple[tuple[int, int], Indexed]]:
         """Each live document with (its segment, its place there)."""
@@ -88,6 +89,10 @@ class SearchIndex:
     def lexical(self) -> LexicalIndex:
         """The search by words over everybody's chunks: what is rare here."""
         return self._view(None).lexical
+
+    def lexical_of(self, tenant: str | None) -> LexicalIndex:
+        """The search by words over one tenant's chunks: what is rare there."""
+        return self._view(tenant).lexical
 
     def search(self, query: str, k: int, how: How | None = None) -> tuple[Passage, ...]:
         """The `k` best chunks, best first."""
@@ -109,7 +114,7 @@ class SearchIndex:
 
         Raises UsageError for a mode that this index does not have, a field that no document has, or a missing tenant.
         """
-        self._check(how)
+        self.check(how)
         query = query[:QUERY_CHARACTERS]
         if k < 1 or not query.strip():
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
@@ -154,14 +159,15 @@ class SearchIndex:
         return self.segments[place], number - int(self._starts[place])
 
     def _dense(self, how: How) -> bool:
-        self._check(how)
+        self.check(how)
         return how.mode != LEXICAL
 
     def _encoded(self, queries: Sequence[str]) -> NDArray[np.float32]:
         assert self.encode is not None
         return self.encode([encodable(query[:QUERY_CHARACTERS]) for query in queries])
 
-    def _check(self, how: How) -> None:
+    def check(self, how: How) -> None:
+        """Raise UsageError for a mode that this index does not have, a field that no document has, or a missing tenant."""
         if how.mode not in MODES:
             raise UsageError(f"there is no way of searching '{how.mode}'. Choose one of: {', '.join(MODES)}")
         if how.mode != LEXICAL and (self.recipe.encoder is None or self.encode is None):
@@ -182,7 +188,9 @@ class SearchIndex:
     def _make_view(self, tenant: str | None) -> _View:
         alive = self._alive
         if tenant is not None:
-            alive = [own & mask for own, mask in zip(alive, self._masks(lambda one: one.fields.get(TENANT) == tenant), strict=True)]
+            alive = [
+                own & mask for own, mask in zip(alive, self._masks(lambda one: one.fields.get(TENANT, "") == tenant), strict=True)
+            ]
         lexical = LexicalIndex.of([segment.postings for segment in self.segments], alive=alive)
         vectored = [segment.vectored for segment in self.segments if segment.vectored is not None]
         dense = DenseIndex.of(vectored, alive=alive) if self.recipe.encoder is not None else None
