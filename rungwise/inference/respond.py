@@ -118,8 +118,20 @@ class Kit:
 
 def build_responder(candidate: Candidate, kit: Kit, *, encode: Callable[[str], Encode]) -> Responder:
     """Whoever answers for this candidate, with its threshold. Raises UnknownName for an endpoint that is not configured."""
-    responder = _answering(candidate, kit, encode)
+    responder = _remembering(_answering(candidate, kit, encode), candidate, kit, encode)
     return with_threshold(responder, candidate.threshold) if candidate.threshold is not None else responder
+
+
+def _remembering(answer: Responder, candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> Responder:
+    """Whoever searches for what is asked needs a question that stands alone; without turns before it nothing changes."""
+    if candidate.index is None or candidate.index.technique != "index":
+        return answer
+    from rungwise.inference.conversation import asking_for_standalone, by_rule, with_memory
+
+    endpoint = kit.endpoint(candidate)
+    if endpoint is not None:
+        return with_memory(answer, asking_for_standalone(kit.model(endpoint)))
+    return with_memory(answer, by_rule(kit.index(candidate.index, encode).lexical.rarity))
 
 
 def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> Responder:
@@ -172,14 +184,14 @@ def _fitted(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> 
     return sentence_responder(SentenceScorer.load(files, encode), search, k=passages_wanted(candidate))
 
 
-def _search(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> Search:
+def _search(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode], *, model: LanguageModel | None = None) -> Search:
     """The search of a candidate over its index, with its reranker where it has one."""
     from rungwise.inference.retrieving import search_of
 
     assert candidate.index is not None
     index, reranker = kit.index(candidate.index, encode), candidate.adapter
     score = kit.reranker(reranker, index) if reranker is not None and reranker.technique == "rerank" else None
-    return search_of(candidate, index, score=score)
+    return search_of(candidate, index, score=score, model=model)
 
 
 def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit, encode: Callable[[str], Encode]) -> Responder:
@@ -196,7 +208,8 @@ def _asking(candidate: Candidate, endpoint: Endpoint, kit: Kit, encode: Callable
 
     cites = candidate.options.get("cite")
     answer = with_grounding(with_flags(responder)) if cites else with_sources(responder)
-    return with_retrieval(answer, _search(candidate, kit, encode), k=int(candidate.options["passages"]))
+    search = _search(candidate, kit, encode, model=kit.model(endpoint))
+    return with_retrieval(answer, search, k=int(candidate.options["passages"]))
 
 
 def _shot_chooser(candidate: Candidate, kit: Kit) -> ChooseShots:

@@ -12,8 +12,16 @@ from rungwise.engines.encoders.encode import Encode
 from rungwise.engines.search.index import LEXICAL, How, SearchIndex
 from rungwise.engines.search.recipe import Recipe
 from rungwise.engines.search.segment import load_segment
+from rungwise.inference.calling import Model
 from rungwise.inference.packing import with_parents
-from rungwise.inference.searching import Score, with_reranking
+from rungwise.inference.searching import (
+    Score,
+    asking_for_hypothesis,
+    asking_for_queries,
+    with_hypothesis,
+    with_queries,
+    with_reranking,
+)
 from rungwise.inference.wrappers import Search
 
 DEFAULT_PASSAGES = 3
@@ -40,12 +48,17 @@ def how_of(options: Mapping[str, Any]) -> How:
     )
 
 
-def search_of(candidate: Candidate, index: SearchIndex, *, score: Score | None = None) -> Search:
+def search_of(candidate: Candidate, index: SearchIndex, *, score: Score | None = None, model: Model | None = None) -> Search:
     """The search of a candidate: `score` puts the first `options['rerank']` passages in order; parents are read, where they are.
 
+    `model` puts the question in `options['queries']` other words, or imagines an answer to look for (`options['hypothesis']`).
     Raises UsageError when the recipe reranks and there is no `score`.
     """
     found = searching(index, how_of(candidate.options))
+    if model is not None and candidate.options.get("queries"):
+        found = with_queries(found, asking_for_queries(model), count=int(candidate.options["queries"]))
+    if model is not None and candidate.options.get("hypothesis"):
+        found = with_hypothesis(found, asking_for_hypothesis(model))
     depth = int(candidate.options.get("rerank", 0))
     if depth:
         if score is None:

@@ -11,15 +11,18 @@ from rungwise.core.evaluation import Evaluation
 from rungwise.core.tasks import TASKS
 from rungwise.core.types import Rung
 from rungwise.engines.chunking.chunk import Chunking
+from rungwise.engines.prompts import GROUNDED
 from rungwise.engines.search.fusion import UNTUNED
 from rungwise.engines.search.recipe import Recipe
 from rungwise.ladder.asking import asks, call_forecast
 from rungwise.ladder.rung import Forecast, Ground, RungKind
-from rungwise.ladder.seen import next_stage
+from rungwise.ladder.seen import best, next_stage
 
 # On the questions of the shipped example, most of them worded away from the text, lexical search has the answer among the
 # first 2, 5, 10 passages in 32, 42, 55 % of cases; a passage is some 50 tokens.
 PASSAGES = (3, 10)
+QUERIES = 3
+"""In how many other words a model puts the question, where it is asked to."""
 
 FUSIONS: tuple[dict[str, Any], ...] = (
     {"mode": "dense"},
@@ -76,14 +79,28 @@ def _counts(ground: Ground) -> Any:
 
 
 def by_language_model(ground: Ground) -> Rung:
-    """The best prompt so far with ever more passages."""
+    """The best prompt so far with ever more passages; then the best of these asking in other words too, and citing."""
 
     async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
-        if seen or ground.documents is None:
+        if ground.documents is None:
             return ()
-        index = Fitted(technique="index", recipe=Recipe(words=ground.words).plain(), inputs=(ground.documents,))
+        recipe = Recipe(words=ground.words, encoder=ground.encoder)
+        index = Fitted(technique="index", recipe=recipe.plain(), inputs=(ground.documents,))
         prompt = parent.prompt or TASKS[ground.case.task].prompt
-        return [asks(parent, ground, prompt=prompt, index=index, options={**parent.options, "passages": k}) for k in PASSAGES]
+        told = {**parent.options, **USUAL}
+        plain = [
+            asks(parent, ground, prompt=prompt, index=index, encoder=ground.encoder, options={**told, "passages": k})
+            for k in PASSAGES
+        ]
+        if len(seen) < len(plain):
+            return plain
+        if len(seen) > len(plain):
+            return ()
+        kept = best(plain, seen, ground.case)
+        asked = kept.but(options={**kept.options, "queries": QUERIES})
+        # A schema or reasoning first would stand between the sentences and what they cite.
+        cites = {name: value for name, value in kept.options.items() if name not in ("schema", "reason")}
+        return (asked, kept.but(prompt=GROUNDED, options={**cites, "cite": True}))
 
     return propose
 
@@ -109,7 +126,7 @@ RUNG_MODEL = RungKind(
     place=5,
     tasks=("answer",),
     make=by_language_model,
-    forecast=lambda ground: call_forecast(ground, candidates=len(PASSAGES), passages=max(PASSAGES)),
+    forecast=lambda ground: call_forecast(ground, candidates=len(PASSAGES) + 3, passages=max(PASSAGES)),
     each="endpoint",
     races=True,
     fits=lambda ground: ground.documents is not None,

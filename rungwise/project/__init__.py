@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rungwise.core.content import Request, Response
+from rungwise.core.content import Request, Response, Turn
 from rungwise.core.decision import Decision, Spend
 from rungwise.core.errors import UsageError
 from rungwise.core.progress import Progress
@@ -181,13 +181,17 @@ class Project:
             terrain = self._survey(store, wishes)
             return forecast(terrain, opened=Ledger(store).count(terrain.splits.sealed.input_ids))
 
-    def ask(self, text: str, *, passage: str | None = None) -> Asked:
-        """Ask the chosen candidate one question."""
+    def ask(self, text: str, *, passage: str | None = None, turns: Sequence[Turn] = ()) -> Asked:
+        """Ask the chosen candidate one question; `turns` are what was said before, oldest first.
+
+        A question that leans on them is put into words that stand alone before documents are searched for it.
+        """
         serving = self._chosen()
 
         async def answer() -> Response:
             async with serving as responder:
-                return await collect(responder(Request.of(text, passage=passage)))
+                asked = dataclasses.replace(Request.of(text, passage=passage), turns=tuple(turns))
+                return await collect(responder(asked))
 
         started = self.clock.tick()
         response = run(answer())

@@ -12,6 +12,7 @@ from oracle import Accuracy, Oracle, serving_in_thread
 from oracle_projects import endpoint, only
 
 from rungwise.cli.app import run
+from rungwise.core.content import Turn
 from rungwise.core.decision import MET
 from rungwise.core.errors import BadData
 from rungwise.core.usecase import Target
@@ -139,3 +140,15 @@ def test_an_empty_folder_of_documents_is_said(tmp_path: Path, questions: list[di
     project = Project.create(tmp_path / "p", task="answer", source=source, documents=str(tmp_path / "nothing"))
     with pytest.raises(BadData, match=r"no document could be read. Put text"):
         project.climb("contains=0.50")
+
+
+def test_a_follow_up_question_is_searched_for_in_words_that_stand_alone(tmp_path: Path, questions: list[dict[str, Any]]) -> None:
+    project = Project.create(
+        tmp_path / "p", task="answer", source=write(tmp_path / "q.jsonl", questions), documents=str(SUPPORT / "articles")
+    )
+    project.climb("contains=0.08", wishes=Wishes(until="classical"))
+    before = Turn("Can I return a mattress after sleeping on it?", "Yes, within 100 days.")
+    alone = project.ask("And how long does it take?")
+    leaning = project.ask("And how long does it take?", turns=[before])
+    assert "mattress" in leaning.answer
+    assert "mattress" not in alone.answer

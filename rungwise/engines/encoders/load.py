@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rungwise.core.errors import UnknownName
+from rungwise.core.errors import UnknownName, UsageError
 from rungwise.engines.encoders.backends import sentence_encoder
 from rungwise.engines.encoders.encode import Encoder, Vectors
 from rungwise.engines.encoders.folder import tokenizer_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def load_encoder(name: str, *, backend: str | None = None, cache: Path | None = None) -> Encoder:
-    """The encoder `minilm`, `hashed`, or of a local Hugging Face folder with a BERT-like model; call it with texts.
+    """The encoder `minilm`, `hashed`, of a local Hugging Face folder with a BERT-like model, or URL#MODEL; call it with texts.
 
     Vectors are (n, d) float32 of unit length. Weights are loaded, and their digest
     checked, at the first call; nothing is ever downloaded. `backend` and `cache` are those of `sentence_encoder`.
@@ -32,7 +32,27 @@ def load_encoder(name: str, *, backend: str | None = None, cache: Path | None = 
         return _Lazily(lambda: sentence_encoder(minilm_folder(), sha256=MINILM_SHA256, backend=backend, cache=cache))
     if Path(name).is_dir():
         return _Lazily(lambda: sentence_encoder(Path(name), backend=backend, cache=cache))
+    if name.startswith(("http://", "https://")):
+        return _remote(name)
     raise UnknownName("encoder", name, ["minilm", "hashed"])
+
+
+def _remote(name: str) -> Encoder:
+    """URL#MODEL, or URL#MODEL#KEY_ENV with the name of the environment variable that holds the key."""
+    from random import Random
+
+    from rungwise.core.usecase import Endpoint
+    from rungwise.engines.clock import SystemClock
+    from rungwise.engines.encoders.remote import RemoteEncoder
+
+    url, _, rest = name.partition("#")
+    model, _, key_env = rest.partition("#")
+    if not model:
+        raise UsageError(
+            f"cannot read the encoder '{name}'. Write it as https://host/v1#model, or https://host/v1#model#KEY_VARIABLE"
+        )
+    endpoint = Endpoint(name=model, base_url=url, model=model, key_env=key_env or None)
+    return RemoteEncoder(endpoint, clock=SystemClock(), rng=Random(0))
 
 
 def load_tokenizer(name: str) -> Tokenizer:
