@@ -27,6 +27,9 @@ _TOLD_BY_TEXT = ("title", "type")
 """What is known of a text or Markdown file by its text and its name alone."""
 
 
+_BROKEN = "a line break in an id, and found documents are told one a line"
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A text with its id: the path in the folder, with / between folders, the URL, or the id in a table.
@@ -205,6 +208,8 @@ def _row(place: str, cells: Mapping[str, Any], key: str | None, texts: tuple[str
     own = place if key is None else cell_text(cells.get(key))
     if own is None:
         return Quarantined(place, f"no id: nothing in '{key}'", "malformed:no_id")
+    if "\n" in own:
+        return Quarantined(place, f"{_BROKEN} in '{key}'", "malformed:id")
     return Document(own, whole, _fields(cells, {key, *texts} - {"title"}))
 
 
@@ -237,6 +242,8 @@ def _extracted(source: Library, piece: Piece) -> Document | Quarantined:
     """The one document of a file or page."""
     from rungwise.data.sources.folder import TYPES
 
+    if "\n" in piece.name:
+        return Quarantined(piece.name, f"{_BROKEN}. Rename it", "malformed:id")
     try:
         found = source.extract(piece)
     except BadData as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import math
@@ -25,6 +26,7 @@ LEAST_ROWS = 20
 """Fewer usable rows than this cannot fill three splits (60 / 15 / 25 %) with anything to learn from or to test."""
 
 _NAMED = 5
+_COMPARED = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,11 @@ def dataset_of(
         quarantined=len(read.quarantine),
         splits={split: splits.count(split) for split in SPLITS},
         labels=dict(sorted(Counter(label for row in rows for label in row.references).items())) if use.task == "classify" else {},
-        warnings=(*_set_aside(read.quarantine), *_warnings(dataset, places, given, use)),
+        warnings=(
+            *_set_aside(read.quarantine),
+            *_warnings(dataset, places, given, use),
+            *(_missing_documents(dataset, found, source) if use.task == "search" and documents is not None else ()),
+        ),
     )
     quarantine = (*read.quarantine, *found.quarantine)
     return Imported(
@@ -230,6 +236,22 @@ def _warnings(dataset: Dataset, places: Sequence[str], given: Sequence[str], use
         found += _conflicts(dataset, places)
     found += _twins(dataset, places)
     return found
+
+
+def _missing_documents(dataset: Dataset, documents: Documents, source: str) -> list[str]:
+    """Relevant documents that nobody can find, since they are not there. Raises UsageError when that is all of them."""
+    known = {document.id for document in documents.documents}
+    named = dict.fromkeys(label for row in dataset.rows for label in row.references)
+    missing = [label for label in named if label not in known]
+    if not missing:
+        return []
+    near = difflib.get_close_matches(missing[0], sorted(known)[:_COMPARED], n=1)
+    meant = f" Is '{missing[0]}' meant to be '{near[0]}'?" if near else f" The documents have ids such as '{min(known)}'."
+    if len(missing) == len(named):
+        raise UsageError(f"{source}: none of the relevant documents is among the documents: {_listed(missing)}.{meant}")
+    rows = sum(not known.issuperset(row.references) for row in dataset.rows)
+    lost = f"{_many(missing, 'relevant document is', 'relevant documents are')} not among the documents, in {rows:,} rows"
+    return [f"{lost}, and no search can find them: {_listed(missing)}.{meant}"]
 
 
 def _split_warnings(dataset: Dataset, given: Sequence[str], use: UseCase) -> list[str]:

@@ -178,7 +178,8 @@ def in_scope(
     if len(examples) != len(answers):
         raise ValueError(f"{len(examples)} rows but {len(answers)} answers")
     if not is_computable(metric, answers, out_of_scope or ""):
-        raise CannotScore(f"{metric.name} needs {metric.needs}, which this candidate does not give. Choose accuracy instead")
+        instead = "a metric of the answers alone" if metric.needs == "passages" else "accuracy"
+        raise CannotScore(f"{metric.name} needs {metric.needs}, which this candidate does not give. Choose {instead} instead")
     if metric.rows == "all":
         return examples, answers
     rows = counted_rows(metric, examples, out_of_scope)
