@@ -51,7 +51,12 @@ def project_directory(source: str, project: str | None) -> tuple[Path, Path | No
     A folder with rungwise.yaml is a project; a data file gets one beside it, named
     after the file. Raises UsageError for anything else.
     """
+    from rungwise.data.indexes import is_index
+
     path = Path(source)
+    for folder in (path, Path(project or "")):
+        if is_index(folder):
+            raise UsageError(f"{folder} is a search index and holds nothing else. Choose another folder for the project")
     if path.is_dir():
         return _existing_project(path, project), None
     if not path.is_file():

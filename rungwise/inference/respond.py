@@ -16,7 +16,6 @@ from rungwise.core.types import Clock, Responder
 from rungwise.core.usecase import Endpoint, Included, UseCase
 from rungwise.data import artefacts
 from rungwise.data.calls import CallCache
-from rungwise.data.documents import Documents
 from rungwise.data.store import Store
 from rungwise.engines.budget import Budget
 from rungwise.engines.endpoint import LanguageModel
@@ -46,7 +45,6 @@ class Kit:
     clock: Clock
     rng: Random
     train: Sequence[Example] = ()
-    documents: Documents = field(default_factory=Documents)
     cache: CallCache | None = None
     budget: Budget | None = None
     prices: Sequence[Sequence[Listed]] = ()

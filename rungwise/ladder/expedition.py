@@ -210,7 +210,6 @@ class Expedition:
             case=case,
             store=store,
             train=splits.train,
-            documents=terrain.imported.documents,
             cache=CallCache(store, commits),
             budget=self.budget,
             clock=clock,

@@ -16,7 +16,6 @@ from rungwise.core.usecase import UseCase
 from rungwise.data.calls import CallCache
 from rungwise.data.commits import Commits
 from rungwise.data.datasets import load_dataset
-from rungwise.data.documents import Documents, read_documents
 from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
 from rungwise.engines.prices import project_prices
@@ -74,13 +73,19 @@ def ready(
         clock=clock,
         rng=Random(case.seed),
         train=load_dataset(store, decision.dataset).part(TRAIN) if _needs_rows(candidate) else (),
-        documents=read_documents(directory / case.documents) if case.documents and candidate.index else Documents(),
         cache=CallCache(store, Commits(store)),
         prices=project_prices(directory),
     )
     responder = build_responder(candidate, kit, encode=encode or kit.encoder)
     system = kit.included(candidate)
     return Serving(candidate, with_known(responder, system.name) if system is not None else responder, kit)
+
+
+def searched(store: Store, decision: Decision) -> frozenset[str]:
+    """The ids of the documents that candidates of a decision searched; none where none of them did."""
+    found = [Nouns(store).get(Candidate, one.candidate) for one in decision.rungs if one.candidate is not None]
+    parts = [one.index for one in found if one.index is not None and one.index.technique == "index"]
+    return frozenset(id for part in parts for id in part.inputs)
 
 
 def answering(store: Store, decision: Decision, case: UseCase) -> dict[str, Candidate]:

@@ -323,6 +323,7 @@ class Project:
     def _survey(self, store: Store, wishes: Wishes | None, decision: Decision | None = None) -> Terrain:
         """The data as it is now; with a decision, as that climb had it. Raises UsageError when it has changed since."""
         from rungwise.ladder.expedition import Wishes, survey
+        from rungwise.ladder.serving import searched
 
         case = self.case if decision is None else _case_of(store, decision)
         version = decision.version if decision is not None else None
@@ -331,6 +332,11 @@ class Project:
             raise UsageError(
                 f"{case.data if version else beside(self.directory, case.data)} has changed since the last decision. "
                 f"Type: rungwise climb {self.directory}{'' if version else ', or put the old file back'}"
+            )
+        if decision is not None and (used := searched(store, decision)) and terrain.imported.documents.id not in used:
+            raise UsageError(
+                f"the documents in {case.documents} have changed since the last decision. "
+                f"Type: rungwise climb {self.directory}, or put the old ones back"
             )
         return terrain
 

@@ -220,3 +220,11 @@ def test_a_reader_beside_whom_the_index_is_compacted_reads_the_new_version(
     (hit,) = reader.search("how long does a parcel take", 1)
     assert hit.text.endswith("A parcel takes four days.")
     assert reader.searched.id == reader.version().id
+
+
+def test_an_index_and_a_project_do_not_lie_in_one_folder(ix: Path, tmp_path: Path, say: Say) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\n" + "".join(f"message {n},{'ab'[n % 2]}\n" for n in range(40)), encoding="utf-8")
+    refused(say("climb", data, "--project", ix, "--target", "accuracy=0.9"), "is a search index")
+    refused(say("climb", ix, "--target", "accuracy=0.9"), "is a search index")
+    assert not (ix / "rungwise.yaml").exists()
