@@ -193,13 +193,15 @@ def serve(name: str, folder: Path, warm: Path) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     engine = MAKERS[name]()
-    engine.ingest(warm)
-    engine.ask("what was found")
-    print("ready", file=out, flush=True)
-    for line in sys.stdin:
-        print(json.dumps(answer(engine, folder, json.loads(line))), file=out, flush=True)
-    if isinstance(engine, Ours):
-        engine.close()
+    try:
+        engine.ingest(warm)
+        engine.ask("what was found")
+        print("ready", file=out, flush=True)
+        for line in sys.stdin:
+            print(json.dumps(answer(engine, folder, json.loads(line))), file=out, flush=True)
+    finally:
+        if isinstance(engine, Ours):
+            engine.close()
 
 
 def answer(engine: Engine, folder: Path, wanted: dict[str, Any]) -> dict[str, Any]:
