@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rungwise.data.indexes import Indexes, IndexVersion
     from rungwise.data.store import Store
     from rungwise.data.vectors import VectorCache
-    from rungwise.engines.encoders.encode import Encode
+    from rungwise.engines.encoders.encode import Encode, Encoder
     from rungwise.engines.search.building import Built
     from rungwise.engines.search.index import How, SearchIndex
     from rungwise.engines.search.recipe import Recipe
@@ -64,6 +64,7 @@ class Index:
         self._clock = clock
         self._open: tuple[IndexVersion, SearchIndex] | None = None
         self._seen: Stamp = ()
+        self._encoders: dict[str, Encoder] = {}
 
     @property
     def clock(self) -> Clock:
@@ -299,7 +300,7 @@ class Index:
         from rungwise.engines.encoders.load import load_encoder
         from rungwise.engines.encoders.remembering import with_cache
 
-        encoder = load_encoder(name)
+        encoder = self._encoders.setdefault(name, load_encoder(name))  # weights are loaded once for all versions
         if cache is None:
             return encoder
         # Who the encoder is, is asked at the first text: where nothing changed, its weights are not even loaded.
