@@ -18,7 +18,15 @@ from rungwise.core.record import short
 if TYPE_CHECKING:
     from rungwise.engines.search.building import Built
 
-SETTINGS = ("chunking", "words", "encoder", "tenant")
+SETTINGS: Mapping[str, type | Mapping[str, type]] = {
+    "chunking": {"method": str, "size": int, "overlap": int, "parent": int, "tokenizer": str},
+    "words": {"language": str, "stop": bool, "stem": bool},
+    "encoder": str,
+    "tenant": str,
+}
+"""What a file of settings may hold: a value of a type, or further settings."""
+
+_CALLED = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
 @click.command()
@@ -50,6 +58,9 @@ def index(source: str | None, directory: str, **options: Any) -> int:
     own = Index(directory)
     if source is None:
         return _keep_house(own, options)
+    other = next((f"--{name}" for name in ("restore", "snapshot", "compact", "versions") if options[name]), None)
+    if other is not None:
+        raise UsageError(f"{other} looks after an index as it is, without a source. Leave out {source}, or {other}")
     settings = _settings(options["config"])
     wanted = Wanted(
         chunking=settings.get("chunking"),
@@ -80,18 +91,31 @@ def _settings(path: str | None) -> Mapping[str, Any]:
         return {}
     import yaml
 
-    from rungwise.core.errors import UnknownName
-
     try:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path} cannot be read as settings ({error}). It holds lines such as: encoder: minilm") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path} holds no settings. It holds lines such as: encoder: minilm")
-    for name in found:
-        if name not in SETTINGS:
-            raise UnknownName("setting", str(name), SETTINGS, where=path)
+    _check(found, SETTINGS, path)
     return found
+
+
+def _check(found: Mapping[Any, Any], known: Mapping[str, type | Mapping[str, type]], where: str) -> None:
+    """Raise UnknownName for a setting that is none, UsageError for a value of another type."""
+    from rungwise.core.errors import UnknownName
+
+    for name, value in found.items():
+        if name not in known:
+            raise UnknownName("setting", str(name), known, where=where)
+        wanted = known[name]
+        if isinstance(wanted, type):
+            if type(value) is not wanted:
+                raise UsageError(f"{where}: {name} is {_CALLED[wanted]}, not {value!r}")
+        elif not isinstance(value, dict):
+            raise UsageError(f"{where}: {name} holds further settings ({', '.join(wanted)}), not {value!r}")
+        else:
+            _check(value, wanted, f"{where}, {name}")
 
 
 def _plain(built: Built) -> dict[str, Any]:

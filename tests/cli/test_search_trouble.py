@@ -228,3 +228,29 @@ def test_an_index_and_a_project_do_not_lie_in_one_folder(ix: Path, tmp_path: Pat
     refused(say("climb", data, "--project", ix, "--target", "accuracy=0.9"), "is a search index")
     refused(say("climb", ix, "--target", "accuracy=0.9"), "is a search index")
     assert not (ix / "rungwise.yaml").exists()
+
+
+@pytest.mark.parametrize("option", ["--compact", "--versions"])
+def test_what_looks_after_an_index_does_not_pass_for_indexing(option: str, ix: Path, pages: Path, say: Say) -> None:
+    refused(say("index", pages, "--into", ix, option), f"Leave out {pages}, or {option}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("chunking: {size: big}", "chunking: size is a whole number, not 'big'"),
+        ("chunking: {size: true}", "size is a whole number"),
+        ("chunking: {sise: 100}", "Did you mean 'size'?"),
+        ("chunking: 5", "chunking holds further settings (method, size"),
+        ("words: en", "words holds further settings (language"),
+        ("words: {stop: 3}", "stop is true or false, not 3"),
+        ("tenant: 5", "tenant is a text, not 5"),
+        ("encoder: [minilm]", "encoder is a text"),
+        ("5: minilm", "there is no setting '5'"),
+        ("- encoder", "holds no settings"),
+    ],
+)
+def test_settings_that_are_none_are_told_by_name(settings: str, told: str, pages: Path, tmp_path: Path, say: Say) -> None:
+    (tmp_path / "settings.yaml").write_text(settings, encoding="utf-8")
+    refused(say("index", pages, "--into", tmp_path / "ix", "--config", tmp_path / "settings.yaml"), told)
+    assert not (tmp_path / "ix").exists()

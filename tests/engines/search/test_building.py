@@ -49,7 +49,11 @@ def updated(indexes: Indexes, shelf: Shelf, recipe: Recipe = HASHED, **more: obj
 
 
 def hits(index: SearchIndex, query: str, mode: str) -> list[tuple[str, str, float]]:
-    return [(one.document, one.text, round(one.score, 5)) for one in index.search(query, 9, How(mode=mode))]
+    return found(index, query, How(mode=mode))
+
+
+def found(index: SearchIndex, query: str, how: How) -> list[tuple[str, str, float]]:
+    return [(one.document, one.text, round(one.score, 4)) for one in index.search(query, 9, how)]
 
 
 def test_only_documents_that_changed_are_read_and_encoded_again(indexes: Indexes) -> None:
@@ -152,4 +156,6 @@ def test_after_any_history_the_index_answers_as_one_built_afresh(history: list[d
             assert (built.version.documents, built.version.chunks) == (len(whole), fresh.size)
             for mode in ("lexical", "dense"):
                 assert sorted(hits(live, "lamp parcel", mode)) == sorted(hits(fresh, "lamp parcel", mode))
+            both = How(mode="hybrid", weight=0.4)  # by ranks, equal scores rank by where they lie
+            assert sorted(found(live, "lamp parcel", both)) == sorted(found(fresh, "lamp parcel", both))
         store.close()
