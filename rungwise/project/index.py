@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.content import Passage, Request
-from rungwise.core.errors import Corrupt, UsageError
+from rungwise.core.errors import Corrupt, UnknownName, UsageError
 from rungwise.core.progress import Progress
 from rungwise.core.record import to_plain
 from rungwise.core.types import Clock, Responder, collect
@@ -94,10 +94,13 @@ class Index:
         from rungwise.data.indexes import Indexes, mark
         from rungwise.data.lock import project_lock
         from rungwise.data.vectors import VectorCache
+        from rungwise.engines.encoders.load import load_encoder
         from rungwise.engines.search.building import update
 
         wanted = wanted or Wanted()
         _check_places(source, self.directory)
+        if wanted.encoder not in (None, "none"):
+            self._encoders[wanted.encoder] = load_encoder(wanted.encoder)  # a misspelt name is told before anything is read
         listing = open_documents(
             source,
             id=wanted.key,
@@ -297,14 +300,26 @@ class Index:
         """The encoder of a name; with a cache, what it encoded is kept, so that a killed run goes on where it stood."""
         if name is None:
             return None
-        from rungwise.engines.encoders.load import load_encoder
         from rungwise.engines.encoders.remembering import with_cache
 
-        encoder = self._encoders.setdefault(name, load_encoder(name))  # weights are loaded once for all versions
+        # Looked up at the first text: a search by words needs none, and where nothing changed, its weights are not even loaded.
         if cache is None:
-            return encoder
-        # Who the encoder is, is asked at the first text: where nothing changed, its weights are not even loaded.
-        return lambda texts: with_cache(encoder, cache, encoder.identity)(texts)
+            return lambda texts: self._encoder(name)(texts)
+        return lambda texts: with_cache(self._encoder(name), cache, self._encoder(name).identity)(texts)
+
+    def _encoder(self, name: str) -> Encoder:
+        """The encoder that the index has vectors of; weights are loaded once for all versions."""
+        from rungwise.engines.encoders.load import load_encoder
+
+        if name not in self._encoders:
+            try:
+                self._encoders[name] = load_encoder(name)
+            except UnknownName as error:
+                raise UsageError(
+                    f"the encoder that the index was made with is gone: {name}. Put it back, search with --mode lexical, or index "
+                    f"with another: rungwise index SOURCE --into {self.directory} --encoder minilm"
+                ) from error
+        return self._encoders[name]
 
 
 def _stamp(directory: Path) -> Stamp:

@@ -254,3 +254,21 @@ def test_settings_that_are_none_are_told_by_name(settings: str, told: str, pages
     (tmp_path / "settings.yaml").write_text(settings, encoding="utf-8")
     refused(say("index", pages, "--into", tmp_path / "ix", "--config", tmp_path / "settings.yaml"), told)
     assert not (tmp_path / "ix").exists()
+
+
+def test_an_index_whose_encoder_is_gone_is_searched_by_words(
+    pages: Path, tmp_path: Path, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rungwise.engines.encoders import load
+
+    own, known = tmp_path / "own", load.load_encoder
+    with monkeypatch.context() as there:
+        there.setattr(load, "load_encoder", lambda name: known("hashed" if name == str(own) else name))
+        assert say("index", pages, "--into", tmp_path / "ix", "--encoder", own)[0] == 0
+        assert say("search", tmp_path / "ix", "lamp")[1]["hits"]
+    refused(say("search", tmp_path / "ix", "lamp"), "is gone", "--mode lexical", "--encoder minilm")
+    assert say("search", tmp_path / "ix", "lamp", "--mode", "lexical")[1]["hits"]
+    assert say("index", pages, "--into", tmp_path / "ix")[1]["unchanged"] == 2  # nothing to encode
+    refused(say("index", pages, "--into", tmp_path / "ix", "--encoder", "minlim"), "Did you mean 'minilm'?")
+    assert say("index", pages, "--into", tmp_path / "ix", "--encoder", "hashed")[0] == 0
+    assert say("search", tmp_path / "ix", "lamp")[1]["hits"]

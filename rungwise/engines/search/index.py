@@ -164,7 +164,15 @@ class SearchIndex:
 
     def _encoded(self, queries: Sequence[str]) -> NDArray[np.float32]:
         assert self.encode is not None
-        return self.encode([encodable(query[:QUERY_CHARACTERS]) for query in queries])
+        vectors = self.encode([encodable(query[:QUERY_CHARACTERS]) for query in queries])
+        held = {one.vectored.vectors.shape[1] for one in self.segments if one.vectored is not None and one.size}
+        if held and held != {vectors.shape[1]}:
+            sizes = " and ".join(map(str, sorted(held)))
+            raise UsageError(
+                f"the encoder gives vectors of {vectors.shape[1]} numbers, and the index holds vectors of {sizes}: it was changed "
+                "since. Put the old one back, search with --mode lexical, or make the index anew in another folder"
+            )
+        return vectors
 
     def check(self, how: How) -> None:
         """Raise UsageError for a mode that this index does not have, a field that no document has, or a missing tenant."""

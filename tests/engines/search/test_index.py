@@ -179,3 +179,11 @@ def test_small_chunks_find_and_their_parents_are_read() -> None:
     assert parent.start <= hit.start < hit.end <= parent.end
     assert parent.text == text[parent.start : parent.end]
     assert len(parent.text) > len(hit.text)
+
+
+def test_an_encoder_of_another_dimension_says_so_and_words_are_still_searched() -> None:
+    made = index_of(documents())
+    other = SearchIndex(HASHED, made.segments, encode=lambda texts: ENCODE(texts)[:, :7])
+    with pytest.raises(UsageError, match="vectors of 7 numbers"):
+        other.search("lamp", 3, How(mode="hybrid"))
+    assert other.search("lamp", 3, How(mode="lexical"))
