@@ -78,6 +78,8 @@ def _search_file(index: Index, find: Find, source: Path, target: str | None, *, 
         raise UsageError(f"where should the hits go? Add: --output {source.stem}-run.jsonl")
     if Path(target).is_dir():
         raise UsageError(f"{target} is a folder. Name a file in it: --output {Path(target) / source.stem}-run.jsonl")
+    if Path(target).exists() and source.exists() and Path(target).samefile(source):
+        raise UsageError(f"the hits would overwrite the queries in {source}. Choose another --output")
     queries = list(_queries(source))
     found = find([text for _, text in queries])
     unfinished = Path(f"{target}.part")

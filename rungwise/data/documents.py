@@ -126,6 +126,8 @@ def open_documents(
     """
     from rungwise.data.sources.door import kind_of, open_source
 
+    if not str(location):
+        raise UsageError("which documents? Name a folder, a URL or a table")
     named = bool(id or text)
     local = "://" not in str(location)
     if local and not Path(location).exists():
@@ -164,7 +166,7 @@ def read_documents(
         for found in (piece,) if isinstance(piece, Quarantined) else source.documents(piece):
             _sort_in(found, documents, quarantine)
     if not documents:
-        first = f" The first that was set aside: {quarantine[0].place}: {quarantine[0].reason}" if quarantine else ""
+        first = f" The first that was set aside: {quarantine[0].place}: {quarantine[0].reason.rstrip('.')}." if quarantine else ""
         hint = "Put text, Markdown, HTML or PDF files in it, or name a table"
         raise BadData(f"no document could be read.{first}", where=str(location), hint=hint)
     return Documents(tuple(documents.values()), tuple(quarantine))

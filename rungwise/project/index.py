@@ -336,13 +336,13 @@ def _stamp(directory: Path) -> Stamp:
 
 
 def _check_places(source: str | Path, directory: Path) -> None:
-    """Raise UsageError where the index would lie among its own documents, or nothing was named."""
-    if not str(source):
-        raise UsageError(f"what is to be indexed? Type: rungwise index FOLDER --into {directory}")
+    """Raise UsageError where the index would lie among its own documents, or in a file."""
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file. Choose a new folder for the index: --into FOLDER")
-    folder = Path(source)
-    if "://" not in str(source) and folder.is_dir() and folder.resolve() in directory.resolve().parents:
+    folder, own = Path(source).resolve(), directory.resolve()
+    if "://" in str(source) or not folder.is_dir() or folder not in own.parents:
+        return
+    if not any(part.startswith(".") for part in own.relative_to(folder).parts):  # hidden folders hold no documents
         raise UsageError(
             f"{directory} lies among the documents of {source}. Choose a folder elsewhere for the index: --into FOLDER"
         )

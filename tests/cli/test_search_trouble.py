@@ -97,6 +97,7 @@ def test_a_run_that_cannot_be_written_is_said_before_anything_is_searched(ix: Pa
     refused(say("search", ix, "--input", queries, "--output", tmp_path / "pages"), "is a folder")
     assert not (tmp_path / "pages.part").exists()
     refused(say("search", ix, "lamp", "--input", queries, "--output", tmp_path / "run.jsonl"), "cannot be searched together")
+    refused(say("search", ix, "--input", queries, "--output", queries), "would overwrite the queries")
     queries.write_text('{"id": NaN, "text": "lamp"}\n', encoding="utf-8")
     refused(say("search", ix, "--input", queries, "--output", tmp_path / "run.jsonl"), "queries.jsonl:1", "neither text")
 
@@ -177,8 +178,11 @@ def test_an_index_lies_neither_among_its_documents_nor_in_a_file(pages: Path, tm
     refused(say("index", tmp_path / "link", "--into", pages / "deep" / "ix"), "among the documents")
     refused(say("index", pages, "--into", pages / "delivery.md"), "is a file")
     refused(say("search", pages / "delivery.md", "lamp"), "holds no index")
-    refused(say("index", "", "--into", tmp_path / "ix"), "what is to be indexed?")
+    refused(say("index", "", "--into", tmp_path / "ix"), "which documents?")
+    refused(say("questions", "", "--into", tmp_path / "made.jsonl"), "which documents?")
     assert {page.name for page in pages.iterdir()} == set(PAGES)
+    for _ in range(2):
+        assert say("index", pages, "--into", pages / ".ix", "--encoder", "none")[1]["documents"] == len(PAGES)
 
 
 def test_a_damaged_index_says_how_it_is_mended(ix: Path, pages: Path, say: Say) -> None:

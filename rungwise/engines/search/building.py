@@ -154,7 +154,9 @@ def _check_found(survey: _Survey, head: IndexVersion | None) -> None:
     if survey.fresh or survey.kept:
         return
     first = (
-        f" The first that was set aside: {survey.quarantine[0].place}: {survey.quarantine[0].reason}." if survey.quarantine else ""
+        f" The first that was set aside: {survey.quarantine[0].place}: {survey.quarantine[0].reason.rstrip('.')}."
+        if survey.quarantine
+        else ""
     )
     stays = " The index stays as it was." if head is not None and head.documents else ""
     hint = "Check the place, or put text, Markdown, HTML or PDF files in it"
