@@ -211,7 +211,7 @@ def _row(place: str, cells: Mapping[str, Any], key: str | None, texts: tuple[str
     if own is None:
         return Quarantined(place, f"no id: nothing in '{key}'", "malformed:no_id")
     if "\n" in own:
-        return Quarantined(place, f"{_BROKEN} in '{key}'", "malformed:id")
+        return Quarantined(place, f"{_BROKEN} in '{key}'", "malformed:no_id")
     return Document(own, whole, _fields(cells, {key, *texts} - {"title"}))
 
 
@@ -245,7 +245,7 @@ def _extracted(source: Library, piece: Piece) -> Document | Quarantined:
     from rungwise.data.sources.folder import TYPES
 
     if "\n" in piece.name:
-        return Quarantined(piece.name, f"{_BROKEN}. Rename it", "malformed:id")
+        return Quarantined(piece.name, f"{_BROKEN}. Rename it", "refused:name")
     try:
         found = source.extract(piece)
     except BadData as error:

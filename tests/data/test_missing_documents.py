@@ -46,8 +46,8 @@ def test_an_id_with_a_line_break_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / "docs" / "a\nb.md").write_text("Text.", encoding="utf-8")
     (tmp_path / "docs" / "c.md").write_text("Text.", encoding="utf-8")
     (tmp_path / "t.jsonl").write_text('{"id": "x\\ny", "text": "one"}\n{"id": "z", "text": "two"}\n', encoding="utf-8")
-    for source, kept in (("docs", "c.md"), ("t.jsonl", "z")):
+    for source, kept, code in (("docs", "c.md", "refused:name"), ("t.jsonl", "z", "malformed:no_id")):
         found = read_documents(tmp_path / source)
         assert [one.id for one in found.documents] == [kept]
-        assert [one.code for one in found.quarantine] == ["malformed:id"]
+        assert [one.code for one in found.quarantine] == [code]
         assert "a line break" in found.quarantine[0].reason
