@@ -22,7 +22,10 @@ from rungwise.core.record import digest, short
 from rungwise.core.types import Clock, Responder, collect
 from rungwise.inference.window import WINDOW, in_order
 
-ADDED = ("answer", "confidence", "candidate", "seconds")
+CITED = ("document", "start", "end", "quote", "version")
+"""What is written of a citation."""
+LAST = "seconds"
+"""The field of a row that was answered which is written last."""
 _FLUSH_ROWS, _FLUSH_S = 1_000, 1.0
 _BLOCK_BYTES = 1 << 20
 
@@ -57,7 +60,7 @@ async def answer_file(
     """Answer every line of `source` into `target`, in order; either may end in .gz. `say` hears how many rows are done.
 
     Each row keeps its fields as they are written and gains `answer`, `confidence`,
-    `candidate` and `seconds`; where the row has a field of that name already, ours is
+    `candidate` and `seconds`, and `citations` or `abstained` where there is such; where the row has a field of that name already, ours is
     called `rungwise_answer` and so on. A line that cannot be read, or that the engine could not answer,
     gains `error` instead and is counted. Until all is done the answers stand in
     `target.partial-<digest of candidate and source>`, whose whole lines a later run keeps.
@@ -160,8 +163,13 @@ def _asker(
             response = await collect(responder(request))
         except EngineError as error:
             return _failed(row, f"line {number}: {error}")
-        given = (response.text, response.confidence, name, round(clock.tick() - started, 6))
-        return _encode(row | {_free(row, key): value for key, value in zip(ADDED, given, strict=True)}) + b"\n", True
+        told: dict[str, Any] = {"answer": response.text, "confidence": response.confidence, "candidate": name}
+        if response.abstained:
+            told["abstained"] = True
+        if response.citations:
+            told["citations"] = [{place: getattr(one, place) for place in CITED} for one in response.citations]
+        told["seconds"] = round(clock.tick() - started, 6)
+        return _encode(row | {_free(row, key): value for key, value in told.items()}) + b"\n", True
 
     return ask
 
@@ -250,7 +258,7 @@ def _kept_lines(partial: Path) -> tuple[int, int]:
                 row = None  # a machine that lost power can leave a block of zeros
             if row is None:
                 break
-            good = next(reversed(row), "").endswith(ADDED[-1])  # what was added stands last: `seconds`, or `error`
+            good = next(reversed(row), "").endswith(LAST)  # what was added stands last: `seconds`, or `error`
             answered, failed = answered + good, failed + (not good)
             whole_bytes += len(line)
         file.truncate(whole_bytes)

@@ -155,3 +155,13 @@ def test_made_up_questions_are_marked_and_a_climb_on_them_proves_nothing(tmp_pat
     code, decision = say(*words, "--target", "token_f1=0.9", "--until", "classical", "--allow-leaks")
     assert (code, decision["verdict"]) == (1, "cannot_tell")
     assert "add questions of people" in decision["reason"]
+
+
+def test_answers_of_a_file_carry_their_citations(ix: Path, tmp_path: Path, say: Say) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"text": "Within how many days may I send an item back?"}\n{"text": "zzz"}\n', encoding="utf-8")
+    code, told = say("ask", ix, "--input", questions, "--output", tmp_path / "answers.jsonl")
+    assert (code, told["answered"]) == (0, 2)
+    first = json.loads((tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    (cited,) = first["citations"]
+    assert PAGES[cited["document"]][cited["start"] : cited["end"]] == cited["quote"] == first["answer"]

@@ -31,6 +31,7 @@ def maker(store: Store, clock: StillClock) -> Maker:
         recordings={},
         embeddings=embeddings,
         executor=executor,
+        load=lambda id: {},
     )
     return Maker(store, materials, clock)
 
