@@ -60,8 +60,8 @@ async def answer_file(
     """Answer every line of `source` into `target`, in order; either may end in .gz. `say` hears how many rows are done.
 
     Each row keeps its fields as they are written and gains `answer`, `confidence`,
-    `candidate` and `seconds`, and `citations` or `abstained` where there is such; where the row has a field of that name already, ours is
-    called `rungwise_answer` and so on. A line that cannot be read, or that the engine could not answer,
+    `candidate` and `seconds`, and `citations` or `abstained` where there is such; where the
+    row has a field of that name already, ours is called `rungwise_answer` and so on. A line that cannot be read, or that the engine could not answer,
     gains `error` instead and is counted. Until all is done the answers stand in
     `target.partial-<digest of candidate and source>`, whose whole lines a later run keeps.
     Raises BadData when `source` cannot be read, StoreError when `target` cannot be written,

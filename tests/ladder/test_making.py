@@ -31,7 +31,7 @@ def maker(store: Store, clock: StillClock) -> Maker:
         recordings={},
         embeddings=embeddings,
         executor=executor,
-        load=lambda id: {},
+        load=lambda _: {},
     )
     return Maker(store, materials, clock)
 
