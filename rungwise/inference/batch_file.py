@@ -62,8 +62,8 @@ async def answer_file(
     Each row keeps its fields as they are written and gains `answer`, `confidence`,
     `candidate` and `seconds`, and `citations` or `abstained` where there is such; where the
     row has a field of that name already, ours is called `rungwise_answer` and so on. A line that
-    cannot be read, or that the engine could not answer, gains `error` instead and is counted. Until all is done the answers stand in
-    `target.partial-<digest of candidate and source>`, whose whole lines a later run keeps.
+    cannot be read, or that the engine could not answer, gains `error` instead and is counted.
+    Until all is done the answers stand in `target.partial-<digest of candidate and source>`, whose whole lines a later run keeps.
     Raises BadData when `source` cannot be read, StoreError when `target` cannot be written,
     ProjectBusy when another run is writing the same answers, UsageError when `target` is `source`.
     """

