@@ -50,8 +50,8 @@ class Kit:
     prices: Sequence[Sequence[Listed]] = ()
     _models: dict[str, LanguageModel] = field(default_factory=dict)
     _encoders: dict[str, Encoder] = field(default_factory=dict)
-    _indexes: dict[str, SearchIndex] = field(default_factory=dict)
-    _rerankers: dict[str, Score] = field(default_factory=dict)
+    _indexes: dict[tuple[str, Callable[[str], Encode]], SearchIndex] = field(default_factory=dict)
+    _rerankers: dict[tuple[str, int], Score] = field(default_factory=dict)
 
     def load(self, id: str) -> Mapping[str, bytes]:
         """The files of a fitted part, checked against their digests."""
@@ -67,19 +67,21 @@ class Kit:
 
     def index(self, part: Fitted, encode: Callable[[str], Encode]) -> SearchIndex:
         """A search index; candidates that differ only in how they search it share it."""
-        if part.id not in self._indexes:
-            from rungwise.inference.retrieving import load_index
+        from rungwise.inference.retrieving import encoding_by, load_index
 
-            self._indexes[part.id] = load_index(part, self.load, encode)
-        return self._indexes[part.id]
+        # Whoever encodes differently searches the same segments: a probe must not be answered from remembered vectors.
+        if (part.id, encode) not in self._indexes:
+            known = next((index for (id, _), index in self._indexes.items() if id == part.id), None)
+            self._indexes[part.id, encode] = encoding_by(known, encode) if known else load_index(part, self.load, encode)
+        return self._indexes[part.id, encode]
 
     def reranker(self, part: Fitted, index: SearchIndex) -> Score:
         """Scores passages by how likely they answer a question; candidates that rerank to other depths share it."""
-        if part.id not in self._rerankers:
+        if (part.id, id(index)) not in self._rerankers:
             from rungwise.inference.reranking import load_order
 
-            self._rerankers[part.id] = load_order(self.load(part.id), index)
-        return self._rerankers[part.id]
+            self._rerankers[part.id, id(index)] = load_order(self.load(part.id), index)
+        return self._rerankers[part.id, id(index)]
 
     def endpoint(self, candidate: Candidate) -> Endpoint | None:
         """The configured endpoint that a candidate asks, or None when it answers by itself."""

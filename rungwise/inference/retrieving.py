@@ -34,9 +34,16 @@ def load_index(part: Fitted, load: Load, encode: Callable[[str], Encode]) -> Sea
     """The index of a candidate. Raises Corrupt when its files are not what they were."""
     recipe = Recipe.of(part.recipe)
     segment = load_segment(load(part.id), dense=recipe.encoder is not None)
-    # Looked up at the first question: what is only searched by words needs no encoder.
-    name = recipe.encoder
-    return SearchIndex(recipe, [segment], encode=(lambda texts: encode(name)(texts)) if name is not None else None)
+    return encoding_by(SearchIndex(recipe, [segment]), encode)
+
+
+def encoding_by(index: SearchIndex, encode: Callable[[str], Encode]) -> SearchIndex:
+    """The same index, whose queries are encoded by what `encode` gives for the name of its encoder.
+
+    That is looked up at the first question: what is only searched by words needs no encoder.
+    """
+    name = index.recipe.encoder
+    return index.asked_with((lambda texts: encode(name)(texts)) if name is not None else None)
 
 
 def how_of(options: Mapping[str, Any]) -> How:

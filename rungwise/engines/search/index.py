@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -66,6 +67,12 @@ class SearchIndex:
         self._starts = np.concatenate([[0], np.cumsum([segment.size for segment in self.segments])]).astype(np.int64)
         self._view = lru_cache(maxsize=KEPT_FILTERS)(self._make_view)
         self._allowed = lru_cache(maxsize=KEPT_FILTERS)(self._make_allowed)
+
+    def asked_with(self, encode: Encode | None) -> SearchIndex:
+        """The same index, and nothing of it twice, for queries that are encoded by another function."""
+        other = copy.copy(self)
+        other.encode = encode
+        return other
 
     @property
     def size(self) -> int:
