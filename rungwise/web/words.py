@@ -326,7 +326,8 @@ def best_measured(decision: Decision) -> RungResult | None:
 
 def openings_sentence(decision: Decision) -> str:
     """How often the sealed rows were opened, and how much of the error that may ever be spent is spent."""
-    opened = sorted(rung.test.k for rung in decision.rungs if rung.test is not None)
+    # Two rungs may stand by one candidate: then the second's bound is the first's, and nothing is opened again.
+    opened = sorted({rung.test.k for rung in decision.rungs if rung.test is not None})
     if not opened:
         return f"The sealed rows were not opened. Error level spent: {_spent(decision)}."
     numbers = listing([f"k = {k}" for k in opened])
