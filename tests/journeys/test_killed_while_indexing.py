@@ -101,6 +101,6 @@ def test_killed_time_and_again_it_still_comes_to_an_end(shelf: Shelf) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_commit_and_every_file_of_an_update_is_a_safe_place_to_die(shelf: Shelf) -> None:
-    assert len(shelf.points) > 10
+    assert len(shelf.points) >= 10
     for point in shelf.points:
         killed_at(shelf, point)
