@@ -48,19 +48,12 @@ class Embeddings:
         return vectors
 
     def keeping(self, encoder: str) -> Encode:
-        """An encode function whose results are kept in the store: the same list of texts is encoded once."""
+        """An encode function whose vectors are kept beside the store, each text's by itself: chunks that recur are encoded once."""
+        from rungwise.data.vectors import VectorCache
+        from rungwise.engines.encoders.remembering import with_cache
 
-        def encode(texts: Sequence[str]) -> Vectors:
-            import numpy as np
-
-            key = digest(["embed", self.engine(encoder).identity, list(texts)])
-            if not artefacts.has(self.store, key):
-                started = self.clock.tick()
-                vectors = self.engine(encoder)(texts)
-                artefacts.save(self.store, key, {"vectors": vectors.tobytes()}, seconds=self.clock.tick() - started)
-            return np.frombuffer(artefacts.load(self.store, key)["vectors"], dtype=np.float32).reshape(len(texts), -1)
-
-        return encode
+        engine = self.engine(encoder)
+        return lambda texts: with_cache(engine, VectorCache(self.store), engine.identity)(texts)
 
     def remembering(self, encoder: str) -> Encode:
         """An encode function that looks up what is known and computes, and remembers, the rest."""

@@ -170,7 +170,7 @@ async def _reader(given: Materials, parts: Sequence[Fitted]) -> Sequence[Files]:
     made = []
     for part in parts:
         rows = with_passages(given.train, await given.executor.run(_read, given, part))
-        settings = ReaderSettings(seed=part.seed, clozes=int(part.recipe.get("clozes", 0)))
+        settings = ReaderSettings(seed=part.seed, clozes=int(part.recipe["clozes"]))
         texts = [document.text for document in given.documents.documents]
         made.append(await given.executor.run(partial(fit_reader, settings=settings, documents=texts), rows, minilm_folder()))
     return made
