@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from rungwise.core.record import digest, to_plain
 
+PASSED, FAILED, WAIVED = "passed", "failed", "waived"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
@@ -17,14 +19,34 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """One gate for one candidate: passed, failed, or waived by whoever approved. `why` gives the figures."""
+
+    gate: str
+    candidate: str
+    state: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Release:
-    """Candidates, a traffic plan, and the decisions that are its evidence. Weights add up to 1."""
+    """Candidates, a traffic plan, and the evidence that let it through. Weights add up to 1.
+
+    `use_case` is the id of the use case, `evidence` holds ids of decisions. `salt` decides which user meets which variant:
+    releases with equal salts and variants in equal order assign alike, so that a change of weights moves as few users as it
+    must. `shadow` names candidates that answer beside the live ones, unseen. `at` is seconds since 1970; `note` says why
+    gates were waived.
+    """
 
     use_case: str
     variants: tuple[Variant, ...]
     evidence: tuple[str, ...]
     shadow: tuple[str, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    salt: str = ""
+    at: float = 0.0
     approved_by: str | None = None
+    note: str | None = None
 
     @property
     def id(self) -> str:

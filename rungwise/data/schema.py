@@ -141,3 +141,85 @@ openings = Table(
     Index("openings_test", "candidate", "test"),
     Index("openings_family", "family"),
 )
+
+# Where the pointer to the live release stood: one row for each time that it moved. The last row is the live release.
+release_moves = Table(
+    "release_moves",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("release", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("by", Text),
+    Column("why", Text),
+    Column("at", Float, nullable=False),
+)
+
+# API keys. Of the key itself only the digest is kept; the secret for signatures is derived from the master key, which is no
+# part of the store.
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("tenant", Text),
+    Column("user", Text),
+    Column("limits", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Column("replaced_by", Text),
+    Index("keys_digest", "digest", unique=True),
+)
+
+# What was used of a limit in a window of time: reserved before the call, exact after it.
+meters = Table(
+    "meters",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("measure", Text, primary_key=True),
+    Column("window", Integer, primary_key=True),
+    Column("used", Float, nullable=False),
+)
+
+# Who did what: each row holds the digest of the row before it.
+audit = Table(
+    "audit",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+)
+
+# Judgements on traces, found by the trace and by the time.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("trace", Text, nullable=False),
+    Column("tenant", Text),
+    Column("source", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("feedback_trace", "trace"),
+    Index("feedback_at", "at"),
+)
+
+# Answers that may be given again: to the same question (cache), or to the same request sent twice (idempotency).
+replies = Table(
+    "replies",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("status", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("trace", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("until", Float, nullable=False),
+    Index("replies_until", "until"),
+)

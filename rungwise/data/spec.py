@@ -11,15 +11,20 @@ import typing
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.record import from_plain, to_plain
+from rungwise.core.serving import Gates, Serving
 from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import Endpoint, Included, Limits, Target, UseCase
 from rungwise.data.blobs import write_durably
 
 FILE = "rungwise.yaml"
+SECTIONS: Mapping[str, type] = {"serve": Serving, "gates": Gates}
+"""What stands in the file beside the use case: changing it changes no decision."""
+
+T = TypeVar("T")
 
 
 def beside(directory: Path, path: str) -> Path:
@@ -33,6 +38,31 @@ def beside(directory: Path, path: str) -> Path:
 
 def read_use_case(path: Path) -> UseCase:
     """Read a use case. Raises BadData when it is not YAML, UnknownName for an unknown key, UsageError for a bad value."""
+    data = _read_yaml(path)
+    for name in SECTIONS:
+        read_section(SECTIONS[name], data.get(name), where=f"{path}, under '{name}'")
+    return use_case_from({key: item for key, item in data.items() if key not in SECTIONS}, where=str(path))
+
+
+def read_serving(path: Path) -> Serving:
+    """The section `serve` of a rungwise.yaml; its defaults where it has none. Raises as `read_use_case` does."""
+    return read_section(Serving, _read_yaml(path).get("serve"), where=f"{path}, under 'serve'")
+
+
+def read_gates(path: Path) -> Gates:
+    """The section `gates` of a rungwise.yaml; its defaults where it has none. Raises as `read_use_case` does."""
+    return read_section(Gates, _read_yaml(path).get("gates"), where=f"{path}, under 'gates'")
+
+
+def read_section(shape: type[T], data: Any, *, where: str) -> T:
+    """A section from plain data. Raises UnknownName for an unknown key, UsageError for a value of another kind."""
+    if data is None:
+        return shape()
+    _check_shape(shape, data, where)
+    return from_plain(shape, data)
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
@@ -50,7 +80,7 @@ def read_use_case(path: Path) -> UseCase:
         raise UsageError(f"cannot read {path}: {error.strerror}. Check the path and its permissions") from error
     if not isinstance(data, Mapping):
         raise BadData("the use case must be a mapping of keys to values.", where=str(path), hint="Begin with a line task: classify")
-    return use_case_from(data, where=str(path))
+    return data
 
 
 def use_case_from(data: Mapping[str, Any], *, where: str) -> UseCase:
@@ -112,12 +142,14 @@ def _check_amounts(amounts: Iterator[tuple[str, float]], where: str) -> None:
 
 
 def write_use_case(path: Path, case: UseCase) -> None:
-    """Write a use case, leaving out whatever is at its default."""
+    """Write a use case, leaving out whatever is at its default. Sections that stand in the file already stay."""
     import yaml
 
     plain = _without_defaults(case)
     if case.target is not None:
         plain["target"] = str(case.target)
+    if path.exists():
+        plain |= {name: section for name, section in _read_yaml(path).items() if name in SECTIONS}
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
     write_durably(path, text.encode("utf-8"))
 
@@ -141,7 +173,7 @@ def _check_shape(shape: Any, data: Any, where: str) -> None:
     hints = typing.get_type_hints(shape)
     for key, item in data.items():
         if key not in hints:
-            raise UnknownName("key", str(key), hints, where=where)
+            raise UnknownName("key", str(key), {**hints, **(SECTIONS if shape is UseCase else {})}, where=where)
         _check_value(hints[key], item, f"{where}, under '{key}'")
     for field in dataclasses.fields(shape):
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING and field.name not in data:
@@ -149,6 +181,8 @@ def _check_shape(shape: Any, data: Any, where: str) -> None:
 
 
 def _check_value(hint: Any, data: Any, where: str) -> None:
+    if hint is Any:
+        return
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if data is not None:

@@ -17,7 +17,7 @@ from rungwise.core.evaluation import Estimate, Evaluation, Latency
 from rungwise.core.feedback import Feedback
 from rungwise.core.record import canonical_json, digest, from_plain, to_plain
 from rungwise.core.release import Release, Variant
-from rungwise.core.trace import Trace
+from rungwise.core.trace import Span, Trace
 from rungwise.core.usecase import Endpoint, Limits, Target, UseCase
 
 NUMBERS = st.one_of(st.integers(-5, 5), st.floats(-1e6, 1e6))
@@ -36,13 +36,15 @@ NOUNS = [
     Evaluation(candidate="c", dataset="d", split="dev", rows=(), answers=(), latency=Latency(p50_s=0, p95_s=1, p95_high_s=2, n=3)),
     Release(use_case="u", variants=(Variant(name="a", candidate="c", weight=1),), evidence=("d",)),
     Trace(
+        id="0" * 32,
+        asked="tickets",
         release="r",
         candidate="c",
         at=1,
         seconds=0,
-        request=(Text("hi"),),
-        response=(ToolCall("1", "f", "{}"),),
         usage=Usage(calls=1),
+        tags={"team": "a"},
+        spans=(Span(name="search", kind="retrieval", start_s=0, seconds=1, details={"k": 4}),),
     ),
     Feedback(trace="t", source="user", at=0, score=1),
     Decision(

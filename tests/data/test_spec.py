@@ -8,7 +8,7 @@ import pytest
 
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.usecase import Columns, Endpoint, Limits, Target, UseCase
-from rungwise.data.spec import read_use_case, use_case_from, write_use_case
+from rungwise.data.spec import read_gates, read_serving, read_use_case, use_case_from, write_use_case
 
 FULL = UseCase(
     name="tickets",
@@ -50,3 +50,26 @@ def test_yaml_that_is_not_yaml_says_where(tmp_path: Path) -> None:
 def test_an_unknown_task_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match="classify"):
         use_case_from({"name": "x", "task": "clasify"}, where="here")
+
+
+def test_sections_stand_beside_the_use_case_and_stay_when_it_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "rungwise.yaml"
+    path.write_text(
+        "task: classify\nserve: {capture: masked, timeouts: {total_s: 5}, fallback: {a: [b]},\n"
+        "  guards: [{guard: phrases, settings: {words: [x]}}], variant_timeouts: {old: {first_token_s: 1}}}\n"
+        "gates: {usd_per_1k: 2}\n"
+    )
+    case = read_use_case(path)
+    write_use_case(path, case)
+    serving = read_serving(path)
+    assert (serving.capture, serving.timeouts.total_s, serving.fallback) == ("masked", 5, {"a": ("b",)})
+    assert serving.guards[0].settings == {"words": ["x"]}
+    assert serving.variant_timeouts["old"].first_token_s == 1
+    assert read_gates(path).usd_per_1k == 2
+
+
+def test_an_unknown_key_of_a_section_names_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "rungwise.yaml"
+    path.write_text("task: classify\nserve: {captur: full}\n")
+    with pytest.raises(UnknownName, match="Did you mean 'capture'"):
+        read_use_case(path)

@@ -1,0 +1,93 @@
+"""One HTTP request and its answer over raw ASGI: the body within a limit, headers, whole and streamed answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, TypeAlias
+
+from rungwise.serve.failure import BadRequest, TooLarge
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Header: TypeAlias = tuple[bytes, bytes]
+
+JSON: Header = (b"content-type", b"application/json")
+EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
+
+
+class Disconnected(Exception):
+    """The client went away before its answer was whole."""
+
+
+class Exchange:
+    """What a handler is given. The body is read first; from then on the client is watched, and `gone` ends when it leaves."""
+
+    __slots__ = ("_headers", "_receive", "_send", "path", "raw_path", "scope", "started")
+
+    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+        self.path: str = scope["path"]
+        self.raw_path: bytes = scope.get("raw_path") or self.path.encode()
+        self._headers: dict[bytes, bytes] | None = None
+        self.started = False
+
+    @property
+    def method(self) -> str:
+        """GET, POST ..."""
+        return str(self.scope["method"])
+
+    def header(self, name: bytes) -> bytes | None:
+        """A request header by its lower-case name; of several the last."""
+        if self._headers is None:
+            self._headers = dict(self.scope["headers"])
+        return self._headers.get(name)
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The whole body. Raises TooLarge over the limit, unread where its length is told; Disconnected when it is cut."""
+        told = self.header(b"content-length")
+        if told is not None and not told.isdigit():
+            raise BadRequest("the header content-length is no number")
+        if told is not None and int(told) > limit_bytes:
+            raise TooLarge(f"the body may have at most {limit_bytes:,} bytes")
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            return body
+        pieces, size = [body], len(body)
+        while message.get("more_body"):
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > limit_bytes:
+                raise TooLarge(f"the body may have at most {limit_bytes:,} bytes")
+        return b"".join(pieces)
+
+    async def gone(self) -> None:
+        """Returns when the client has left. Only after the body was read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def answer(self, status: int, body: bytes, headers: Sequence[Header] = (JSON,)) -> None:
+        """Send a whole answer."""
+        self.started = True
+        length = (b"content-length", str(len(body)).encode())
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def begin(self, headers: Sequence[Header] = (EVENTS,), *, status: int = 200) -> None:
+        """Start a streamed answer."""
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": list(headers)})
+
+    async def push(self, data: bytes) -> None:
+        """Send a piece of a streamed answer; waits while the client reads more slowly than it is answered."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes = b"") -> None:
+        """Send the last piece."""
+        await self._send({"type": "http.response.body", "body": data})
