@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rungwise.core.candidate import Candidate, Fitted
-from rungwise.core.content import Shot, Text, ToolCall, Usage
+from rungwise.core.content import Shot, Usage
 from rungwise.core.dataset import Dataset, Example
 from rungwise.core.decision import Decision, Opening, RungResult, Spend
 from rungwise.core.evaluation import Estimate, Evaluation, Latency
