@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
 
 metadata = MetaData()
 
@@ -155,7 +155,7 @@ release_moves = Table(
 )
 
 # API keys. Of the key itself only the digest is kept; the secret for signatures is derived from the master key, which is no
-# part of the store.
+# part of the store. `root` is the first of the keys that replaced one another: what they use is counted on one meter.
 keys = Table(
     "keys",
     metadata,
@@ -170,17 +170,29 @@ keys = Table(
     Column("expires_at", Float),
     Column("revoked_at", Float),
     Column("replaced_by", Text),
+    Column("root", Text, nullable=False),
     Index("keys_digest", "digest", unique=True),
 )
 
-# What was used of a limit in a window of time: reserved before the call, exact after it.
+# Limits of tenants and of their users; the name * stands for each user that has none of its own. No tenant is ''.
+allowances = Table(
+    "allowances",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("limits", Text, nullable=False),
+)
+
+# What was used of a limit in a window of time: reserved before the call, exact after it. Whole numbers: requests, tokens,
+# or thousand-millionths of a US dollar, so that sums are exact.
 meters = Table(
     "meters",
     metadata,
     Column("subject", Text, primary_key=True),
     Column("measure", Text, primary_key=True),
     Column("window", Integer, primary_key=True),
-    Column("used", Float, nullable=False),
+    Column("used", BigInteger, nullable=False),
 )
 
 # Who did what: each row holds the digest of the row before it.
@@ -197,17 +209,28 @@ audit = Table(
     Column("digest", Text, nullable=False),
 )
 
-# Judgements on traces, found by the trace and by the time.
+# Judgements on traces, in the order in which they came: `at` is when something was judged, which may be long before. What an
+# A/B comparison needs of the trace stands beside it, since the trace may be gone by then: the release and variant that answered,
+# whom (`unit`), and whether the answer agreed with the label or correction.
 feedback = Table(
     "feedback",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
     Column("trace", Text, nullable=False),
     Column("tenant", Text),
     Column("source", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("at", Float, nullable=False),
+    Column("release", Text),
+    Column("variant", Text),
+    Column("unit", Text),
+    Column("thumb", Float),
+    Column("score", Float),
+    Column("correct", Float),
+    Column("value_usd", Float),
     Index("feedback_trace", "trace"),
+    Index("feedback_release", "release", "n"),
     Index("feedback_at", "at"),
 )
 

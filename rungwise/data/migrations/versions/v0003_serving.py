@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from rungwise.data.schema import audit, feedback, keys, metadata, meters, release_moves, replies
+from rungwise.data.schema import allowances, audit, feedback, keys, metadata, meters, release_moves, replies
 
 revision = "0003"
 down_revision = "0002"
@@ -10,4 +10,4 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """Add what the second version lacks; a store made today has it already, since the first migration creates every table."""
-    metadata.create_all(op.get_bind(), tables=[release_moves, keys, meters, audit, feedback, replies])
+    metadata.create_all(op.get_bind(), tables=[release_moves, keys, allowances, meters, audit, feedback, replies])
