@@ -66,7 +66,8 @@ class Serving:
     `capture`: whether traces keep what was said: 'off', 'masked' (personal data and secrets replaced) or 'full'.
     `retention_days`: how long traces are kept; None for ever. `disk_full`: 'refuse' answers when a trace cannot be written, or
     'answer' all the same and count it as not traced. `timeouts` hold for a whole release, `variant_timeouts` for one variant
-    by its name, those of an engine stand at its endpoint. `fallback` names, for an engine, those that are tried next.
+    by its name, those of an engine stand at its endpoint. `aliases` are further names: {gpt-4o: release} lets the live release
+    answer programs that ask for gpt-4o. `fallback` names, for an engine, those that are tried next.
     `retries` at most for one request, and over all requests at most `retry_share` of them. `cache_s`: how long an exact answer
     is given again to the same question of the same tenant; 0 for never. `otlp_url`: where traces are sent as OpenTelemetry.
     """
@@ -76,6 +77,7 @@ class Serving:
     disk_full: str = REFUSE
     timeouts: Timeouts = field(default_factory=Timeouts)
     variant_timeouts: Mapping[str, Timeouts] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     fallback: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     retries: int = 2
     retry_share: float = 0.2

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from rungwise.core.content import Chunk, Response, Usage
 from rungwise.core.types import collect
+from rungwise.core.usecase import Endpoint
 from rungwise.engines.dialect import Options
 from rungwise.engines.prompts import Message
 
@@ -23,6 +24,19 @@ class Model(Protocol):
 
     def __call__(self, messages: Sequence[Message], options: Options | None = None) -> AsyncIterator[Chunk]:
         """Answer one conversation."""
+        ...
+
+
+class EndpointModel(Model, Protocol):
+    """A model with the endpoint that it stands for: what answers for a candidate."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is, what it can do, and what it costs."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of its connections."""
         ...
 
 

@@ -12,8 +12,8 @@ from rungwise.core.tasks import TASKS
 from rungwise.core.types import Responder
 from rungwise.engines.answers import label_scores, parse
 from rungwise.engines.dialect import Options
-from rungwise.engines.endpoint import LanguageModel
 from rungwise.engines.prompts import Message, Prompt, answer_schema, renderer
+from rungwise.inference.calling import EndpointModel
 
 # The alternatives a token that are asked for: hosts allow 5 to 20.
 LIKELY = 5
@@ -21,7 +21,7 @@ LIKELY = 5
 
 def language_model_responder(
     candidate: Candidate,
-    model: LanguageModel,
+    model: EndpointModel,
     *,
     descriptions: Mapping[str, str] | None = None,
     multi_label: bool | None = None,
@@ -75,7 +75,7 @@ def options_of(candidate: Candidate, prompt: Prompt, *, likely: int = 0) -> Opti
     )
 
 
-async def _read(model: LanguageModel, turns: Sequence[Message], options: Options) -> tuple[Response, tuple[Token, ...]]:
+async def _read(model: EndpointModel, turns: Sequence[Message], options: Options) -> tuple[Response, tuple[Token, ...]]:
     """The whole answer, and its tokens, which a response does not carry."""
     parts: list[Part] = []
     tokens: tuple[Token, ...] = ()

@@ -20,6 +20,7 @@ from rungwise.data.store import Store
 from rungwise.engines.budget import Budget
 from rungwise.engines.endpoint import LanguageModel
 from rungwise.engines.prices import Listed, Price, price_of
+from rungwise.inference.calling import EndpointModel
 from rungwise.inference.wrappers import ChooseShots, Search, recorded, with_retrieval, with_shots, with_threshold
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ FITTED_ON_PASSAGES = ("sentence-scorer", "reader")
 
 @dataclass
 class Kit:
-    """What responders are built from: the project's store, its data, and how calls are made. Close it when done."""
+    """What responders are built from: the project's store, its data, and how calls are made. Close it when done.
+
+    `make_model` gives the client of an endpoint; without it, one that keeps its answers in `cache` and stays within `budget`.
+    """
 
     case: UseCase
     store: Store
@@ -48,7 +52,8 @@ class Kit:
     cache: CallCache | None = None
     budget: Budget | None = None
     prices: Sequence[Sequence[Listed]] = ()
-    _models: dict[str, LanguageModel] = field(default_factory=dict)
+    make_model: Callable[[Endpoint], EndpointModel] | None = None
+    _models: dict[str, EndpointModel] = field(default_factory=dict)
     _encoders: dict[str, Encoder] = field(default_factory=dict)
     _indexes: dict[tuple[str, Callable[[str], Encode]], SearchIndex] = field(default_factory=dict)
     _rerankers: dict[tuple[str, int], Score] = field(default_factory=dict)
@@ -97,18 +102,15 @@ class Kit:
         name = candidate.options.get("name") if candidate.model == "recorded" else None
         return next((one for one in self.case.include if one.name == name), None)
 
-    def model(self, endpoint: Endpoint) -> LanguageModel:
+    def model(self, endpoint: Endpoint) -> EndpointModel:
         """The one client of an endpoint: its limit of concurrent calls is shared by all candidates."""
         if endpoint.name not in self._models:
-            self._models[endpoint.name] = LanguageModel(
-                endpoint,
-                clock=self.clock,
-                rng=self.rng,
-                cache=self.cache,
-                budget=self.budget,
-                price=price_of(endpoint, self.prices),
-            )
+            self._models[endpoint.name] = self.make_model(endpoint) if self.make_model is not None else self._called(endpoint)
         return self._models[endpoint.name]
+
+    def _called(self, endpoint: Endpoint) -> EndpointModel:
+        price = price_of(endpoint, self.prices)
+        return LanguageModel(endpoint, clock=self.clock, rng=self.rng, cache=self.cache, budget=self.budget, price=price)
 
     async def aclose(self) -> None:
         """Close the connections to endpoints."""
@@ -184,7 +186,7 @@ def _fitted(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) -> 
     return sentence_responder(SentenceScorer.load(files, encode), search, k=passages_wanted(candidate))
 
 
-def _search(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode], *, model: LanguageModel | None = None) -> Search:
+def _search(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode], *, model: EndpointModel | None = None) -> Search:
     """The search of a candidate over its index, with its reranker where it has one."""
     from rungwise.inference.retrieving import search_of
 

@@ -12,13 +12,14 @@ from rungwise.core.dataset import TRAIN
 from rungwise.core.decision import Decision
 from rungwise.core.errors import UsageError
 from rungwise.core.types import Clock, Responder
-from rungwise.core.usecase import UseCase
+from rungwise.core.usecase import Endpoint, UseCase
 from rungwise.data.calls import CallCache
 from rungwise.data.commits import Commits
 from rungwise.data.datasets import load_dataset
 from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
 from rungwise.engines.prices import project_prices
+from rungwise.inference.calling import EndpointModel
 from rungwise.inference.respond import Encode, Kit, build_responder
 from rungwise.inference.wrappers import with_known
 
@@ -62,10 +63,12 @@ def ready(
     *,
     clock: Clock,
     encode: Callable[[str], Encode] | None = None,
+    make_model: Callable[[Endpoint], EndpointModel] | None = None,
 ) -> Serving:
     """A candidate of a decision, ready to answer new questions by the parts that the climb made.
 
-    `encode` gives the encode function of an encoder's name; without one it is loaded for this candidate alone.
+    `encode` gives the encode function of an encoder's name; without one it is loaded for this candidate alone. `make_model`
+    gives the client of an endpoint; without one answers are kept, and given again to the same question.
     """
     kit = Kit(
         case=case,
@@ -75,6 +78,7 @@ def ready(
         train=load_dataset(store, decision.dataset).part(TRAIN) if _needs_rows(candidate) else (),
         cache=CallCache(store, Commits(store)),
         prices=project_prices(directory),
+        make_model=make_model,
     )
     responder = build_responder(candidate, kit, encode=encode or kit.encoder)
     system = kit.included(candidate)

@@ -1,0 +1,102 @@
+"""The application: raw ASGI, one table of routes, opened and closed with the server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import TypeAlias
+
+from rungwise.core.types import Clock
+from rungwise.serve.bedrock.face import bedrock
+from rungwise.serve.exchange import Disconnected, Exchange, Message, Receive, Send
+from rungwise.serve.failure import NotThere, Refused
+from rungwise.serve.feedback import post_feedback
+from rungwise.serve.gateway import Gateway
+from rungwise.serve.health import healthz, metrics, openapi, readyz
+from rungwise.serve.openai import face
+
+Handler: TypeAlias = Callable[[Exchange, Gateway], Awaitable[None]]
+
+
+async def judge(exchange: Exchange, gateway: Gateway) -> None:
+    """POST /v1/feedback."""
+    served, caller = gateway.enter(exchange, "feedback:write")
+    body = await exchange.body(served.body_limit_bytes)
+    await exchange.answer(200, await post_feedback(served, caller, body))
+
+
+ROUTES: Mapping[tuple[str, str], Handler] = {
+    ("POST", "/v1/chat/completions"): face.chat,
+    ("POST", "/v1/completions"): face.completions,
+    ("POST", "/v1/embeddings"): face.embeddings,
+    ("GET", "/v1/models"): face.models,
+    ("POST", "/v1/feedback"): judge,
+    ("GET", "/healthz"): healthz,
+    ("GET", "/readyz"): readyz,
+    ("GET", "/metrics"): metrics,
+    ("GET", "/openapi.json"): openapi,
+}
+UNDER: Mapping[str, Handler] = {"/model/": bedrock, "/v1/models/": face.models}
+"""Handlers of everything that begins so: model ids may hold slashes."""
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """The ASGI application. `opened` gives the gateway when the server starts; it is closed when the server ends."""
+
+    def __init__(self, opened: Callable[[], Awaitable[Gateway]]) -> None:
+        self._open = opened
+        self.gateway: Gateway | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One request, or the life of the server."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] != "http" or self.gateway is None:
+            return
+        exchange = Exchange(scope, receive, send)
+        try:
+            await _route(exchange)(exchange, self.gateway)
+        except Disconnected:
+            pass
+        except Refused as refusal:
+            await face.refuse(exchange, refusal)
+        except Exception as error:
+            _log.exception("a request to %s failed", exchange.path)
+            if exchange.started:
+                raise
+            await face.refuse(exchange, error)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            self.gateway = await self._open()
+        except Exception as error:  # noqa: BLE001 - boundary: whoever starts the server is told, and starts nothing
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.gateway.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _route(exchange: Exchange) -> Handler:
+    """Who handles a path. Raises NotThere for one that nobody does, with the method that would have been right."""
+    handler = ROUTES.get((exchange.method, exchange.path))
+    if handler is not None:
+        return handler
+    for beginning, greedy in UNDER.items():
+        if exchange.path.startswith(beginning):
+            return greedy
+    other = [method for method, path in ROUTES if path == exchange.path]
+    if other:
+        raise Refused(f"{exchange.path} is asked with {other[0]}", code="method_not_allowed", status=405)
+    raise NotThere(f"there is nothing at {exchange.path}. GET /openapi.json lists what there is", code="not_found")
+
+
+def make_app(directories: Sequence[Path], *, clock: Clock, rng: Random, worker: int = 0) -> App:
+    """The application that serves these projects. Nothing is opened before the server starts."""
+    return App(lambda: Gateway.open(directories, clock=clock, rng=rng, worker=worker))

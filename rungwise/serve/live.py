@@ -1,0 +1,36 @@
+"""The live release of a project with everything that answers for it, built before it takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from rungwise.core.candidate import Candidate
+from rungwise.core.release import Release
+from rungwise.serve.answerer import Answerer
+
+RELAYED = "{messages}"
+"""The prompt of a candidate that hands a conversation on as it came."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """A release; `answerers` by the name of the variant, `shadows` by the id of the candidate. None is released: both are empty."""
+
+    release: Release | None = None
+    answerers: Mapping[str, Answerer] = field(default_factory=dict)
+    shadows: Mapping[str, Answerer] = field(default_factory=dict)
+    candidates: Mapping[str, Candidate] = field(default_factory=dict)
+
+
+def bring_live(release: Release, find: Callable[[str], Candidate], build: Callable[[Candidate], Answerer]) -> Live:
+    """Everything that a release needs, one answerer for each candidate. Raises what building raises; nothing is live then."""
+    ids = dict.fromkeys([*(variant.candidate for variant in release.variants), *release.shadow])
+    candidates = {id: find(id) for id in ids}
+    built = {id: build(candidate) for id, candidate in candidates.items()}
+    return Live(
+        release,
+        {variant.name: built[variant.candidate] for variant in release.variants},
+        {id: built[id] for id in release.shadow},
+        candidates,
+    )

@@ -1,0 +1,1 @@
+"""The endpoint as OpenAI's SDKs know it."""

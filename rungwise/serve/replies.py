@@ -1,0 +1,103 @@
+"""Answers that are given again: to the very same question of the same tenant, and to one request that was sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rungwise.core.record import digest
+from rungwise.core.types import Clock
+from rungwise.data.replies import CLAIMED, Replies, Reply
+from rungwise.serve.ask import Ask
+from rungwise.serve.failure import Limited
+
+KEPT = 10_000
+"""Answers held in memory; the oldest go first."""
+IDEMPOTENT_S = 86_400.0
+"""How long a request is known by its idempotency key."""
+TAKEOVER_S = 900.0
+"""After so long a request that was begun and never answered belonged to a process that died."""
+POLL_S = 0.05
+
+# What does not shape an answer, or is the client's own note on a request.
+_UNSHAPING = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key", "stream", "stream_options", "store", "model"})
+
+
+class Questions:
+    """The exact cache: whole answers under the digest of everything that shapes them, in memory, for `seconds`."""
+
+    def __init__(self, clock: Clock, seconds: float, *, kept: int = KEPT) -> None:
+        self._clock, self._seconds, self._kept = clock, seconds, kept
+        self._answers: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+
+    def get(self, key: str) -> bytes | None:
+        """The answer, unless its time is over."""
+        found = self._answers.get(key)
+        if found is None:
+            return None
+        if found[1] < self._clock.now():
+            del self._answers[key]
+            return None
+        return found[0]
+
+    def put(self, key: str, body: bytes) -> None:
+        """Keep an answer."""
+        self._answers[key] = body, self._clock.now() + self._seconds
+        self._answers.move_to_end(key)
+        if len(self._answers) > self._kept:
+            self._answers.popitem(last=False)
+
+
+def question_key(ask: Ask, target: str) -> str:
+    """Whose question it is, who answers, and the body less what only notes something."""
+    shaping = {name: value for name, value in ask.body.items() if name not in _UNSHAPING}
+    return digest(["question", ask.caller.tenant, ask.operation, target, shaping])
+
+
+@dataclass(slots=True)
+class Claim:
+    """A request that may come twice: `before` is its answer where it was answered already, else `body` is to be filled."""
+
+    before: Reply | None
+    body: bytes | None = None
+    status: int = 200
+
+
+@asynccontextmanager
+async def once(replies: Replies, ask: Ask, trace: str, clock: Clock) -> AsyncIterator[Claim]:
+    """Hold the key of a request while it is answered; one that is sent again meanwhile waits for that answer.
+
+    The answer is durable before the block is left. A block that fails gives the key back.
+    """
+    key = digest(["request", ask.caller.tenant, ask.caller.key, ask.idempotency])
+    claim = Claim(await _claimed(replies, key, trace, clock))
+    if claim.before is not None:
+        yield claim
+        return
+    try:
+        yield claim
+    finally:
+        if claim.body is None:
+            await _durably(replies.release, key, trace)
+        else:
+            await _durably(replies.fill, key, Reply(claim.status, claim.body.decode("utf-8", "replace"), trace))
+
+
+async def _claimed(replies: Replies, key: str, trace: str, clock: Clock) -> Reply | None:
+    deadline = clock.tick() + TAKEOVER_S
+    while True:
+        found = await asyncio.to_thread(lambda: replies.claim(key, trace, until=clock.now() + IDEMPOTENT_S, takeover_s=TAKEOVER_S))
+        if found is None or found.status != CLAIMED:
+            return found
+        if clock.tick() > deadline:
+            raise Limited("this request is being answered under the same idempotency key", code="in_progress", status=409)
+        await asyncio.sleep(POLL_S)
+
+
+async def _durably(write: Any, *arguments: Any) -> None:
+    """Write to the end, also when the request is cancelled meanwhile."""
+    await asyncio.shield(asyncio.to_thread(write, *arguments))

@@ -1,0 +1,189 @@
+"""One project that is being served: opened, kept in step with its files, and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from rungwise.core.candidate import Candidate
+from rungwise.core.decision import Decision
+from rungwise.core.errors import UsageError
+from rungwise.core.release import Release
+from rungwise.core.types import Clock
+from rungwise.core.usecase import UseCase
+from rungwise.data.nouns import Nouns
+from rungwise.data.replies import Replies
+from rungwise.data.spec import FILE, read_serving, read_use_case
+from rungwise.data.store import Store
+from rungwise.data.traces.choice import open_traces
+from rungwise.engines.prices import price_of, project_prices
+from rungwise.release import registry
+from rungwise.serve.access import Access
+from rungwise.serve.answerer import Answerer
+from rungwise.serve.answering import Answering, price_bounds
+from rungwise.serve.ask import Ask, Tape, Whole
+from rungwise.serve.embedding import ENCODERS, Embedding
+from rungwise.serve.guards import load_guards
+from rungwise.serve.limits import Limits
+from rungwise.serve.live import RELAYED, Live, bring_live
+from rungwise.serve.relaying import Relay
+from rungwise.serve.responding import Responding
+from rungwise.serve.routing.router import Router
+from rungwise.serve.shadow import Shadows
+from rungwise.serve.targets import Names
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+STATE = "state"
+LOOK_S = 0.5
+"""How often the pointer to the live release is looked at: a release or a rollback is live everywhere within that time."""
+_log = logging.getLogger(__name__)
+
+
+class Served:
+    """A project behind the endpoint. Open it in the event loop that serves it; close it there."""
+
+    def __init__(
+        self,
+        directory: Path,
+        case: UseCase,
+        store: Store,
+        answering: Answering,
+        *,
+        access: Access,
+        router: Router,
+        shadows: Shadows,
+    ) -> None:
+        self.directory, self.case, self.store, self.access, self.router = directory, case, store, access, router
+        self.answering, self._shadows = answering, shadows
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def open(
+        cls, directory: Path, *, clock: Clock, rng: Random, worker: int = 0, environ: Mapping[str, str] | None = None
+    ) -> Served:
+        """Open a project. Raises UsageError where there is none, and whatever its live release needs and lacks."""
+        environ = os.environ if environ is None else environ
+        case, serving = read_use_case(directory / FILE), read_serving(directory / FILE)
+        store = Store.open(directory / STATE, clock=clock)
+        try:
+            listed = project_prices(directory)
+            router = Router(case.endpoints, serving, clock=clock, rng=rng, environ=environ, prices=listed)
+            relays = {endpoint.name: Relay(router, endpoint.name) for endpoint in case.endpoints}
+            traces = open_traces(store, worker=worker, disk_full=serving.disk_full)
+            encoders = {name: Embedding(name, usd_per_hour=case.machine_usd_per_hour) for name in ENCODERS}
+            answering = Answering(
+                serving=serving,
+                names=Names(case.name, case.endpoints, relays, serving.aliases, encoders),
+                traces=traces,
+                limits=Limits(store, clock=clock, worker=worker),
+                replies=Replies(store),
+                clock=clock,
+                bound=price_bounds({endpoint.name: price_of(endpoint, listed) for endpoint in case.endpoints}),
+                guards=load_guards(serving.guards),
+            )
+            shadows = Shadows(answering.traces, clock, capture=serving.capture)
+            answering.after.append(shadows.follow)
+            served = cls(directory, case, store, answering, access=Access.load(store), router=router, shadows=shadows)
+            await served.refresh()
+        except BaseException:
+            store.close()
+            raise
+        served._tasks.append(asyncio.create_task(served._keep_up()))
+        return served
+
+    @property
+    def name(self) -> str:
+        """What the project is called: the model name of its live release."""
+        return self.case.name
+
+    @property
+    def body_limit_bytes(self) -> int:
+        """The longest body that is read."""
+        return self.answering.serving.body_limit_bytes
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of everything here."""
+        return self.answering.clock
+
+    async def whole(self, ask: Ask, tape: Tape) -> Whole:
+        """See `Answering.whole`."""
+        return await self.answering.whole(ask, tape)
+
+    def stream(self, ask: Ask, tape: Tape) -> AsyncIterator[bytes]:
+        """See `Answering.stream`."""
+        return self.answering.stream(ask, tape)
+
+    def models(self) -> list[str]:
+        """Every model name that can be asked for."""
+        return self.answering.names.listed(self.answering.live)
+
+    async def refresh(self) -> None:
+        """Bring the release live that the pointer names. The one before goes on until the new one is built."""
+        release = await asyncio.to_thread(registry.live, self.store)
+        if (release.id if release else None) == (self.answering.live.release.id if self.answering.live.release else None):
+            return
+        self.answering.live = await asyncio.to_thread(self._bring, release) if release is not None else Live()
+
+    async def close(self) -> None:
+        """Let shadows end, write what is left, and let go of everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._shadows.close()
+        await self.answering.limits.close()
+        await self.router.aclose()
+        await self.answering.traces.close()
+        await self.access.close()
+        self.store.close()
+
+    async def _keep_up(self) -> None:
+        """Follow the pointer. A release that cannot be built leaves the one before it in place, and the log says why."""
+        told = ""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.refresh()
+                told = ""
+            except Exception as error:  # noqa: BLE001 - boundary: what is live goes on, whatever is wrong with the next
+                if str(error) != told:
+                    told = str(error)
+                    _log.error("the release of %s cannot be brought live: %s", self.name, error)
+
+    def _bring(self, release: Release) -> Live:
+        nouns = Nouns(self.store)
+        return bring_live(
+            release, lambda candidate: nouns.get(Candidate, candidate), lambda candidate: self._answerer(release, candidate)
+        )
+
+    def _answerer(self, release: Release, candidate: Candidate) -> Answerer:
+        """Whoever answers for a candidate of a release."""
+        from rungwise.ladder.serving import ready
+        from rungwise.serve.routing.model import routed_model
+
+        if candidate.prompt == RELAYED:
+            engine = candidate.model.partition("/")[0]
+            if engine not in {endpoint.name for endpoint in self.case.endpoints}:
+                raise UsageError(
+                    f"the release asks the engine '{engine}', which is not among the endpoints of {self.directory / FILE}"
+                )
+            return Relay(self.router, engine)
+        decision = Nouns(self.store).get(Decision, release.evidence[0])
+        case = Nouns(self.store).get(UseCase, decision.use_case)
+        serving = ready(
+            self.store,
+            case,
+            self.directory,
+            decision,
+            candidate,
+            clock=self.clock,
+            make_model=lambda endpoint: routed_model(self.router, endpoint),
+        )
+        return Responding(candidate, serving.responder, name=self.name, usd_per_hour=case.machine_usd_per_hour)
