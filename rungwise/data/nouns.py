@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rungwise.core.errors import StoreError, UnknownName
 from rungwise.core.record import canonical_json, from_plain, to_plain
 from rungwise.data.store import Store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 T = TypeVar("T")
 
@@ -28,18 +31,21 @@ class Nouns:
 
     def put(self, noun: Noun, *, made_from: Iterable[tuple[str, str]] = ()) -> str:
         """Keep a noun with its parents, given as (id, role), in one transaction; give its id."""
-        from sqlalchemy.dialects.sqlite import insert
+        with self.store.write() as connection:
+            self.put_within(connection, noun, made_from=made_from)
+        return noun.id
 
+    def put_within(self, connection: Connection, noun: Noun, *, made_from: Iterable[tuple[str, str]] = ()) -> None:
+        """The same within a transaction that is open, and that keeps something else with it."""
+        from rungwise.data.dialect import insert
         from rungwise.data.schema import edges, nouns
 
         body = canonical_json(to_plain(noun))
         values = {"id": noun.id, "kind": type(noun).__name__, "body": body, "at": self.store.clock.now()}
         parents = [{"child": noun.id, "parent": parent, "role": role} for parent, role in made_from]
-        with self.store.write() as connection:
-            connection.execute(insert(nouns).values(**values).on_conflict_do_nothing())
-            if parents:
-                connection.execute(insert(edges).on_conflict_do_nothing(), parents)
-        return noun.id
+        connection.execute(insert(connection, nouns).values(**values).on_conflict_do_nothing())
+        if parents:
+            connection.execute(insert(connection, edges).on_conflict_do_nothing(), parents)
 
     def get(self, shape: type[T], id: str) -> T:
         """The noun with this id. Raises StoreError when it is not kept."""

@@ -42,12 +42,19 @@ class Store:
         return store
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction, committed when the block ends. Raises StoreError when the disk is full or the file is locked."""
+    def write(self, *, alone: bool = False) -> Iterator[Connection]:
+        """One transaction, committed when the block ends. Raises StoreError when the disk is full or the file is locked.
+
+        With `alone`, no other such transaction runs between its first look and its commit.
+        """
         from sqlalchemy.exc import DBAPIError
+
+        from rungwise.data.dialect import write_first
 
         try:
             with self.engine.begin() as connection:
+                if alone:
+                    write_first(connection)
                 yield connection
         except DBAPIError as error:
             raise StoreError(
