@@ -1,0 +1,141 @@
+"""A judgement as people send it becomes a Feedback, and is held against the trace that it is about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from rungwise.core.errors import UnknownName, UsageError
+from rungwise.core.feedback import SOURCES, Feedback
+from rungwise.core.trace import Trace
+from rungwise.curate.shingles import normalise
+from rungwise.data.feedback import About
+from rungwise.data.said import said
+
+JUDGEMENTS = ("thumb", "score", "label", "correction", "comment", "outcome", "value_usd")
+"""The fields of which a judgement has at least one."""
+
+KNOWN = ("trace", "response_id", *(field.name for field in fields(Feedback) if field.name != "trace"))
+"""What a judgement may hold: the fields of Feedback, and `response_id` (the id of the answer) in place of the trace's."""
+
+_LONGEST = {"label": 1_000, "correction": 100_000, "comment": 10_000, "outcome": 200, "by": 200, "source": 50}
+_THUMBS = {"up": True, "down": False, True: True, False: False}
+_AHEAD_S = 300.0
+
+
+class BadJudgement(UsageError):
+    """A judgement that makes no sense; `field` names what is wrong with it."""
+
+    def __init__(self, message: str, field: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+def named_trace(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The trace id and the answer's id that a judgement names, one of them. Raises BadJudgement when it names neither."""
+    found = []
+    for name in ("trace", "response_id"):
+        value = data.get(name)
+        if value is not None and not (isinstance(value, str) and 0 < len(value) <= 200):
+            raise BadJudgement(f"{name} must be text of at most 200 characters", name)
+        found.append(value)
+    if found == [None, None]:
+        raise BadJudgement(
+            "the judgement names no trace. Give trace (the header x-request-id of the answer) or response_id (its id)", "trace"
+        )
+    return found[0], found[1]
+
+
+def read_judgement(data: Mapping[str, Any], *, trace: str, now: float) -> Feedback:
+    """A judgement from plain data, `at` being `now` where it does not say when it was made.
+
+    Raises BadJudgement for a value that cannot be or where nothing is judged, UnknownName for a field that does not exist.
+    """
+    for name in data:
+        if name not in KNOWN:
+            raise UnknownName("field of a judgement", str(name), KNOWN)
+    source = data.get("source", "user")
+    if source not in SOURCES:
+        raise BadJudgement(f"source must be one of {', '.join(SOURCES)}", "source")
+    texts = {name: _text(data, name) for name in ("label", "correction", "comment", "outcome", "by")}
+    found = Feedback(
+        trace=trace,
+        source=source,
+        at=_when(data, now),
+        thumb=_thumb(data),
+        score=_number(data, "score", 0.0, 1.0),
+        value_usd=_number(data, "value_usd", -1e12, 1e12),
+        **texts,
+    )
+    if all(getattr(found, name) is None for name in JUDGEMENTS):
+        raise BadJudgement(f"nothing is judged. Give at least one of {', '.join(JUDGEMENTS)}", "thumb")
+    return found
+
+
+def about(trace: Trace, feedback: Feedback) -> About:
+    """What has to be kept of the trace beside a judgement on it."""
+    return About(
+        tenant=trace.tenant,
+        release=trace.release,
+        variant=trace.variant,
+        unit=trace.conversation or trace.user or trace.id,
+        correct=agreement(feedback, said(trace).answer),
+    )
+
+
+def agreement(feedback: Feedback, answer: str) -> float | None:
+    """1 where the answer is what the label or else the correction says, but for case, spacing and signs; 0 where it is not.
+
+    None where there is neither, or the trace keeps no answer.
+    """
+    wanted = feedback.label if feedback.label is not None else feedback.correction
+    if wanted is None or not answer.strip():
+        return None
+    return float(normalise(wanted) == normalise(answer))
+
+
+def _text(data: Mapping[str, Any], name: str) -> str | None:
+    value = data.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise BadJudgement(f"{name} must be text that is not empty", name)
+    if len(value) > _LONGEST[name]:
+        raise BadJudgement(f"{name} may have at most {_LONGEST[name]:,} characters, not {len(value):,}", name)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadJudgement(f"{name} holds half a character, which cannot be kept", name) from None
+    return value
+
+
+def _thumb(data: Mapping[str, Any]) -> bool | None:
+    value = data.get("thumb")
+    if value is None:
+        return None
+    if not isinstance(value, (str, bool)) or value not in _THUMBS:
+        raise BadJudgement("thumb must be up or down", "thumb")
+    return _THUMBS[value]
+
+
+def _number(data: Mapping[str, Any], name: str, low: float, high: float) -> float | None:
+    value = data.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:  # NaN is in no range
+        raise BadJudgement(f"{name} must be a number from {low:g} to {high:g}", name)
+    return float(value)
+
+
+def _when(data: Mapping[str, Any], now: float) -> float:
+    """When it was judged: the field `at`, seconds since 1970."""
+    value = data.get("at")
+    if value is None:
+        return now
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise BadJudgement("at must be a time in seconds since 1970", "at")
+    if value > now + _AHEAD_S:
+        raise BadJudgement("at lies in the future. Give seconds since 1970, not milliseconds", "at")
+    return float(value)
