@@ -20,7 +20,7 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.upstream_server import PIECES, TEXT
+from benchmarks.upstream_server import PIECES, SLOWLY, TEXT
 
 PROMPTS = 64
 QUESTION = (
@@ -33,15 +33,18 @@ QUESTION = (
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where requests go: the URL of the chat route, the name of the model there, the key if one is asked for."""
+    """Where requests go: the URL of the chat route, the name of the model there (None where the URL says it), the key if any."""
 
     url: str
-    model: str
+    model: str | None = "fixed-1"
     key: str | None = None
 
-    def body(self, number: int, *, stream: bool) -> bytes:
+    def body(self, number: int, *, stream: bool, slow: bool = False) -> bytes:
         """The JSON of one request, about half a kilobyte."""
-        body: dict[str, Any] = {"model": self.model, "messages": [{"role": "user", "content": QUESTION.format(number=number)}]}
+        question = QUESTION.format(number=number) + (f" {SLOWLY}" if slow else "")
+        body: dict[str, Any] = {"messages": [{"role": "user", "content": question}]}
+        if self.model is not None:
+            body = {"model": self.model, **body}
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return json.dumps(body).encode()
@@ -50,9 +53,9 @@ class Target:
         """The headers of a request."""
         return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
 
-    def request(self, number: int, *, stream: bool) -> bytes:
+    def request(self, number: int, *, stream: bool, slow: bool = False) -> bytes:
         """A whole request as it goes over the wire."""
-        body, parts = self.body(number, stream=stream), urlsplit(self.url)
+        body, parts = self.body(number, stream=stream, slow=slow), urlsplit(self.url)
         lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in self.head().items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
@@ -176,10 +179,10 @@ class Connection(asyncio.Protocol):
 class Load:
     """One run: connections, the requests they send in turn, and what was seen after the warm-up."""
 
-    def __init__(self, target: Target, *, stream: bool) -> None:
+    def __init__(self, target: Target, *, stream: bool, slow: bool) -> None:
         self.stream = stream
         self.parts = urlsplit(target.url)
-        self.requests = [target.request(number, stream=stream) for number in range(PROMPTS)]
+        self.requests = [target.request(number, stream=stream, slow=slow) for number in range(PROMPTS)]
         self.sent = 0
         self.latencies: list[float] = []
         self.firsts: list[float] = []
@@ -242,13 +245,15 @@ async def press(
     warm_s: float = 0.5,
     rate: float = 0.0,
     stream: bool = False,
+    slow: bool = False,
     meter: Callable[[], float] = lambda: 0.0,
 ) -> Measured:
     """Load `target` with `concurrency` in flight, or with `rate` requests a second over as many connections as that takes.
 
+    `slow` asks the upstream for pauses between the events.
     `meter` gives CPU seconds so far of whatever is metered; it is read at the end of the warm-up and at the end.
     """
-    load = Load(target, stream=stream)
+    load = Load(target, stream=stream, slow=slow)
     connections = [await load.open() for _ in range(concurrency)]
     gc.collect()
     gc.disable()  # a collection here would look like a slow answer there
@@ -311,6 +316,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--stream", action="store_true")
+    parser.add_argument("--slow", action="store_true", help="the upstream leaves a pause between the events of a stream")
     parser.add_argument("--seconds", type=float, default=3.0)
     given = parser.parse_args()
     target = Target(url=given.url, model=given.model, key=given.key)

@@ -1,10 +1,11 @@
 """A fixed upstream that costs next to nothing: OpenAI's chat shape, whole or streamed, for measuring what stands before it.
 
 It reads no JSON: a request whose body says `"stream": true` is answered by `CHUNKS` events and a usage event, every other one
-by the same body of about a kilobyte. Each event is a write of its own, `gap_s` apart, so that none of them coalesce on the way.
+by the same body of about a kilobyte. Each event is a write of its own; where the question says `SLOWLY`, they are `GAP_S` apart,
+else they follow each other as fast as they can be written, in separate turns of the event loop.
 Peers ask for more routes before they start to serve; those get what lets them begin.
 
-Run: python -m benchmarks.upstream_server [--port 0] [--gap-ms 0]; it prints `listening on URL`.
+Run: python -m benchmarks.upstream_server [--port 0]; it prints `listening on URL`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import asyncio
 import json
 import re
 import sys
+from typing import Any
 
 CHUNKS = 20
+SLOWLY, GAP_S = "Take your time.", 0.005
 MODEL = "fixed-1"
 WORDS = "A parcel that is sent on a Monday is at your door on Wednesday unless the weather or the customs office says otherwise. "
 TEXT = (WORDS * 8)[:740]
@@ -65,13 +68,12 @@ INFO = _response(json.dumps({"model_path": MODEL, "served_model_name": MODEL, "s
 class Fixed(asyncio.Protocol):
     """One connection; requests may follow each other on it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, gap_s: float) -> None:
-        self.loop, self.gap_s, self.buffer = loop, gap_s, b""
-        self.transport: asyncio.Transport | None = None
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop, self.buffer, self.gap_s = loop, b"", 0.0
+        self.transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self.transport = transport  # type: ignore[assignment]
+        self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -92,6 +94,7 @@ class Fixed(asyncio.Protocol):
             return
         if request.startswith(b"POST"):
             if STREAMED.search(request, head):
+                self.gap_s = GAP_S if SLOWLY.encode() in request else 0.0
                 self.transport.write(STREAM_HEAD + EVENTS[0])
                 self.follow(1)
             else:
@@ -115,10 +118,10 @@ class Fixed(asyncio.Protocol):
             self.follow(place + 1)
 
 
-async def serve(port: int, gap_s: float) -> None:
+async def serve(port: int) -> None:
     """Answer until the process is ended."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Fixed(loop, gap_s), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(lambda: Fixed(loop), "127.0.0.1", port, backlog=1024)
     print(f"listening on http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
@@ -129,10 +132,9 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--gap-ms", type=float, default=0.0, help="milliseconds between the events of a stream")
     given = parser.parse_args()
     try:
-        uvloop.run(serve(given.port, given.gap_ms / 1000))
+        uvloop.run(serve(given.port))
     except KeyboardInterrupt:
         sys.exit(0)
 
