@@ -1,4 +1,4 @@
-"""The way of one request through a project: who answers, within which limits, looked at by whom, and written down before it leaves."""
+"""The way of one request through a project: who answers, within which limits, seen by which guards, and where it is kept."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
@@ -121,7 +120,8 @@ class _Window:
         together = self._seen + self._text
         kept = await check(self._guards, together, "output", self._tape)
         if kept != together:
-            self._text = kept[len(os.path.commonprefix((kept, self._seen))) :]
+            same = next((n for n, pair in enumerate(zip(kept, self._seen, strict=False)) if pair[0] != pair[1]), len(self._seen))
+            self._text = kept[same:]
         leave = self._text[: max(0, len(self._text) - keep)]
         self._text = self._text[len(leave) :]
         self._seen = (self._seen + leave)[-OVERLAP:]
