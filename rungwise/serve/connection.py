@@ -114,9 +114,8 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         elif self.since is not None:
             self._check_request(now, patience)
-        elif self.all.leaving_since is not None and self._idle():
-            if now - max(self.idle_since, self.all.leaving_since) > patience.leaving_s:
-                self.transport.close()
+        elif self._left_idle(now, patience):
+            self.transport.close()
 
     def _check_request(self, now: float, patience: Patience) -> None:
         assert self.since is not None
@@ -134,6 +133,10 @@ class Connection(HttpToolsProtocol):
             late = waited > patience.header_s
         if late:
             self.refuse(b"408 Request Timeout", b"the request took too long to come")
+
+    def _left_idle(self, now: float, patience: Patience) -> bool:
+        since = self.all.leaving_since
+        return since is not None and self._idle() and now - max(self.idle_since, since) > patience.leaving_s
 
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

@@ -71,7 +71,7 @@ class Count:
 
     __slots__ = ("at", "values")
 
-    def __init__(self, values: memoryview, at: int) -> None:
+    def __init__(self, values: memoryview[float], at: int) -> None:
         self.values, self.at = values, at
 
     def add(self, amount: float = 1.0) -> None:
@@ -88,7 +88,7 @@ class Spread:
 
     __slots__ = ("at", "values")
 
-    def __init__(self, values: memoryview, at: int) -> None:
+    def __init__(self, values: memoryview[float], at: int) -> None:
         self.values, self.at = values, at
 
     def see(self, seconds: float) -> None:
@@ -279,7 +279,8 @@ def _histogram(name: str, pairs: list[str], values: Sequence[float]) -> Iterator
     total = 0.0
     for bound, inside in zip((*(f"{one:g}" for one in SECONDS), "+Inf"), values[1:], strict=True):
         total += inside
-        yield f"{name}_bucket{_braces([*pairs, f'le="{bound}"'])} {_number(total)}"
+        within = f'le="{bound}"'
+        yield f"{name}_bucket{_braces([*pairs, within])} {_number(total)}"
     yield f"{name}_sum{_braces(pairs)} {_number(values[0])}"
     yield f"{name}_count{_braces(pairs)} {_number(total)}"
 

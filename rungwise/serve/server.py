@@ -33,14 +33,17 @@ class Channel:
         self.line = line
 
     def hear(self) -> dict[str, Any]:
-        """The first message; blocks. Raises EOFError when the parent is gone."""
+        """The first message; blocks. Raises EOFError when the parent is gone, or does not want this worker any more."""
         read = b""
-        while not read.endswith(b"\n"):
+        while b"\n" not in read:
             piece = self.line.recv(65_536)
             if not piece:
                 raise EOFError
             read += piece
-        heard: dict[str, Any] = json.loads(read)
+        first, _, more = read.partition(b"\n")
+        if more:
+            raise EOFError
+        heard: dict[str, Any] = json.loads(first)
         return heard
 
     def tell(self, **message: Any) -> None:
@@ -104,7 +107,7 @@ class Worker(Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application and listen; the parent is told."""
-        self.lifespan = Lifespan(self.config.loaded_app)  # type: ignore[assignment]
+        self.lifespan = Lifespan(self.config.loaded_app)
         await super().startup(sockets)
         self._sweeping = asyncio.ensure_future(self.server_state.sweep())
         asyncio.get_running_loop().add_reader(self.channel.line.fileno(), self._heard)
@@ -160,7 +163,7 @@ def configured(app: Any, plan: Plan) -> Config:
 
 
 def run_worker(plan: Plan, number: int, sockets: Sequence[socket.socket], channel: Channel) -> None:
-    """Make the application and serve it until the parent says that it is enough. Raises what the application raises at its start."""
+    """Make the application and serve it until the parent says that it is enough. Raises what the application raises first."""
     import uvloop
 
     metrics = Metrics.open(Path(plan.scratch) / f"worker-{number}.metrics")

@@ -140,7 +140,8 @@ class Workers:
             first = [await self._start("first") for _ in range(self.plan.workers)]
             stopped = asyncio.ensure_future(self._stop.wait())
             started = asyncio.gather(*(one.ready for one in first))
-            await asyncio.wait({stopped, started}, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {stopped, started}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if started.done():
                 started.result()
                 for one in first:
