@@ -1,0 +1,310 @@
+"""One attempt at one engine: sent, watched, read, counted; its end is told to the breaker and written on the tape."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from rungwise.core.content import Usage
+from rungwise.core.serving import Timeouts
+from rungwise.core.trace import Span
+from rungwise.core.types import Clock
+from rungwise.engines.exchange import BODY_LIMIT_BYTES, ERROR_LIMIT_BYTES
+from rungwise.engines.resilience import TRIED_AGAIN, Failed, Failure, http_failure, retry_after_s
+from rungwise.engines.secrets import redact
+from rungwise.engines.upstream.reply import Reply
+from rungwise.engines.wire import TokenCount, WireError, write_json
+from rungwise.serve.ask import CHAT, COMPLETION, EMBEDDINGS, Tape
+from rungwise.serve.failure import TimedOut
+from rungwise.serve.routing.deadlines import ENGINE, Watch
+from rungwise.serve.routing.engine import Engine
+from rungwise.serve.routing.events import DONE, Events
+from rungwise.serve.routing.reading import Said, read_answer
+from rungwise.serve.routing.refusing import about_the_request
+
+PATHS = {CHAT: "/chat/completions", COMPLETION: "/completions", EMBEDDINGS: "/embeddings"}
+_TRIED_AGAIN = ("rate_limit", "overloaded", "server_error", "unavailable", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An engine and the model that it is asked for."""
+
+    engine: Engine
+    model: str
+
+
+class Attempt:
+    """Call `whole` or `stream`, once. Both raise Failed when the engine fails; `late` says by which limit when it was too slow."""
+
+    def __init__(
+        self, target: Target, operation: str, body: Mapping[str, Any], tape: Tape, *, clock: Clock, timeouts: Timeouts
+    ) -> None:
+        self.target, self._operation, self._body, self._tape, self._clock = target, operation, body, tape, clock
+        self._timeouts = timeouts
+        self.told = False  # something was handed on already
+        self.late: TimedOut | None = None
+        self._failure: Failure | None = None
+        self._reply: Reply | None = None
+        self._count: TokenCount | None = None
+        self._sent_bytes = self._answer_bytes = self._pieces = 0
+        self._done = False
+
+    async def whole(self) -> bytes:
+        """The body of the engine's answer."""
+        watch = self._begin(stream=False)
+        try:
+            body = {**self._body, "model": self.target.model}
+            if body.get("stream"):
+                body["stream"] = False
+                body.pop("stream_options", None)
+            with watch:
+                reply = await self._post(body)
+                data = await reply.read(BODY_LIMIT_BYTES)
+            self._answer_bytes = len(data)
+            said = self._understood(data)
+            if not said.choices and not said.data:
+                raise _rubbish("an answer without choices")
+            self._tape.heard()
+            self._done = True
+            return said.json
+        except Failed as failed:
+            self._failure = failed.failure
+            raise
+        except TimedOut as late:
+            raise self._too_slow(late) from None
+        finally:
+            self._end(watch)
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The JSON of the engine's events, one after another, without `[DONE]`. Close it."""
+        watch = self._begin(stream=True)
+        try:
+            wanted = self._body.get("stream_options") or {}
+            with_usage = isinstance(wanted, Mapping) and bool(wanted.get("include_usage"))
+            with watch:
+                reply = await self._post_stream(wanted)
+            async with aclosing(self._events(reply, watch)) as events:
+                async for said in events:
+                    if said.count is not None and not said.choices and not with_usage:
+                        continue  # only we had asked for it
+                    self.told = True
+                    yield said.json
+            self._done = True
+        except Failed as failed:
+            self._failure = failed.failure
+            raise
+        except TimedOut as late:
+            if late.level != ENGINE:
+                raise
+            raise self._too_slow(late) from None
+        finally:
+            self._end(watch)
+
+    async def _events(self, reply: Reply, watch: Watch) -> AsyncGenerator[Said, None]:
+        """What the engine says, until [DONE], or the end of the bytes after a finish reason."""
+        if b"event-stream" not in (reply.header(b"content-type") or b"").lower():
+            with watch:
+                data = await reply.read(BODY_LIMIT_BYTES)
+            yield self._heard(self._understood(as_chunk(data)), watch)
+            return
+        events, finished = Events(), False
+        async with aclosing(reply.chunks()) as chunks:  # type: ignore[type-var]
+            while True:
+                with watch:
+                    data = await anext(chunks, b"")
+                self._answer_bytes += len(data)
+                for event in _split(events, data):
+                    if event.startswith(DONE):
+                        if not self._pieces:
+                            raise _rubbish("a stream without choices")
+                        reply.leave()
+                        return
+                    if not event or event.isspace():
+                        continue
+                    said = self._heard(self._understood(event, cut=not data), watch)
+                    finished = finished or said.finish is not None
+                    yield said
+                if not data:
+                    if not finished:
+                        raise Failed(Failure(what="cut the stream off", retry=True, worked=True))
+                    return
+
+    async def _post_stream(self, wanted: Any) -> Reply:
+        """Ask for a stream, with the usage at its end; an engine that refuses to say it is asked without, from then on."""
+        engine = self.target.engine
+        body = {**self._body, "model": self.target.model, "stream": True}
+        asked = isinstance(wanted, Mapping) and wanted.get("include_usage")
+        if not asked and not engine.without_usage:
+            body["stream_options"] = {**wanted, "include_usage": True}
+            try:
+                return await self._post(body)
+            except Failed as failed:
+                complaint = failed.failure.body
+                if not about_the_request(failed.failure.status) or not (
+                    "stream_options" in complaint or "include_usage" in complaint
+                ):
+                    raise
+            engine.without_usage = True
+            body = {**self._body, "model": self.target.model, "stream": True}
+        return await self._post(body)
+
+    async def _post(self, body: Mapping[str, Any]) -> Reply:
+        """Send it. Raises Failed for whatever is not a 200."""
+        engine = self.target.engine
+        data = write_json(body)
+        self._sent_bytes = len(data)
+        self._reply = reply = await engine.upstream.post(PATHS[self._operation], engine.headers(), data)
+        if reply.status != 200:
+            raise Failed(await self._refused(reply))
+        return reply
+
+    async def _refused(self, reply: Reply) -> Failure:
+        """A status other than 200, with the beginning of its body."""
+        try:
+            text = (await reply.read(ERROR_LIMIT_BYTES)).decode("utf-8", "replace")
+        except Failed:
+            text = ""  # the status is known, and it says more than a missing body
+        asked = reply.header(b"retry-after")
+        after_s = retry_after_s(asked.decode("latin-1") if asked else None, now=self._clock.now())
+        return http_failure(reply.status, self._redacted(text), retry_after=after_s)
+
+    def _understood(self, json: bytes, *, cut: bool = False) -> Said:
+        """A body or an event, its facts noted. Raises Failed for what is no answer."""
+        secret = self.target.engine.secret
+        if secret is not None and len(secret) >= 8 and secret.encode() in json:
+            json = redact(json.decode("utf-8", "replace"), secret).encode()
+        try:
+            said = read_answer(json)
+        except WireError as error:
+            problem = str(error)
+        else:
+            if said.error is not None:
+                raise Failed(self._reported(said.error))
+            self._note(said)
+            return said
+        if cut:
+            raise Failed(Failure(what="cut the stream off", retry=True, worked=True))
+        raise _rubbish(problem)
+
+    def _note(self, said: Said) -> None:
+        tape = self._tape
+        if said.count is not None:
+            self._count = said.count
+        if said.model:
+            tape.model = said.model
+        if said.id:
+            tape.response_id = said.id
+        if said.finish is not None:
+            tape.finish = said.finish
+
+    def _heard(self, said: Said, watch: Watch) -> Said:
+        if said.choices:
+            self._pieces += 1
+            watch.heard()
+            self._tape.heard()
+        return said
+
+    def _reported(self, error: Mapping[str, Any]) -> Failure:
+        """An error inside a 200 answer, or in the middle of a stream."""
+        code = str(error.get("code") or error.get("status") or error.get("type") or "")
+        again = (code.isdigit() and int(code) in TRIED_AGAIN) or any(word in code for word in _TRIED_AGAIN)
+        message = self._redacted(str(error.get("message") or ""))[:200]
+        status = 429 if code == "429" or "rate_limit" in code else None
+        return Failure(what="reported an error inside its answer", retry=again, body=message, worked=True, status=status)
+
+    def _redacted(self, text: str) -> str:
+        engine = self.target.engine
+        text = redact(text, engine.secret)
+        return text.replace(engine.place, "[engine]") if engine.place in text else text
+
+    def _too_slow(self, late: TimedOut) -> Failed:
+        self.late = late
+        self._failure = Failure(what=f"was too slow ({late.which})", retry=False, worked=True)
+        return Failed(self._failure)
+
+    def _begin(self, *, stream: bool) -> Watch:
+        engine, tape = self.target.engine, self._tape
+        engine.attempts += 1
+        engine.in_flight += 1
+        tape.engine, tape.model = engine.name, self.target.model
+        self._begun_s = tape.elapsed_s
+        self._mark = engine.machine.start()
+        return Watch(self._timeouts, ENGINE, stream=stream)
+
+    def _end(self, watch: Watch) -> None:
+        """However it ended: close what is open, tell the breaker, count what it cost."""
+        watch.close()
+        engine, tape, failure = self.target.engine, self._tape, self._failure
+        engine.in_flight -= 1
+        if self._reply is not None and not self._done:
+            self._reply.abort()
+        if failure is None and not self._done:
+            engine.circuit.left()
+        elif failure is not None and blames(failure):
+            engine.failures += 1
+            engine.circuit.failed()
+        elif failure is None or about_the_request(failure.status):
+            engine.circuit.succeeded()
+        else:
+            engine.circuit.left()
+        seconds = tape.elapsed_s - self._begun_s
+        usage = self._usage(engine.machine.stop(self._mark), seconds)
+        tape.add(usage)
+        details = {"model": tape.model, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        if failure is not None and failure.status is not None:
+            details["status"] = failure.status
+        error = failure.what if failure is not None else None if self._done else "cancelled"
+        tape.spans.append(
+            Span(name=engine.name, kind="model", start_s=self._begun_s, seconds=seconds, error=error, details=details)
+        )
+
+    def _usage(self, machine_s: float, seconds: float) -> Usage:
+        """What it used; guessed and flagged where the model was at work and nobody said how much."""
+        failure, count, estimated = self._failure, self._count, False
+        if self._reply is None and failure is not None and not failure.sent:
+            return Usage(seconds=seconds)
+        if count is None and (failure is None or failure.worked):
+            written = self._pieces or (0 if self._operation == EMBEDDINGS else self._answer_bytes // 4)
+            count, estimated = TokenCount(-(-self._sent_bytes // 4), written), True
+        count = count or TokenCount()
+        usd = self.target.engine.price(self.target.model).of(count, machine_s)
+        return Usage(count.input, count.output, count.cached, count.reasoning, 1, usd, estimated, seconds)
+
+
+def blames(failure: Failure) -> bool:
+    """Whether a failure speaks against the engine: not a request that it refused, not its limits, not a rule about its users."""
+    return failure.status is None or failure.status in (401, 408) or failure.status >= 500
+
+
+def as_chunk(body: bytes) -> bytes:
+    """The whole answer of an engine that does not stream, as the one chunk of a stream."""
+    import msgspec
+
+    try:
+        answer = msgspec.json.decode(body)
+        for choice in answer["choices"]:
+            if (message := choice.pop("message", None)) is not None:
+                calls = message.get("tool_calls") or ()
+                choice["delta"] = message
+                for index, call in enumerate(calls):
+                    call.setdefault("index", index)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, LookupError, TypeError, AttributeError):
+        return body  # whoever reads it says what is wrong
+    if answer.get("object") == "chat.completion":
+        answer["object"] = "chat.completion.chunk"
+    return msgspec.json.encode(answer)
+
+
+def _split(events: Events, data: bytes) -> list[bytes]:
+    try:
+        return events.feed(data) if data else events.close()
+    except WireError as error:
+        problem = str(error)
+    raise _rubbish(problem)
+
+
+def _rubbish(what: str) -> Failed:
+    return Failed(Failure(what=f"answered outside the protocol: {what}", retry=False, agreed=False, worked=True))
