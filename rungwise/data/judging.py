@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.feedback import SOURCES, Feedback
@@ -13,12 +14,19 @@ from rungwise.core.trace import Trace
 from rungwise.curate.shingles import normalise
 from rungwise.data.feedback import About
 from rungwise.data.said import said
+from rungwise.data.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 JUDGEMENTS = ("thumb", "score", "label", "correction", "comment", "outcome", "value_usd")
 """The fields of which a judgement has at least one."""
 
 KNOWN = ("trace", "response_id", *(field.name for field in fields(Feedback) if field.name != "trace"))
 """What a judgement may hold: the fields of Feedback, and `response_id` (the id of the answer) in place of the trace's."""
+
+TRACES = "traces"
+"""The folder of the state directory that holds them."""
 
 _LONGEST = {"label": 1_000, "correction": 100_000, "comment": 10_000, "outcome": 200, "by": 200, "source": 50}
 _THUMBS = {"up": True, "down": False, True: True, False: False}
@@ -46,6 +54,29 @@ def named_trace(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
             "the judgement names no trace. Give trace (the header x-request-id of the answer) or response_id (its id)", "trace"
         )
     return found[0], found[1]
+
+
+def judged_trace(store: Store, trace: str | None, response: str | None) -> Trace | None:
+    """The trace with an id, else the newest whose answer had the id `response`; None where there is none."""
+    from rungwise.data.traces.search import by_response_id, get
+
+    folder = store.directory / TRACES
+    if trace is not None:
+        return get(folder, trace)
+    return by_response_id(folder, response) if response is not None else None
+
+
+def traces_by_id(store: Store, ids: Iterable[str]) -> dict[str, Trace]:
+    """Those of these traces that are still kept."""
+    from rungwise.data.traces.query import Query
+    from rungwise.data.traces.search import search
+
+    wanted = frozenset(ids)
+    found = cast("Generator[Trace]", search(store.directory / TRACES, Query(ids=wanted))) if wanted else None
+    if found is None:
+        return {}
+    with closing(found):
+        return {trace.id: trace for trace in found}
 
 
 def read_judgement(data: Mapping[str, Any], *, trace: str, now: float) -> Feedback:

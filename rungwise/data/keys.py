@@ -233,6 +233,8 @@ def clean_limits(limits: Mapping[str, float]) -> dict[str, float]:
             raise UnknownName("limit", name, LIMITS)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1e9:
             raise UsageError(f"the limit {name} is a number from 0 to a thousand million, not {value!r}")
+        if name.endswith("per_minute") and value != int(value):
+            raise UsageError(f"the limit {name} is a whole number, not {value!r}")
     return {name: float(limits[name]) for name in LIMITS if name in limits}
 
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from rungwise.ladder.replay import Replay
     from rungwise.ladder.serving import Serving
     from rungwise.project.data import ProjectData
+    from rungwise.project.feedback import ProjectFeedback
+    from rungwise.project.keys import ProjectKeys
+    from rungwise.project.releases import ProjectReleases
+    from rungwise.project.traces import ProjectTraces
 
 T = TypeVar("T")
 
@@ -130,8 +134,40 @@ class Project:
     def data(self) -> ProjectData:
         """The versions of this folder's data, and the verbs of `rungwise data`."""
         from rungwise.project.data import ProjectData
+    from rungwise.project.feedback import ProjectFeedback
+    from rungwise.project.keys import ProjectKeys
+    from rungwise.project.releases import ProjectReleases
+    from rungwise.project.traces import ProjectTraces
 
         return ProjectData(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def releases(self) -> ProjectReleases:
+        """What answers users, its gates and its history."""
+        from rungwise.project.releases import ProjectReleases
+
+        return ProjectReleases(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def keys(self) -> ProjectKeys:
+        """The API keys of this project."""
+        from rungwise.project.keys import ProjectKeys
+
+        return ProjectKeys(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def traces(self) -> ProjectTraces:
+        """What was asked and answered."""
+        from rungwise.project.traces import ProjectTraces
+
+        return ProjectTraces(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def feedback(self) -> ProjectFeedback:
+        """Judgements on what was answered."""
+        from rungwise.project.feedback import ProjectFeedback
+
+        return ProjectFeedback(self.directory, self.clock, self.directory / STATE)
 
     def climb(
         self,

@@ -232,7 +232,7 @@ def is_loopback(host: str | None) -> bool:
 
 def _held(key: Key) -> _Held:
     scopes = EVERYTHING if ADMIN in key.scopes else frozenset(key.scopes)
-    caller = Caller(key=key.id, scopes=scopes, tenant=key.tenant, user=key.user, limits=key.limits)
+    caller = Caller(key=key.id, scopes=scopes, tenant=key.tenant, user=key.user, limits=key.limits, meter=key.root)
     ends = [at for at in (key.expires_at, key.revoked_at) if at is not None]
     end = "revoked" if key.revoked_at is not None else "expired"
     return _Held(caller, key.id, bytes.fromhex(key.digest), min(ends, default=float("inf")), end)

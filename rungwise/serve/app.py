@@ -9,6 +9,7 @@ from random import Random
 from typing import TypeAlias
 
 from rungwise.core.types import Clock
+from rungwise.engines.clock import SystemClock
 from rungwise.serve.bedrock.face import bedrock
 from rungwise.serve.exchange import Disconnected, Exchange, Message, Receive, Send
 from rungwise.serve.failure import NotThere, Refused
@@ -16,6 +17,7 @@ from rungwise.serve.feedback import post_feedback
 from rungwise.serve.gateway import Gateway
 from rungwise.serve.health import healthz, metrics, openapi, readyz
 from rungwise.serve.openai import face
+from rungwise.serve.seat import Seat
 
 Handler: TypeAlias = Callable[[Exchange, Gateway], Awaitable[None]]
 
@@ -46,8 +48,8 @@ _log = logging.getLogger(__name__)
 class App:
     """The ASGI application. `opened` gives the gateway when the server starts; it is closed when the server ends."""
 
-    def __init__(self, opened: Callable[[], Awaitable[Gateway]]) -> None:
-        self._open = opened
+    def __init__(self, opened: Callable[[], Awaitable[Gateway]], seat: Seat) -> None:
+        self._open, self.seat = opened, seat
         self.gateway: Gateway | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -97,6 +99,7 @@ def _route(exchange: Exchange) -> Handler:
     raise NotThere(f"there is nothing at {exchange.path}. GET /openapi.json lists what there is", code="not_found")
 
 
-def make_app(directories: Sequence[Path], *, clock: Clock, rng: Random, worker: int = 0) -> App:
-    """The application that serves these projects. Nothing is opened before the server starts."""
-    return App(lambda: Gateway.open(directories, clock=clock, rng=rng, worker=worker))
+def make_app(seat: Seat, *, directories: Sequence[str], clock: Clock | None = None, rng: Random | None = None) -> App:
+    """The application of one worker that serves these projects. Nothing is opened before the server starts."""
+    folders = [Path(one) for one in directories]
+    return App(lambda: Gateway.open(folders, clock=clock or SystemClock(), rng=rng or Random(), worker=seat.number), seat)

@@ -20,13 +20,17 @@ CHAT, COMPLETION, EMBEDDINGS = "chat", "text_completion", "embeddings"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the key's id, its scopes, and whose it is. `tenant` bounds everything that the caller can see."""
+    """Who asks: the key's id, its scopes, and whose it is. `tenant` bounds everything that the caller can see.
+
+    `meter` is the key on whose meter its use is counted: the first of those that replaced one another.
+    """
 
     key: str | None
     scopes: frozenset[str]
     tenant: str | None = None
     user: str | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    meter: str | None = None
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rungwise.core.candidate import Candidate
 from rungwise.core.decision import Decision
 from rungwise.core.errors import UsageError
+from rungwise.core.record import short
 from rungwise.core.release import Release
 from rungwise.core.types import Clock
 from rungwise.core.usecase import UseCase
@@ -22,7 +23,7 @@ from rungwise.data.spec import FILE, read_serving, read_use_case
 from rungwise.data.store import Store
 from rungwise.data.traces.choice import open_traces
 from rungwise.engines.prices import price_of, project_prices
-from rungwise.release import registry
+from rungwise.release.registry import Releases
 from rungwise.serve.access import Access
 from rungwise.serve.answerer import Answerer
 from rungwise.serve.answering import Answering, price_bounds
@@ -127,10 +128,16 @@ class Served:
 
     async def refresh(self) -> None:
         """Bring the release live that the pointer names. The one before goes on until the new one is built."""
-        release = await asyncio.to_thread(registry.live, self.store)
-        if (release.id if release else None) == (self.answering.live.release.id if self.answering.live.release else None):
+        release = await asyncio.to_thread(self._next)
+        if release is self.answering.live.release:
             return
         self.answering.live = await asyncio.to_thread(self._bring, release) if release is not None else Live()
+
+    def _next(self) -> Release | None:
+        """The release that the pointer names; the live one itself where it still does."""
+        releases, live = Releases(self.store), self.answering.live.release
+        id = releases.live_id()
+        return live if live is not None and live.id == id else releases.live()
 
     async def close(self) -> None:
         """Let shadows end, write what is left, and let go of everything."""
@@ -163,6 +170,16 @@ class Served:
             release, lambda candidate: nouns.get(Candidate, candidate), lambda candidate: self._answerer(release, candidate)
         )
 
+    def _decision(self, release: Release, candidate: Candidate) -> Decision:
+        """The decision that measured a candidate: the data and the use case that it was made from."""
+        decisions = [Nouns(self.store).get(Decision, id) for id in release.evidence]
+        for decision in decisions:
+            if any(rung.candidate == candidate.id for rung in decision.rungs):
+                return decision
+        if not decisions:
+            raise UsageError(f"nothing was ever measured of candidate {short(candidate.id)}. Type: rungwise climb {self.directory}")
+        return decisions[0]
+
     def _answerer(self, release: Release, candidate: Candidate) -> Answerer:
         """Whoever answers for a candidate of a release."""
         from rungwise.ladder.serving import ready
@@ -175,7 +192,7 @@ class Served:
                     f"the release asks the engine '{engine}', which is not among the endpoints of {self.directory / FILE}"
                 )
             return Relay(self.router, engine)
-        decision = Nouns(self.store).get(Decision, release.evidence[0])
+        decision = self._decision(release, candidate)
         case = Nouns(self.store).get(UseCase, decision.use_case)
         serving = ready(
             self.store,
