@@ -134,10 +134,6 @@ class Project:
     def data(self) -> ProjectData:
         """The versions of this folder's data, and the verbs of `rungwise data`."""
         from rungwise.project.data import ProjectData
-    from rungwise.project.feedback import ProjectFeedback
-    from rungwise.project.keys import ProjectKeys
-    from rungwise.project.releases import ProjectReleases
-    from rungwise.project.traces import ProjectTraces
 
         return ProjectData(self.directory, self.clock, self.directory / STATE)
 
