@@ -125,7 +125,7 @@ class Answering:
         tape.asked = ask.model
         try:
             target = self.names.find(ask, self.live, tape)
-            if ask.caller.limits:
+            if self.limits.bind(ask.caller):
                 hold = await self.limits.reserve(ask.caller, ask.user, *self.bound(ask, target))
             yield target
         except Refused as refusal:

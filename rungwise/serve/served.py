@@ -83,7 +83,7 @@ class Served:
                 serving=serving,
                 names=Names(case.name, case.endpoints, relays, serving.aliases, encoders),
                 traces=traces,
-                limits=Limits(store, clock=clock, worker=worker),
+                limits=Limits(store, clock=clock),
                 replies=Replies(store),
                 clock=clock,
                 bound=price_bounds({endpoint.name: price_of(endpoint, listed) for endpoint in case.endpoints}),
