@@ -23,18 +23,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from benchmarks.load import Target, check
+from benchmarks.upstream_server import MODEL
+from rungwise.project import STATE
 
 PEERS = Path(os.environ.get("GATEWAY_PEERS") or Path(tempfile.gettempdir()) / "gateway-peers")
 GATEWAY_CORE, LOAD_CORE = 0, (os.cpu_count() or 1) - 1
-DIRECT, OURS, GUARDED = "no gateway", "rungwise", "rungwise, answer guarded"
+DIRECT, OURS, ASKED = "no gateway", "rungwise", "rungwise, question guarded"
 LITELLM, MLFLOW, SGLANG = "LiteLLM", "MLflow gateway", "sglang-router"
 DISTRIBUTIONS = {LITELLM: ("litellm", "litellm"), MLFLOW: ("mlflow", "mlflow"), SGLANG: ("sglang", "sglang-router")}
+ENGINES = ("first", "second")
+BOTH = ("input", "output")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+Starter: TypeAlias = Callable[[str, Path], AbstractContextManager["System"]]
+"""Starts a system before an upstream, in a folder; it answers until the block ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +175,9 @@ def peer_version(name: str) -> str | None:
 def litellm(upstream_url: str, directory: Path) -> Iterator[System]:
     """LiteLLM's proxy with one worker and a key."""
     port, config, log = free_port(), directory / "litellm.yaml", directory / "litellm.log"
-    model = {"model": "openai/fixed-1", "api_base": f"{upstream_url}/v1", "api_key": "sk-upstream"}
+    model = {"model": f"openai/{MODEL}", "api_base": f"{upstream_url}/v1", "api_key": "sk-upstream"}
     settings = {
-        "model_list": [{"model_name": "fixed-1", "litellm_params": model}],
+        "model_list": [{"model_name": MODEL, "litellm_params": model}],
         "general_settings": {"master_key": "sk-bench", "disable_spend_logs": True, "disable_error_logs": True},
         "litellm_settings": {"callbacks": [], "telemetry": False},
     }
@@ -184,8 +195,8 @@ def mlflow(upstream_url: str, directory: Path) -> Iterator[System]:
     """MLflow's gateway with one worker; it has no keys and keeps no traces."""
     port, config, log = free_port(), directory / "mlflow.yaml", directory / "mlflow.log"
     provider = {"openai_api_key": "sk-upstream", "openai_api_base": f"{upstream_url}/v1"}
-    model = {"provider": "openai", "name": "fixed-1", "config": provider}
-    endpoint = {"name": "fixed-1", "endpoint_type": "llm/v1/chat", "model": model}
+    model = {"provider": "openai", "name": MODEL, "config": provider}
+    endpoint = {"name": MODEL, "endpoint_type": "llm/v1/chat", "model": model}
     config.write_text(json.dumps({"endpoints": [endpoint]}), encoding="utf-8")
     command = [str(PEERS / "mlflow/bin/mlflow"), "gateway", "start", "--config-path", str(config), "--host", "127.0.0.1"]
     with process([*command, "--port", str(port), "--workers", "1"], core=GATEWAY_CORE, log=log) as running:
@@ -213,7 +224,55 @@ def direct(upstream_url: str, directory: Path) -> Iterator[System]:
     yield System(name=DIRECT, version="", target=Target(url=f"{upstream_url}/v1/chat/completions"), root=None)
 
 
-STARTERS = {DIRECT: direct, SGLANG: sglang, MLFLOW: mlflow, LITELLM: litellm}
+def make_project(directory: Path, upstream_url: str, *, guarded: tuple[str, ...]) -> str:
+    """A project whose live release shares its traffic between two engines; the secret key that opens it."""
+    from rungwise.data.keys import INFER, Keys
+    from rungwise.data.master import MasterKey
+    from rungwise.data.store import Store
+    from rungwise.engines.clock import SystemClock
+    from rungwise.project.releases import ProjectReleases
+    from rungwise.release.plan import Wishes
+
+    directory.mkdir()
+    prices = {"usd_per_m_input": 0.15, "usd_per_m_output": 0.6}
+    endpoints = [{"name": name, "base_url": f"{upstream_url}/v1", "model": MODEL, "concurrency": 512, **prices} for name in ENGINES]
+    words = ["ignore all previous instructions", "system prompt", "jailbreak", "credit card number", "project nightingale"]
+    guard = {"guard": "phrases", "where": list(guarded), "settings": {"words": words}}
+    case = {"name": "bench", "task": "answer", "endpoints": endpoints, "serve": {"capture": "full", "guards": [guard]}}
+    (directory / "rungwise.yaml").write_text(json.dumps(case), encoding="utf-8")  # JSON is YAML
+    state, clock = directory / STATE, SystemClock()
+    wishes = Wishes(relays=ENGINES, traffic=dict.fromkeys(ENGINES, 0.5))
+    done = ProjectReleases(directory, clock, state).release(wishes, approved_by="benchmark", despite="the upstream is fixed")
+    assert done.passed, done.gates
+    store = Store.open(state, clock=clock)
+    try:
+        return Keys(store, MasterKey.open(state)).create(scopes=(INFER,), actor="benchmark").key
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def rungwise(upstream_url: str, directory: Path, *, name: str = OURS, guarded: tuple[str, ...] = BOTH) -> Iterator[System]:
+    """`rungwise serve` with one worker and everything on."""
+    from importlib.metadata import version
+
+    port, place = free_port(), directory / name.replace(", ", "-").replace(" ", "-")
+    key, log = make_project(place, upstream_url, guarded=guarded), directory / f"{place.name}.log"
+    command = [str(Path(sys.executable).with_name("rungwise")), "serve", str(place), "--port", str(port), "--workers", "1"]
+    with process(command, core=GATEWAY_CORE, log=log) as running:
+        target = Target(url=f"http://127.0.0.1:{port}/v1/chat/completions", model="bench", key=key)
+        wait_for(target, running, log)
+        yield System(name=name, version=version("rungwise"), target=target, root=running.pid)
+
+
+STARTERS: Mapping[str, Starter] = {
+    DIRECT: direct,
+    OURS: rungwise,
+    ASKED: partial(rungwise, name=ASKED, guarded=("input",)),
+    SGLANG: sglang,
+    MLFLOW: mlflow,
+    LITELLM: litellm,
+}
 
 
 @contextlib.contextmanager

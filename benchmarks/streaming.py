@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway_systems import (
+    ASKED,
     DIRECT,
-    GUARDED,
     LITELLM,
     LOAD_CORE,
     MLFLOW,
@@ -77,12 +77,12 @@ def show_floods(
         columns = ("CPU us", 9), ("streams/s", 11), ("lowest", 9), ("highest", 9), ("rungwise, times", 18), ("by CPU", 9)
         print(f"{f'{level} streams at once':<34}" + "".join(f"{name:>{width}}" for name, width in columns))
         for system in systems:
-            mine, ours = runs[system.name, level], runs.get((OURS, level))
+            mine, ours = runs[system.name, level], runs.get((ASKED, level))
             rates, cpu = [one.per_s for one in mine], median(one.cpu_us for one in mine)
             row = {"cpu_us": round(cpu, 1), "per_s": round(median(rates), 1)}
             line = f"  {system.name} {system.version}"
             line = f"{line:<34}{cpu:9,.0f}{median(rates):11,.0f}{min(rates):9,.0f}{max(rates):9,.0f}"
-            if ours and system.root and system.name != OURS:
+            if ours and system.root and system.name != ASKED:
                 row["rungwise_times_per_s"] = round(median(a.per_s / b.per_s for a, b in zip(ours, mine, strict=True)), 3)
                 row["rungwise_times_per_cpu_s"] = round(median(b.cpu_us / a.cpu_us for a, b in zip(ours, mine, strict=True)), 3)
                 line += f"{row['rungwise_times_per_s']:17.2f}x{row['rungwise_times_per_cpu_s']:8.2f}x"
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--slow-rate", type=float, default=20.0, help="new streams a second when LiteLLM is among those asked")
-    parser.add_argument("--only", nargs="+", default=[DIRECT, OURS, GUARDED, SGLANG, MLFLOW, LITELLM])
+    parser.add_argument("--only", nargs="+", default=[DIRECT, ASKED, OURS, SGLANG, MLFLOW, LITELLM])
     given = parser.parse_args()
     pin(LOAD_CORE)
     floods: dict[tuple[str, int], list[Measured]] = {}
@@ -147,9 +147,9 @@ def main() -> None:
         result = show_floods(systems, floods, given.concurrency)
         for name, rows in show_paces(systems, paces, (given.rate, given.slow_rate)).items():
             result[name] |= rows
-    if OURS in result and LITELLM in result:
+    if ASKED in result and LITELLM in result:
         times = result[LITELLM][f"c{given.concurrency[0]}"]["rungwise_times_per_s"]
-        added = result[OURS][f"rate{given.rate:g}"]["added_p99_ms"]
+        added = result[ASKED][f"rate{given.rate:g}"]["added_p99_ms"]
         print(f"rungwise: {times:.1f}x LiteLLM's streams a second (goal {GOAL_TIMES:g}x)")
         print(f"first piece later by {added:.2f} ms at p99, {given.rate:g} new streams a second (goal {GOAL_ADDED_MS:g} ms)")
     print(json.dumps({"benchmark": "streaming", "rounds": given.rounds, "seconds": given.seconds, "systems": result}))
