@@ -18,7 +18,6 @@ from rungwise.release.registry import Move, Moved, Releases
 
 if TYPE_CHECKING:
     from rungwise.core.usecase import UseCase
-    from rungwise.release.evidence import Evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +110,14 @@ class ProjectReleases:
         known = decisions(store)
         plan = make_plan(store, case, wishes, live=Releases(store).live(), known=known)
         found = {id: evidence_for(store, candidate, known) for id, candidate in plan.candidates.items()}
-        live = _distinct([found[one.candidate] for one in plan.variants])
+        met = dict.fromkeys(one.candidate for one in plan.variants if one.weight > 0)  # two variants of one candidate: once
+        unseen = dict.fromkeys(id for id in found if id not in met)
         results = check(
-            self._rules(case), live, shadow=[found[id] for id in plan.shadow], approved_by=approved_by, now=self.clock.now()
+            self._rules(case),
+            [found[id] for id in met],
+            unseen=[found[id] for id in unseen],
+            approved_by=approved_by,
+            now=self.clock.now(),
         )
         results = waive(results, approved_by=approved_by, despite=despite)
         evidence = tuple(dict.fromkeys(one.decision.id for one in found.values() if one.decision is not None))
@@ -139,8 +143,3 @@ class ProjectReleases:
             yield store
         finally:
             store.close()
-
-
-def _distinct(found: list[Evidence]) -> list[Evidence]:
-    """Two variants of one candidate are checked once."""
-    return list({one.candidate.id: one for one in found}.values())

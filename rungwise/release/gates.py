@@ -44,20 +44,18 @@ class Rules:
 
 
 def check(
-    rules: Rules, live: Sequence[Evidence], *, shadow: Sequence[Evidence] = (), approved_by: str | None = None, now: float
+    rules: Rules, live: Sequence[Evidence], *, unseen: Sequence[Evidence] = (), approved_by: str | None = None, now: float
 ) -> tuple[GateResult, ...]:
     """Every gate for every candidate, then those of the release itself, whose `candidate` is empty.
 
-    A shadow answers nobody: of it only is asked whether its engine may be asked at all. `now` is seconds since 1970.
-    Raises UnknownName for a verdict that no climb gives.
+    Shadows and variants without a share are `unseen`: of them only is asked whether their engine may be asked at all.
+    `now` is seconds since 1970. Raises UnknownName for a verdict that no climb gives.
     """
     for verdict in rules.gates.verdicts:
         if verdict not in STATES:
             raise UnknownName("verdict", verdict, STATES, where="rungwise.yaml, under 'gates'")
     results = [one for evidence in live for one in _of_candidate(rules, evidence, now)]
-    results += [
-        _allowed(rules.case, evidence) for evidence in shadow if not any(evidence.candidate == one.candidate for one in live)
-    ]
+    results += [_allowed(rules.case, evidence) for evidence in unseen]
     if rules.guards:
         missing = sorted(set(rules.guards) - set(rules.known_guards))
         why = f"there is no guard {', '.join(missing)}" if missing else f"{len(set(rules.guards))} guards are there"

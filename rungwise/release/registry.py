@@ -100,13 +100,19 @@ class Releases:
     ) -> Moved:
         """Give the variants of the live release other shares; those that are not named get none. Their evidence stays as it was.
 
-        The salt stays too, so that no user changes sides who does not have to. Raises as `put`, and UnknownName for a variant.
+        The salt stays too, so that no user changes sides who does not have to. Raises as `put`, UnknownName for a variant, and
+        UsageError for one that had no share: the gates did not look at it.
         """
         live = self._standing()
         names = [one.name for one in live.variants]
         for name in weights:
             if name not in names:
                 raise UnknownName("variant", name, names, where=f"release {short(live.id)}")
+        for one in live.variants:
+            if one.weight == 0.0 < weights.get(one.name, 0.0):
+                raise UsageError(
+                    f"'{one.name}' has no share yet: the gates must look at it first. Type: rungwise release --traffic ..."
+                )
         variants = tuple(dataclasses.replace(one, weight=float(weights.get(one.name, 0.0))) for one in live.variants)
         changed = dataclasses.replace(live, variants=variants, at=self.store.clock.now())
         return self.put(changed, verb=REWEIGH, by=by, why=why, instead_of=instead_of or live.id)
