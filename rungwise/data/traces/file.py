@@ -1,0 +1,225 @@
+"""A file of traces: SQLite in WAL mode with a full sync at each commit, one file for each process that writes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import chain, count, groupby
+from pathlib import Path
+
+from rungwise.core.errors import StoreError
+from rungwise.core.trace import Trace
+from rungwise.data.traces.rows import COLUMNS, FACTS, Row, cleaned, row_of
+from rungwise.data.traces.segments import SEGMENT, bounds_of, columns_of, facts_of
+
+FOLDER = "traces"
+VERSION = 1
+"""The schema of a file, in its `user_version`. An older file is brought up to date when it is opened."""
+
+CHECKPOINT_PAGES = 4_000
+"""The WAL is written back to the file when it has so many pages (16 MB): seldom enough that hardly a request waits for it."""
+BUSY_S = 30.0
+
+_SCHEMA = f"""
+create table traces (n integer primary key, {", ".join(COLUMNS)});
+create index traces_id on traces (id);
+create table segments (segment integer primary key, first_at real not null, last_at real not null);
+create table columns (segment integer not null, name text not null, data blob not null);
+create index columns_segment on columns (segment, name);
+"""
+_UPGRADES: dict[int, Callable[[sqlite3.Connection], None]] = {}
+"""What brings a file from a version to the next one."""
+
+
+class TraceFile:
+    """A file that this process writes, and nobody else takes until it is closed. It is used by one thread."""
+
+    def __init__(self, directory: Path, *, worker: int) -> None:
+        self._lock, self.path = _claim(directory, worker)
+        self._connection: sqlite3.Connection | None = None
+        self._n = 0
+        self._open: list[tuple[int, Row]] = []  # the facts of rows that no segment holds yet
+        self._changes = 0
+        try:
+            self._reopen()
+        except (sqlite3.Error, StoreError) as error:
+            self.close()
+            raise error if isinstance(error, StoreError) else _cannot_write(self.path, error) from error
+
+    def write(self, traces: Sequence[Trace]) -> None:
+        """Commit traces. Raises StoreError, and then none of them is there."""
+        rows = [row_of(trace) for trace in traces]
+        try:
+            connection = self._connection or self._reopen()
+            try:
+                self._insert(connection, rows)
+            except (UnicodeEncodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+                rows = [cleaned(row) for row in rows]
+                self._insert(connection, rows)
+            self._open += [(n, facts_of(row)) for n, row in enumerate(rows, self._n)]
+            self._n += len(rows)
+        except sqlite3.Error as error:
+            self._let_go()  # after a failed sync nothing may be assumed about this connection
+            raise _cannot_write(self.path, error) from error
+        if self._n // SEGMENT > self._open[0][0] // SEGMENT:
+            with suppress(sqlite3.Error):  # the traces are committed; the next group tries this again
+                self._seal(connection)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._let_go()
+        os.close(self._lock)
+
+    def _insert(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        # One statement, and so one transaction: the interpreter's lock is let go once for all, not once for each row.
+        connection.execute(_insertion(len(rows)), list(chain.from_iterable((n, *row) for n, row in enumerate(rows, self._n))))
+
+    def _seal(self, connection: sqlite3.Connection) -> None:
+        """Write the segments that are full."""
+        last = self._n // SEGMENT
+        with transaction(connection):
+            changes = _changes(connection)
+            if changes != self._changes:  # somebody erased or expired traces meanwhile
+                self._open, self._changes = _unsealed(connection), changes
+            for segment, rows in groupby(self._open, key=lambda row: row[0] // SEGMENT):
+                if segment < last:
+                    write_segment(connection, segment, list(rows))
+        self._open = [row for row in self._open if row[0] // SEGMENT >= last]
+
+    def _reopen(self) -> sqlite3.Connection:
+        connection = connect(self.path)
+        try:
+            connection.execute(f"pragma wal_autocheckpoint={CHECKPOINT_PAGES}")
+            prepare(connection, self.path)
+            self._open, self._changes = _unsealed(connection), _changes(connection)
+            self._n = _next_number(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a file of traces, for one thread at a time. Statements commit by themselves."""
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.execute("pragma journal_mode=wal")
+    connection.execute("pragma synchronous=full")
+    return connection
+
+
+def files(directory: Path) -> list[Path]:
+    """The files of traces in a folder, oldest name first."""
+    return sorted(directory.glob("*.db"))
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the file for writing; commit at the end, or leave everything as it was."""
+    connection.execute("begin immediate")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("rollback")
+        raise
+
+
+def write_segment(connection: sqlite3.Connection, segment: int, rows: Sequence[tuple[int, Row]]) -> None:
+    """Write down the columns of a segment in place of those that it had; none where it has no rows. In a transaction."""
+    connection.execute("delete from columns where segment = ?", (segment,))
+    connection.execute("delete from segments where segment = ?", (segment,))
+    if rows:
+        columns = columns_of(rows)
+        values = list(chain.from_iterable((segment, name, data) for name, data in columns.items()))
+        connection.execute(f"insert into columns values {','.join(['(?,?,?)'] * len(columns))}", values)
+        connection.execute("insert into segments values (?, ?, ?)", (segment, *bounds_of(rows)))
+
+
+def facts_between(connection: sqlite3.Connection, first: int, end: int) -> list[tuple[int, Row]]:
+    """The facts of the rows with n from `first` to before `end`."""
+    query = f"select n, {', '.join(FACTS)} from traces where n >= ? and n < ? order by n"
+    return [(row[0], row[1:]) for row in connection.execute(query, (first, end))]
+
+
+def first_unsealed(connection: sqlite3.Connection) -> int:
+    """The number of the first row that no segment holds."""
+    last = connection.execute("select max(segment) from segments").fetchone()[0]
+    return 0 if last is None else (int(last) + 1) * SEGMENT
+
+
+def _unsealed(connection: sqlite3.Connection) -> list[tuple[int, Row]]:
+    return facts_between(connection, first_unsealed(connection), 2**62)
+
+
+def _next_number(connection: sqlite3.Connection) -> int:
+    last = connection.execute("select max(n) from traces").fetchone()[0]
+    return max(0 if last is None else int(last) + 1, first_unsealed(connection))
+
+
+def _changes(connection: sqlite3.Connection) -> int:
+    """A number that is another one once another connection has changed the file."""
+    return int(connection.execute("pragma data_version").fetchone()[0])
+
+
+@cache
+def _insertion(rows: int) -> str:
+    one = f"(?{',?' * len(COLUMNS)})"
+    return f"insert into traces values {','.join([one] * rows)}"
+
+
+def prepare(connection: sqlite3.Connection, path: Path, *, create: bool = True) -> bool:
+    """Bring the tables of a file up to date, and make those of a new one, or, without `create`, say that there are none.
+
+    Raises StoreError for a file that a newer version wrote.
+    """
+    version = int(connection.execute("pragma user_version").fetchone()[0])
+    if version == VERSION or (version == 0 and not create):
+        return version > 0
+    if version > VERSION:
+        raise StoreError(f"{path} was written by a newer version of Rungwise. Upgrade with: pip install -U rungwise")
+    with transaction(connection):
+        if version == 0:
+            for statement in _SCHEMA.strip().split(";\n"):
+                connection.execute(statement)
+        for older in range(max(version, 1), VERSION):
+            _UPGRADES[older](connection)
+        connection.execute(f"pragma user_version={VERSION}")
+    return True
+
+
+def _claim(directory: Path, worker: int) -> tuple[int, Path]:
+    """A file for this process alone: that of its number, or, while another still drains, the next that is free."""
+    import fcntl
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for turn in count():
+            name = f"worker-{worker}" if not turn else f"worker-{worker}-{turn}"
+            lock = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                continue
+            return lock, directory / f"{name}.db"
+    except OSError as error:
+        raise StoreError(f"cannot write traces in {directory}: {error.strerror}. Choose a writable state directory") from error
+    raise AssertionError("count() has no end")
+
+
+def _cannot_write(path: Path, error: sqlite3.Error) -> StoreError:
+    return StoreError(
+        f"traces cannot be written to {path}: {error}. Free some space or mend the disk; writing goes on by itself, "
+        "and nothing that was acknowledged is lost"
+    )

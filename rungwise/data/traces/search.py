@@ -1,0 +1,201 @@
+"""Search over all files of traces, newest first, and only as far back as somebody reads."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import sqlite3
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import groupby, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from rungwise.core.trace import Trace
+from rungwise.data.traces.file import facts_between, first_unsealed
+from rungwise.data.traces.masks import columns_in_memory, columns_needed, mask, read_columns
+from rungwise.data.traces.query import CONTENT, Condition, Query, forms
+from rungwise.data.traces.reading import views
+from rungwise.data.traces.rows import COLUMNS, Row, trace_of
+from rungwise.data.traces.segments import PLACES, SEGMENT
+
+if TYPE_CHECKING:
+    from rungwise.data.traces.masks import Array
+
+FETCHED = 256
+"""Rows that are read at a time."""
+LOOKED_UP = 500
+"""Ids that are looked up at a time."""
+
+Place: TypeAlias = "tuple[float, int, int]"
+"""Of a trace: minus its moment, so that the newest is the least; its file; its number in it."""
+Cursor: TypeAlias = "tuple[float, str]"
+"""(at, id) of the last trace that was seen."""
+
+
+def search(directory: Path, query: Query, *, after: Cursor | None = None, limit: int | None = None) -> Generator[Trace]:
+    """The traces that a query wants, newest first; those of one moment by id, the greatest first.
+
+    With `after` those that come behind it, with `limit` so many. What is committed after the first is given is not among
+    them. The files are held open meanwhile: read to the end, or close the iterator. Raises StoreError for a damaged file.
+    """
+    if after is not None:
+        query = query.where("at", "<=", after[0])
+    given = 0
+    with views(directory) as connections:
+        for batch in _batches(moments(connections, query), FETCHED if limit is None else min(FETCHED, limit)):
+            for trace in fetched(connections, batch, query):
+                if given == limit:
+                    return
+                if after is None or (trace.at, trace.id) < after:
+                    given += 1
+                    yield trace
+            if given == limit:
+                return
+
+
+def get(directory: Path, id: str) -> Trace | None:
+    """The trace with an id, or None."""
+    with closing(search(directory, Query(ids=frozenset((id,))), limit=1)) as found:
+        return next(found, None)
+
+
+def by_response_id(directory: Path, response_id: str) -> Trace | None:
+    """The newest trace whose answer had this id, or None."""
+    with closing(search(directory, Query().where("response_id", "=", response_id), limit=1)) as found:
+        return next(found, None)
+
+
+def moments(connections: Sequence[sqlite3.Connection], query: Query) -> Iterator[list[Place]]:
+    """Where the traces are that can be wanted, newest first, those of one moment together.
+
+    All that are wanted are there, and some more where columns cannot tell.
+    """
+    coming: list[Place] = []
+    if query.ids is not None:
+        coming += _looked_up(connections, query.ids)
+        heapq.heapify(coming)
+    else:
+        needed = [PLACES, "at", *columns_needed(query.conditions)]
+        for last_at, file, segment, rows in runs(connections):
+            while coming and -coming[0][0] > last_at:  # nothing that is still to be read is as new
+                yield _newest(coming)
+            if out_of_time(connections[file], segment, last_at, query.conditions):
+                continue
+            columns = read_columns(connections[file], segment, needed) if rows is None else columns_in_memory(rows)
+            for place in _matching(columns, query.conditions, file, segment):
+                heapq.heappush(coming, place)
+    while coming:
+        yield _newest(coming)
+
+
+def fetched(connections: Sequence[sqlite3.Connection], wanted: Sequence[Place], query: Query) -> list[Trace]:
+    """The traces at these places that are wanted, newest first."""
+    clause, needles = _content(query.conditions)
+    traces: list[Trace] = []
+    for file, same in groupby(sorted(wanted, key=lambda place: place[1]), key=lambda place: place[1]):
+        numbers = [n for _, _, n in same]
+        marks = ",".join("?" * len(numbers))
+        statement = f"select {', '.join(COLUMNS)} from traces where n in ({marks}){clause}"
+        for row in connections[file].execute(statement, (*numbers, *needles)):
+            trace = trace_of(row)
+            if query.holds(trace):
+                traces.append(trace)
+    return sorted(traces, key=lambda trace: (trace.at, trace.id), reverse=True)
+
+
+def fetched_numbers(connection: sqlite3.Connection, query: Query) -> dict[int, str]:
+    """The numbers in one file of the traces that a query wants, each with its id."""
+    found: dict[int, str] = {}
+    for batch in _batches(moments([connection], query), FETCHED):
+        numbers = {trace.id for trace in fetched([connection], batch, query)}
+        marks = ",".join("?" * len(batch))
+        rows = connection.execute(f"select n, id from traces where n in ({marks})", [n for _, _, n in batch])
+        found |= {n: id for n, id in rows if id in numbers}
+    return found
+
+
+def _newest(coming: list[Place]) -> list[Place]:
+    """Take the places of the newest moment from a heap."""
+    same = [heapq.heappop(coming)]
+    while coming and coming[0][0] == same[0][0]:
+        same.append(heapq.heappop(coming))
+    return same
+
+
+def _batches(coming: Iterator[list[Place]], size: int) -> Iterator[list[Place]]:
+    """Whole moments, so many that they are at least `size` places; no more is read than that takes."""
+    batch: list[Place] = []
+    for same in coming:
+        batch += same
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def runs(connections: Sequence[sqlite3.Connection]) -> list[tuple[float, int, int, list[tuple[int, Row]] | None]]:
+    """The segments of all files: their last moment, their file, their number, and the rows of those that are not full yet."""
+    runs: list[tuple[float, int, int, list[tuple[int, Row]] | None]] = []
+    for file, connection in enumerate(connections):
+        for segment, last_at in connection.execute("select segment, last_at from segments"):
+            runs.append((last_at, file, segment, None))
+        rest = facts_between(connection, first_unsealed(connection), 2**62)
+        for segment, rows in groupby(rest, key=lambda row: row[0] // SEGMENT):
+            runs.append((math.inf, file, segment, list(rows)))
+    return sorted(runs, key=lambda run: run[:3], reverse=True)
+
+
+def out_of_time(connection: sqlite3.Connection, segment: int, last_at: float, conditions: Sequence[Condition]) -> bool:
+    """Whether the bounds of a segment say already that nothing in it can be wanted."""
+    since = max(
+        (float(one.value or 0) for one in conditions if one.field == "at" and one.operator in (">", ">=")), default=-math.inf
+    )
+    if last_at < since:
+        return True
+    until = min(
+        (float(one.value or 0) for one in conditions if one.field == "at" and one.operator in ("<", "<=")), default=math.inf
+    )
+    if until == math.inf or last_at == math.inf:
+        return False
+    first_at: float = connection.execute("select first_at from segments where segment = ?", (segment,)).fetchone()[0]
+    return first_at > until
+
+
+def _matching(columns: Mapping[str, Array], conditions: Sequence[Condition], file: int, segment: int) -> Iterator[Place]:
+    import numpy as np
+
+    kept = mask(conditions, columns)
+    if kept is None:
+        return
+    moments = columns["at"] if len(columns["at"]) == len(kept) else np.broadcast_to(columns["at"], len(kept))
+    for at, place in zip(moments[kept].tolist(), columns[PLACES][kept].tolist(), strict=True):
+        yield -at, file, segment * SEGMENT + place
+
+
+def _looked_up(connections: Sequence[sqlite3.Connection], ids: frozenset[str]) -> list[Place]:
+    found: list[Place] = []
+    rest = iter(sorted(ids))
+    while some := list(islice(rest, LOOKED_UP)):
+        marks = ",".join("?" * len(some))
+        for file, connection in enumerate(connections):
+            rows = connection.execute(f"select at, n from traces where id in ({marks})", some)
+            found += [(-at, file, n) for at, n in rows]
+    return found
+
+
+def _content(conditions: Sequence[Condition]) -> tuple[str, list[str]]:
+    """SQL that leaves out rows without the text that is looked for, before they are read whole."""
+    clause, values = "", []
+    for condition in conditions:
+        if condition.field == CONTENT:
+            patterns = [f"%{_literally(form)}%" for form in forms(str(condition.value))]
+            ways = [f"{column} like ? escape '!'" for column in ("request", "response") for _ in patterns]
+            clause += f" and ({' or '.join(ways)})"
+            values += patterns * 2
+    return clause, values
+
+
+def _literally(text: str) -> str:
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")

@@ -1,0 +1,129 @@
+"""Conditions as people write them: `user=ann and usd>0.01 and text~"refund" and at>=2026-11-01`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from rungwise.core.errors import UsageError
+from rungwise.data.traces.query import FLAGS, NUMBERS, Condition, Query, Wanted, checked
+
+EXAMPLE = 'user=ann and usd>0.01 and text~"refund" and at>=2026-11-01'
+
+NOTHING = "none"
+"""The value, without quotes, of a text that is not there."""
+
+_TOKEN = re.compile(r"\s*(?:(?P<quoted>\"(?:[^\"\\]|\\.)*\")|(?P<operator>!=|>=|<=|=|>|<|~)|(?P<word>[^\s\"=!<>~]+))", re.DOTALL)
+_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def parse_where(text: str, *, now: float) -> Query:
+    """The query that a text stands for. Raises UsageError or UnknownName, which say where.
+
+    Moments are dates, times (UTC unless they say otherwise), seconds since 1970, or how long before `now`: 30m, 6h, 7d.
+    """
+    tokens = list(_tokens(text))
+    conditions: list[Condition] = []
+    place = 0
+    while place < len(tokens):
+        if conditions:
+            kind, word, start = tokens[place]
+            if kind != "word" or word.lower() != "and":
+                raise _wrong(text, start, "here 'and' and another condition, or the end, is expected")
+            place += 1
+        name, operator, value = _three(text, tokens[place : place + 3])
+        conditions.append(checked(Condition(name, operator, _value(name, value, now=now))))
+        place += 3
+    return Query(tuple(conditions))
+
+
+def quoted(value: str) -> str:
+    """A text as it may stand behind an operator."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
+    """The kind, the text and the place of each token."""
+    place = 0
+    while place < len(text):
+        found = _TOKEN.match(text, place)
+        if found is None or found.lastgroup is None:
+            if not text[place:].strip():
+                return
+            start = place + len(text[place:]) - len(text[place:].lstrip())
+            what = "this quotation mark has no end" if text[start] == '"' else f"'{text[start]}' is no operator"
+            raise _wrong(text, start, what)
+        yield found.lastgroup, found.group(found.lastgroup), found.start(found.lastgroup)
+        place = found.end()
+
+
+def _three(text: str, tokens: list[tuple[str, str, int]]) -> tuple[str, str, tuple[str, str, int]]:
+    """Field, operator and value of a condition."""
+    kinds = [kind for kind, _, _ in tokens]
+    if kinds[:1] != ["word"]:
+        raise _wrong(text, tokens[0][2] if tokens else len(text), "here the name of a field is expected")
+    if kinds[1:2] != ["operator"]:
+        place = tokens[1][2] if len(tokens) > 1 else len(text)
+        raise _wrong(text, place, f"after '{tokens[0][1]}' one of = != > >= < <= ~ is expected")
+    if len(kinds) < 3 or kinds[2] == "operator":
+        place = tokens[2][2] if len(tokens) > 2 else len(text)
+        raise _wrong(text, place, f"after '{tokens[0][1]}{tokens[1][1]}' a value is expected")
+    return tokens[0][1], tokens[1][1], tokens[2]
+
+
+def _value(name: str, token: tuple[str, str, int], *, now: float) -> Wanted:
+    kind, word, _ = token
+    if kind == "quoted":
+        word = re.sub(r"\\(.)", r"\1", word[1:-1], flags=re.DOTALL)
+    if name == "at":
+        return _moment(word, now=now)
+    if name in NUMBERS:
+        return _number(name, word)
+    if name in FLAGS:
+        return _flag(name, word)
+    return None if kind == "word" and word == NOTHING else word
+
+
+def _moment(word: str, *, now: float) -> float:
+    if ago := _AGO.fullmatch(word):
+        return now - float(ago[1]) * _SECONDS[ago[2]]
+    try:
+        return _finite(word)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(word)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"'{word}' is no moment. Write at>=2026-11-01, at>=2026-11-01T12:30, or how long ago: at>=7d (30m, 6h, 2w)"
+        ) from None
+
+
+def _number(name: str, word: str) -> float:
+    try:
+        return _finite(word)
+    except ValueError:
+        raise UsageError(f"'{name}' is compared with a number, not with '{word}'. Write for instance {name}>0.5") from None
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    if not math.isfinite(value):
+        raise ValueError(word)
+    return value
+
+
+def _flag(name: str, word: str) -> bool:
+    answers = {"true": True, "yes": True, "false": False, "no": False}
+    if word.lower() not in answers:
+        raise UsageError(f"'{name}' is true or false, not '{word}'. Write {name}=true")
+    return answers[word.lower()]
+
+
+def _wrong(text: str, place: int, what: str) -> UsageError:
+    shown = f"{text[:place]}>>>{text[place:]}"
+    return UsageError(f"the condition cannot be read: {what} ({shown}). Write for instance {EXAMPLE}")
