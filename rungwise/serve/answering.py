@@ -26,7 +26,7 @@ from rungwise.serve.targets import Names, Target
 if TYPE_CHECKING:
     from rungwise.core.types import Clock
     from rungwise.data.replies import Replies
-    from rungwise.data.traces.writing import Traces
+    from rungwise.data.traces.writer import TraceWriter
     from rungwise.serve.limits import Hold, Limits
 
 GONE = 499
@@ -43,7 +43,7 @@ class Answering:
 
     serving: Serving
     names: Names
-    traces: Traces
+    traces: TraceWriter
     limits: Limits
     replies: Replies
     clock: Clock

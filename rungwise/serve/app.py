@@ -24,7 +24,7 @@ Handler: TypeAlias = Callable[[Exchange, Gateway], Awaitable[None]]
 
 async def judge(exchange: Exchange, gateway: Gateway) -> None:
     """POST /v1/feedback."""
-    served, caller = gateway.enter(exchange, "feedback:write")
+    served, caller = await gateway.enter(exchange, "feedback:write")
     body = await exchange.body(served.body_limit_bytes)
     await exchange.answer(200, await post_feedback(served, caller, body))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from rungwise.core.errors import UsageError
 from rungwise.core.trace import new_trace_id
 from rungwise.core.types import Clock
+from rungwise.serve.access import require
 from rungwise.serve.ask import Caller, Tape
 from rungwise.serve.exchange import Exchange
 from rungwise.serve.failure import NotAllowed, Refused
@@ -47,35 +49,45 @@ class Gateway:
         """A tape for a request that has just come."""
         return Tape(new_trace_id(self.clock.now(), os.urandom(10)), self.clock)
 
-    def enter(self, exchange: Exchange, scope: str = INFER) -> tuple[Served, Caller]:
+    async def enter(self, exchange: Exchange, scope: str = INFER) -> tuple[Served, Caller]:
         """The project and the caller of a request with a bearer key, or with none. Raises NotAllowed."""
-        header = exchange.header(b"authorization")
-        client = exchange.scope.get("client")
-        host = str(client[0]) if client else None
-        refusal: NotAllowed | None = None
-        for served in self.projects:
-            try:
-                caller = served.access.by_bearer(header, host)
-            except NotAllowed as refused:
-                refusal = refusal or refused
-                continue
-            return served, allowed(caller, scope)
-        raise refusal or NotAllowed("nothing is served here")
+        header, host = exchange.header(b"authorization"), _host(exchange)
+        return await self._admitted(header, lambda served: served.access.by_bearer(header, host), scope)
 
-    def enter_signed(self, exchange: Exchange, body: bytes, scope: str = INFER) -> tuple[Served, Caller]:
+    async def enter_signed(self, exchange: Exchange, body: bytes, scope: str = INFER) -> tuple[Served, Caller]:
         """The project and the caller of a request that is signed with AWS Signature Version 4. Raises NotAllowed."""
-        refusal: NotAllowed | None = None
-        query = exchange.scope.get("query_string", b"")
+        asked, host = exchange.scope, _host(exchange)
+        query, now = asked.get("query_string", b""), self.clock.now()
+
+        def check(served: Served) -> Caller:
+            return served.access.by_signature(exchange.method, exchange.raw_path, query, asked["headers"], body, now, host)
+
+        return await self._admitted(exchange.header(b"authorization"), check, scope)
+
+    async def _admitted(self, header: bytes | None, check: Callable[[Served], Caller], scope: str) -> tuple[Served, Caller]:
+        """The project that knows the key; else one that lets in whoever comes from this machine."""
+        if len(self.projects) == 1:
+            served = self.projects[0]
+        else:
+            knowing = [one for one in self.projects if one.access.knows(header)]
+            welcoming = [one for one in self.projects if one.access.open]
+            served = (knowing or welcoming or self.projects)[0]
+        try:
+            caller = check(served)
+        except NotAllowed:
+            served, caller = await self._looked_up(check)
+        require(caller, scope)
+        return served, caller
+
+    async def _looked_up(self, check: Callable[[Served], Caller]) -> tuple[Served, Caller]:
+        """A key that nobody knows may be a moment old: every project looks whether it has news."""
+        refusal = NotAllowed("nothing is served here")
         for served in self.projects:
             try:
-                caller = served.access.by_signature(
-                    exchange.method, exchange.raw_path, query, exchange.scope["headers"], body, self.clock.now()
-                )
+                return served, await served.access.admit(partial(check, served))
             except NotAllowed as refused:
-                refusal = refusal or refused
-                continue
-            return served, allowed(caller, scope)
-        raise refusal or NotAllowed("nothing is served here")
+                refusal = refused
+        raise refusal
 
     async def close(self) -> None:
         """Close every project."""
@@ -83,11 +95,9 @@ class Gateway:
             await served.close()
 
 
-def allowed(caller: Caller, scope: str) -> Caller:
-    """The caller, if the key has the scope. Raises NotAllowed, status 403."""
-    if scope in caller.scopes or "admin" in caller.scopes:
-        return caller
-    raise NotAllowed(f"this key may not do that: it lacks the scope '{scope}'", code="not_allowed", status=403)
+def _host(exchange: Exchange) -> str | None:
+    client = exchange.scope.get("client")
+    return str(client[0]) if client else None
 
 
 def told(error: Exception) -> Refused:

@@ -21,7 +21,7 @@ from rungwise.data.nouns import Nouns
 from rungwise.data.replies import Replies
 from rungwise.data.spec import FILE, read_serving, read_use_case
 from rungwise.data.store import Store
-from rungwise.data.traces.choice import open_traces
+from rungwise.data.traces.door import open_traces
 from rungwise.engines.prices import price_of, project_prices
 from rungwise.release.registry import Releases
 from rungwise.serve.access import Access

@@ -17,7 +17,7 @@ from rungwise.serve.live import Live
 from rungwise.serve.recording import make_trace
 
 if TYPE_CHECKING:
-    from rungwise.data.traces.writing import Traces
+    from rungwise.data.traces.writer import TraceWriter
 
 AT_ONCE = 64
 """How many shadows answer at once; a request that comes when all are busy has no shadow, and is counted."""
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Shadows:
     """Runs the shadows of a project."""
 
-    def __init__(self, traces: Traces, clock: Clock, *, capture: str, at_once: int = AT_ONCE) -> None:
+    def __init__(self, traces: TraceWriter, clock: Clock, *, capture: str, at_once: int = AT_ONCE) -> None:
         self._traces, self._clock, self._capture, self._at_once = traces, clock, capture, at_once
         self._running: set[asyncio.Task[None]] = set()  # the loop keeps only weak references to tasks
         self.skipped = 0

@@ -37,7 +37,7 @@ async def embeddings(exchange: Exchange, gateway: Gateway) -> None:
 
 async def models(exchange: Exchange, gateway: Gateway) -> None:
     """GET /v1/models and /v1/models/{id}."""
-    served, _ = gateway.enter(exchange)
+    served, _ = await gateway.enter(exchange)
     listed = [{"id": name, "object": "model", "created": 0, "owned_by": served.name} for name in served.models()]
     wanted = exchange.path.removeprefix("/v1/models").strip("/")
     if not wanted:
@@ -52,7 +52,7 @@ async def models(exchange: Exchange, gateway: Gateway) -> None:
 async def _complete(exchange: Exchange, gateway: Gateway, operation: str) -> None:
     tape = gateway.tape()
     try:
-        served, caller = gateway.enter(exchange)
+        served, caller = await gateway.enter(exchange)
         body = await exchange.body(served.body_limit_bytes)
         ask = ask_of(exchange, body, operation, caller)
         if ask.stream and operation != EMBEDDINGS:
