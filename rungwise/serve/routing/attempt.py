@@ -23,6 +23,7 @@ from rungwise.serve.routing.engine import Engine
 from rungwise.serve.routing.events import DONE, Events
 from rungwise.serve.routing.reading import Said, read_answer
 from rungwise.serve.routing.refusing import about_the_request
+from rungwise.serve.shapes import chunk_of_whole
 
 PATHS = {CHAT: "/chat/completions", COMPLETION: "/completions", EMBEDDINGS: "/embeddings"}
 _TRIED_AGAIN = ("rate_limit", "overloaded", "server_error", "unavailable", "timeout")
@@ -97,8 +98,6 @@ class Attempt:
             self._failure = failed.failure
             raise
         except TimedOut as late:
-            if late.level != ENGINE:
-                raise
             raise self._too_slow(late) from None
         finally:
             self._end(watch)
@@ -108,7 +107,11 @@ class Attempt:
         if b"event-stream" not in (reply.header(b"content-type") or b"").lower():
             with watch:
                 data = await reply.read(BODY_LIMIT_BYTES)
-            yield self._heard(self._understood(as_chunk(data)), watch)
+            said = self._heard(self._understood(data), watch)
+            if not said.choices:
+                raise _rubbish("an answer without choices")
+            said.json = chunk_of_whole(said.json)
+            yield said
             return
         events, finished = Events(), False
         async with aclosing(reply.chunks()) as chunks:  # type: ignore[type-var]
@@ -277,25 +280,6 @@ class Attempt:
 def blames(failure: Failure) -> bool:
     """Whether a failure speaks against the engine: not a request that it refused, not its limits, not a rule about its users."""
     return failure.status is None or failure.status in (401, 408) or failure.status >= 500
-
-
-def as_chunk(body: bytes) -> bytes:
-    """The whole answer of an engine that does not stream, as the one chunk of a stream."""
-    import msgspec
-
-    try:
-        answer = msgspec.json.decode(body)
-        for choice in answer["choices"]:
-            if (message := choice.pop("message", None)) is not None:
-                calls = message.get("tool_calls") or ()
-                choice["delta"] = message
-                for index, call in enumerate(calls):
-                    call.setdefault("index", index)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, LookupError, TypeError, AttributeError):
-        return body  # whoever reads it says what is wrong
-    if answer.get("object") == "chat.completion":
-        answer["object"] = "chat.completion.chunk"
-    return msgspec.json.encode(answer)
 
 
 def _split(events: Events, data: bytes) -> list[bytes]:

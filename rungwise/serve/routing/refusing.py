@@ -30,7 +30,8 @@ def refusal(engine: str, failure: Failure) -> Refused:
             code="engine_rate_limited",
             retry_after_s=failure.retry_after_s,
         )
-    return EngineDown(f"the engine '{engine}' {failure.what}")
+    what = "has no quota left" if status == 429 else failure.what
+    return EngineDown(f"the engine '{engine}' {what}")
 
 
 def resting(engine: str, rests_s: float) -> EngineDown:

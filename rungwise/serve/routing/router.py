@@ -24,6 +24,7 @@ from rungwise.serve.routing.engine import Engine, EngineState
 from rungwise.serve.routing.refusing import about_the_request, refusal, resting
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 1.0  # between rounds; somebody waits for the answer
+LONGEST_REST_S = 60.0  # for which an engine that asks for rest is passed over while others can answer
 
 
 class Router:
@@ -146,7 +147,7 @@ class Route:
             raise refused
         self._last = refused
         if failure.retry_after_s:
-            target.engine.rest_until = self._clock.tick() + failure.retry_after_s
+            target.engine.rest_until = self._clock.tick() + min(LONGEST_REST_S, failure.retry_after_s)
         if attempt.late is not None or not failure.retry:
             self._targets = [one for one in self._targets if one.engine is not target.engine]
         self._left = [one for one in self._left if one is not target and one in self._targets]
