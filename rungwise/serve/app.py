@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ from rungwise.serve.failure import NotThere, Refused
 from rungwise.serve.feedback import post_feedback
 from rungwise.serve.gateway import Gateway
 from rungwise.serve.health import healthz, metrics, openapi, readyz
+from rungwise.serve.observing import Observing
 from rungwise.serve.openai import face
 from rungwise.serve.seat import Seat
 
@@ -76,12 +78,14 @@ class App:
         await receive()
         try:
             self.gateway = await self._open()
+            observing = Observing(self.gateway, self.seat, environ=os.environ)
         except Exception as error:  # noqa: BLE001 - boundary: whoever starts the server is told, and starts nothing
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.gateway.close()
+        await observing.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -102,4 +106,4 @@ def _route(exchange: Exchange) -> Handler:
 def make_app(seat: Seat, *, directories: Sequence[str], clock: Clock | None = None, rng: Random | None = None) -> App:
     """The application of one worker that serves these projects. Nothing is opened before the server starts."""
     folders = [Path(one) for one in directories]
-    return App(lambda: Gateway.open(folders, clock=clock or SystemClock(), rng=rng or Random(), worker=seat.number), seat)
+    return App(lambda: Gateway.open(folders, seat, clock=clock or SystemClock(), rng=rng or Random()), seat)

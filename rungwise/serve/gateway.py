@@ -15,6 +15,7 @@ from rungwise.serve.access import require
 from rungwise.serve.ask import Caller, Tape
 from rungwise.serve.exchange import Exchange
 from rungwise.serve.failure import NotAllowed, Refused
+from rungwise.serve.seat import Seat
 from rungwise.serve.served import Served
 
 INFER = "infer"
@@ -23,18 +24,18 @@ INFER = "infer"
 class Gateway:
     """The served projects. A key belongs to one of them; without a key only a project that has none answers, to this machine."""
 
-    def __init__(self, projects: Sequence[Served], clock: Clock) -> None:
-        self.projects, self.clock = tuple(projects), clock
+    def __init__(self, projects: Sequence[Served], clock: Clock, seat: Seat) -> None:
+        self.projects, self.clock, self.seat = tuple(projects), clock, seat
 
     @classmethod
     async def open(
-        cls, directories: Sequence[Path], *, clock: Clock, rng: Random, worker: int = 0, environ: Mapping[str, str] | None = None
+        cls, directories: Sequence[Path], seat: Seat, *, clock: Clock, rng: Random, environ: Mapping[str, str] | None = None
     ) -> Gateway:
         """Open every project. Raises UsageError for a folder that is none, or two that have one name; then none stays open."""
         opened: list[Served] = []
         try:
             for directory in directories:
-                opened.append(await Served.open(directory, clock=clock, rng=rng, worker=worker, environ=environ))
+                opened.append(await Served.open(directory, clock=clock, rng=rng, worker=seat.number, environ=environ))
             names = [one.name for one in opened]
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
@@ -43,7 +44,7 @@ class Gateway:
             for one in opened:
                 await one.close()
             raise
-        return cls(opened, clock)
+        return cls(opened, clock, seat)
 
     def tape(self) -> Tape:
         """A tape for a request that has just come."""

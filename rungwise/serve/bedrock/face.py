@@ -67,9 +67,9 @@ class Door(Protocol):
 
     def tape(self) -> Tape: ...
 
-    def enter(self, exchange: Exchange, scope: str = ...) -> tuple[Project, Caller]: ...
+    async def enter(self, exchange: Exchange, scope: str = ...) -> tuple[Project, Caller]: ...
 
-    def enter_signed(self, exchange: Exchange, body: bytes, scope: str = ...) -> tuple[Project, Caller]: ...
+    async def enter_signed(self, exchange: Exchange, body: bytes, scope: str = ...) -> tuple[Project, Caller]: ...
 
 
 async def bedrock(exchange: Exchange, gateway: Door) -> None:
@@ -95,8 +95,8 @@ async def _enter(exchange: Exchange, gateway: Door) -> tuple[Project, Caller, by
     if (exchange.header(b"authorization") or b"").startswith(SIGNED):
         limit_bytes = max((project.body_limit_bytes for project in gateway.projects), default=0)
         body = await exchange.body(limit_bytes)
-        return *gateway.enter_signed(exchange, body), body
-    project, caller = gateway.enter(exchange)
+        return *(await gateway.enter_signed(exchange, body)), body
+    project, caller = await gateway.enter(exchange)
     return project, caller, await exchange.body(project.body_limit_bytes)
 
 
