@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ipaddress
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 from rungwise.core.errors import RungwiseError
 from rungwise.data.keys import ADMIN, SCOPES, Key, Keys
-from rungwise.data.master import MasterKey
+from rungwise.data.master import PREFIX, MasterKey
 from rungwise.data.store import Store
 from rungwise.serve.ask import Caller
 from rungwise.serve.failure import NotAllowed
@@ -22,12 +23,13 @@ from rungwise.serve.signature import BadSignature, check, read_claim
 
 T = TypeVar("T")
 
-LOOK_S = 1.0
+LOOK_S = 0.25
 """How often the store is looked at: a key that is revoked opens nothing on any worker after this time."""
 _SOONEST_S = 0.1
 """Unknown keys make the store be looked at sooner, but never more often than this."""
 
 EVERYTHING = frozenset(SCOPES)
+_OUR_ID = re.compile(rb"Credential=[0-9a-f]{20}/")
 _OPEN = Caller(key=None, scopes=EVERYTHING)
 _UNKNOWN = "this key is not known here. Make one with: rungwise keys create"
 
@@ -87,7 +89,7 @@ class Access:
         """The caller of the header `Authorization: Bearer KEY`, from memory. Raises NotAllowed."""
         book = self._book
         if not book.by_id:
-            return self._open_to(client_host)
+            return self._open_to(client_host, named=header is not None and b" " + PREFIX.encode() in header)
         if header is None:
             raise NotAllowed("a key is needed: send the header Authorization: Bearer KEY")
         if header[:7].lower() != b"bearer ":
@@ -114,10 +116,10 @@ class Access:
         `headers` as they came, `now` in seconds since 1970. Raises NotAllowed. A project without keys lets in what comes from
         this machine, as `by_bearer` does.
         """
-        if not self._book.by_id:
-            return self._open_to(client_host)
         headers = list(headers)
         header = next((value for name, value in headers if name.lower() == b"authorization"), b"")
+        if not self._book.by_id:
+            return self._open_to(client_host, named=_OUR_ID.search(header) is not None)
         try:
             claim = read_claim(header.decode("latin-1"))
             held = self._book.by_id.get(claim.id)
@@ -178,7 +180,10 @@ class Access:
                 await asyncio.gather(task, return_exceptions=True)
         self._following = self._looking = None
 
-    def _open_to(self, client_host: str | None) -> Caller:
+    def _open_to(self, client_host: str | None, *, named: bool) -> Caller:
+        """Let in who needs no key. `named`: they brought one that is made here, so it is meant for another project."""
+        if named:
+            raise NotAllowed(_UNKNOWN)
         if not is_loopback(client_host):
             raise NotAllowed("this project has no key yet, so it answers only on its own machine. Type there: rungwise keys create")
         return _OPEN
