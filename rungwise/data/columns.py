@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.usecase import Columns, UseCase
 from rungwise.data.readers import cell_text
-from rungwise.data.splits import SYNTHETIC, is_split
+from rungwise.data.splits import UNPROVING, is_split
 
 FIELD_VALUES = 50
 """A further column is kept as a field of the rows if it has at most this many distinct values."""
@@ -214,11 +214,11 @@ def _require(
 
 
 def _fields(free: Sequence[str], table: _Table, use: UseCase) -> tuple[str, ...]:
-    """The columns kept as fields: the one that groups are watched by, which rows are made up, and those with few short values."""
+    """The columns kept as fields: the one that groups are watched by, which rows prove nothing, and those with few short values."""
     kept = []
     for column in free:
         profile = table.profile(column)
-        if column.lower() == SYNTHETIC:
+        if column.lower() in UNPROVING:
             kept.append(column)
             continue
         few = not profile.lists and 2 <= len(profile.distinct) <= min(FIELD_VALUES, max(2, len(profile.texts) // 2))

@@ -41,6 +41,14 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """A judgement that was handed in: the id under which it is kept, and whether it is new."""
+
+    id: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one judgement says of a variant: `value` by the metric that was asked for."""
 
@@ -57,26 +65,14 @@ class Judgements:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def add(self, feedback: Feedback, about: About, *, dated: bool = True) -> bool:
-        """Keep a judgement; committed when it returns. False where it is kept already.
+    def add(self, judged: Iterable[tuple[Feedback, About]], *, dated: bool = True) -> list[Added]:
+        """Keep judgements, in one transaction that is committed when it returns; what became of each.
 
         One that is not `dated` has the time of its arrival: it is the same as the last one of the same source and person on
         the same trace if it says the same, so that a request that is sent twice counts once and a changed mind counts.
         """
-        return self.add_all([(feedback, about)], dated=dated) == 1
-
-    def add_all(self, judged: Iterable[tuple[Feedback, About]], *, dated: bool = True) -> int:
-        """The same for several, in one transaction; how many were new."""
-        from rungwise.data.schema import feedback as table
-
-        new = 0
         with self.store.write(alone=True) as connection:  # `n` then counts in the order of the commits
-            for feedback, about in judged:
-                if not dated and _same(_last(connection, feedback), feedback):
-                    continue
-                statement = insert(connection, table).values(**_values(feedback, about)).on_conflict_do_nothing()
-                new += connection.execute(statement).rowcount
-        return new
+            return [_add(connection, feedback, about, dated=dated) for feedback, about in judged]
 
     def of(self, traces: Sequence[str], *, tenant: str | None = None) -> list[Kept]:
         """The judgements on these traces, in order."""
@@ -105,6 +101,16 @@ class Judgements:
             if len(batch) < _AT_ONCE:
                 return
             n = batch[-1].n
+
+    def newest(self, limit: int, *, tenant: str | None = None) -> list[Kept]:
+        """The judgements that came last, newest first."""
+        from sqlalchemy import select
+
+        from rungwise.data.schema import feedback as table
+
+        query = _of_tenant(select(table).order_by(table.c.n.desc()).limit(limit), tenant)
+        with self.store.read() as connection:
+            return list(map(_kept, connection.execute(query)))
 
     def judged(self, *, thumb: bool | None = None, tenant: str | None = None) -> set[str]:
         """The traces that have feedback; with `thumb`, that thumb."""
@@ -147,6 +153,16 @@ class Judgements:
         return gone
 
 
+def _add(connection: Connection, feedback: Feedback, about: About, *, dated: bool) -> Added:
+    from rungwise.data.schema import feedback as table
+
+    last = None if dated else _last(connection, feedback)
+    if last is not None and {**to_plain(last), "at": None} == {**to_plain(feedback), "at": None}:
+        return Added(last.id, new=False)
+    statement = insert(connection, table).values(**_values(feedback, about)).on_conflict_do_nothing()
+    return Added(feedback.id, new=connection.execute(statement).rowcount == 1)
+
+
 def _values(feedback: Feedback, about: About) -> dict[str, Any]:
     return {
         "id": feedback.id,
@@ -171,11 +187,6 @@ def _last(connection: Connection, feedback: Feedback) -> Feedback | None:
     bodies = connection.execute(query.order_by(table.c.n.desc())).scalars()
     found = (from_plain(Feedback, json.loads(body)) for body in bodies)
     return next((one for one in found if one.by == feedback.by), None)
-
-
-def _same(last: Feedback | None, feedback: Feedback) -> bool:
-    """Whether they say the same, whenever they do."""
-    return last is not None and {**to_plain(last), "at": None} == {**to_plain(feedback), "at": None}
 
 
 def _kept(row: Row[Any]) -> Kept:

@@ -19,7 +19,7 @@ from rungwise.curate.shingles import normalise
 from rungwise.data.columns import Roles, infer_roles
 from rungwise.data.documents import Documents, read_documents
 from rungwise.data.readers import Quarantined, Read, cell_text, read_rows
-from rungwise.data.splits import SYNTHETIC, draw_splits, fill_splits, split_named
+from rungwise.data.splits import draw_splits, fill_splits, proves_nothing, split_named
 
 _WANTED = {"classify": "label", "answer": "answer", "search": "document"}
 LEAST_ROWS = 20
@@ -273,7 +273,7 @@ def _split_warnings(dataset: Dataset, given: Sequence[str], use: UseCase) -> lis
 
 def _require_splits(dataset: Dataset) -> None:
     """Raise UsageError where a part has no rows."""
-    made_up = all(SYNTHETIC in row.fields for row in dataset.rows)  # then nothing can be proved, and dev still compares
+    made_up = all(proves_nothing(row.fields) for row in dataset.rows)  # then dev still compares
     empty = [_part(split) for split in SPLITS if split not in dataset.splits and not (made_up and split == SEALED)]
     if empty:
         parts, count = " and ".join(empty), len(dataset.rows)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.feedback import SOURCES, Feedback
@@ -15,9 +14,6 @@ from rungwise.curate.shingles import normalise
 from rungwise.data.feedback import About
 from rungwise.data.said import said
 from rungwise.data.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 JUDGEMENTS = ("thumb", "score", "label", "correction", "comment", "outcome", "value_usd")
 """The fields of which a judgement has at least one."""
@@ -71,12 +67,15 @@ def traces_by_id(store: Store, ids: Iterable[str]) -> dict[str, Trace]:
     from rungwise.data.traces.query import Query
     from rungwise.data.traces.search import search
 
-    wanted = frozenset(ids)
-    found = cast("Generator[Trace]", search(store.directory / TRACES, Query(ids=wanted))) if wanted else None
-    if found is None:
-        return {}
-    with closing(found):
-        return {trace.id: trace for trace in found}
+    return {trace.id: trace for trace in search(store.directory / TRACES, Query(ids=frozenset(ids)))}
+
+
+def shadow_traces(store: Store, release: str) -> Iterator[Trace]:
+    """What shadows answered beside a release, newest first."""
+    from rungwise.data.traces.query import Query
+    from rungwise.data.traces.search import search
+
+    return search(store.directory / TRACES, Query().where("release", "=", release).where("shadow", "=", True))
 
 
 def read_judgement(data: Mapping[str, Any], *, trace: str, now: float) -> Feedback:

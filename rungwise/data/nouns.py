@@ -80,6 +80,16 @@ class Lineage:
     def __init__(self, store: Store) -> None:
         self.store = store
 
+    def link(self, edges: Iterable[tuple[str, str, str]]) -> None:
+        """Note what was made from what: (child, parent, role), in one transaction."""
+        from rungwise.data.dialect import insert
+        from rungwise.data.schema import edges as table
+
+        values = [{"child": child, "parent": parent, "role": role} for child, parent, role in edges]
+        if values:
+            with self.store.write() as connection:
+                connection.execute(insert(connection, table).on_conflict_do_nothing(), values)
+
     def ancestors(self, id: str) -> Sequence[str]:
         """Everything that reached this noun, nearest first."""
         return self._walk(id, "child", "parent")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rungwise.core.dataset import DEV, SEALED, SPLITS, TRAIN, Example
 from rungwise.core.errors import BadData
@@ -17,6 +17,13 @@ SALT_SETTING = "salt"
 
 SYNTHETIC = "synthetic"
 """The field that says how a row was made up ("cloze", "model"). Such a row teaches, and may be measured on, but proves nothing."""
+
+FROM_TRACE = "from_trace"
+"""The field that names the trace that a row was made of: feedback on answers. People judge what they notice, mistakes above all,
+so such rows are no fair sample, and are treated as made up ones are."""
+
+UNPROVING = (SYNTHETIC, FROM_TRACE)
+"""The fields of rows that are never sealed."""
 
 NAMES = {
     **dict.fromkeys(("train", "training"), TRAIN),
@@ -73,8 +80,13 @@ def draw_splits(rows: Sequence[Example], salt: str) -> tuple[str, ...]:
 
 
 def _open_if_made_up(row: Example, split: str) -> str:
-    """The split; a row that was made up is for dev where it would be sealed, since nothing may be proved by it."""
-    return DEV if split == SEALED and SYNTHETIC in row.fields else split
+    """The split; a row that was made up, or comes from feedback, is for dev where it would be sealed: it proves nothing."""
+    return DEV if split == SEALED and proves_nothing(row.fields) else split
+
+
+def proves_nothing(fields: Mapping[str, object]) -> bool:
+    """Whether a row with these fields, or cells, was made up or comes from feedback."""
+    return any(fields.get(name) not in (None, "") for name in UNPROVING)
 
 
 def fill_splits(rows: Iterable[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from rungwise.core.dataset import DEV, SEALED, SPLITS, TRAIN, Example
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.curate.sampling import read_time, split_by_group, split_by_time, split_stratified
 from rungwise.data.readers import cell_text
-from rungwise.data.splits import SALT_SETTING, SHARES, draw_split, is_split, split_named, unit_of
+from rungwise.data.splits import SALT_SETTING, SHARES, draw_split, is_split, proves_nothing, split_named, unit_of
 from rungwise.data.store import Store
 from rungwise.data.versions.clusters import text_clusters
 from rungwise.data.versions.records import record_cells
@@ -59,12 +59,14 @@ class SplitDone:
 
 @dataclass(frozen=True, eq=False)
 class _Facts:
-    """Of each row: what must not be split, the digest of its input, the split in its own column, and the cell to split by."""
+    """Of each row: what must not be split, the digest of its input, the split in its own column, the cell to split by, and
+    whether it may be sealed."""
 
     units: list[Hashable]
     inputs: list[str]
     given: list[str]
     cells: list[str]
+    sealable: list[bool]
 
 
 def read_shares(text: str) -> Mapping[str, float]:
@@ -104,6 +106,7 @@ def split(store: Store, head: Version, plan: SplitPlan, *, anew: bool = False) -
         drawn = _draw(plan, _left(plan.shares, found), [facts.units[row] for row in free], values)
         for row, own in zip(free, drawn, strict=True):
             found[row] = own
+    found = _unsealed(found, facts)
     version = replace(
         head,
         kind="split",
@@ -145,7 +148,12 @@ def carry_splits(store: Store, head: Version, version: Version, selection: Selec
     parts = (float(shares[TRAIN]), float(shares[DEV]), float(shares[SEALED]))
     for row in new:
         found[row] = found[row] or draw_split(str(facts.units[row]), salt, parts)
-    return tuple(found)
+    return tuple(_unsealed(found, facts))
+
+
+def _unsealed(splits: Sequence[str], facts: _Facts) -> list[str]:
+    """The splits, with rows that prove nothing moved from the sealed part to dev."""
+    return [DEV if own == SEALED and not sealable else own for own, sealable in zip(splits, facts.sealable, strict=True)]
 
 
 def _column(head: Version, plan: SplitPlan) -> str | None:
@@ -164,7 +172,7 @@ def _column(head: Version, plan: SplitPlan) -> str | None:
 
 def _facts(versions: Versions, version: Version, selection: Selection, column: str | None, *, grouped: bool) -> _Facts:
     """What has to be known of each row, from one pass over the records."""
-    facts = _Facts([], [], [], [])
+    facts = _Facts([], [], [], [], [])
     columns = version.columns
     for cells in _cells(versions, version, selection):
         text, passage, group, own, named = (
@@ -176,6 +184,7 @@ def _facts(versions: Versions, version: Version, selection: Selection, column: s
         facts.inputs.append(row.input_id)
         facts.given.append(split_named(named) if named and is_split(named) else "")
         facts.cells.append(own or "")
+        facts.sealable.append(not proves_nothing(cells))
     return facts
 
 

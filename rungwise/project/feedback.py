@@ -1,0 +1,248 @@
+"""`ProjectFeedback`: judge answers, see how variants compare, and turn judgements into data."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rungwise.core.errors import UsageError
+from rungwise.core.record import to_plain
+from rungwise.core.types import Clock
+from rungwise.data.spec import FILE, read_serving, read_use_case
+from rungwise.data.store import Store
+from rungwise.watch.masking import masking
+
+if TYPE_CHECKING:
+    from rungwise.core.release import Release
+    from rungwise.core.serving import Contest
+    from rungwise.core.trace import Trace
+    from rungwise.core.usecase import UseCase
+    from rungwise.data.feedback import Kept
+    from rungwise.release.contest import Duel, Ruling
+    from rungwise.watch.harvest import Harvest
+    from rungwise.watch.intake import TakenIn
+
+ROWS, PAIRS = "feedback.jsonl", "preferences.jsonl"
+"""Where rows and pairs are written, unless another file is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What became of one judgement: its id, its trace, and whether it was new."""
+
+    id: str
+    trace: str
+    new: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contested:
+    """How the variants of the live release compare, how its shadows do, and what follows for the traffic."""
+
+    release: Release
+    metric: str
+    duels: tuple[Duel, ...]
+    shadows: tuple[Duel, ...]
+    ruling: Ruling
+
+    @property
+    def told(self) -> bool:
+        """Whether every comparison has come to a verdict."""
+        return all(one.standing.verdict != "cannot_tell" for one in (*self.duels, *self.shadows))
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {"release": self.release.id, **{name: to_plain(item) for name, item in vars(self).items() if name != "release"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harvested:
+    """What was made of the judgements, and where it is. `earlier` rows of the file are of traces that are no longer kept;
+    `version` is the version of the data that holds the rows now, None where the project keeps its data in a file."""
+
+    path: Path | None
+    made: int
+    judged: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    earlier: int = 0
+    version: str | None = None
+
+
+class ProjectFeedback:
+    """The feedback of a project folder."""
+
+    def __init__(self, directory: Path, clock: Clock, state: Path) -> None:
+        self.directory, self.clock, self.state = directory, clock, state
+
+    def add(self, judgement: Mapping[str, Any]) -> Judged:
+        """Keep one judgement, with the fields of POST /v1/feedback. Raises UsageError for one that makes no sense or names no
+        trace that is kept."""
+        from rungwise.data.feedback import Judgements
+        from rungwise.data.judging import about, judged_trace, named_trace, read_judgement
+
+        with self._store() as store:
+            trace, response = named_trace(judgement)
+            found = judged_trace(store, trace, response)
+            if found is None:
+                raise UsageError(
+                    f"there is no answer '{trace or response}' in {self.directory}. "
+                    f"List them: rungwise traces {self.directory} --json-lines"
+                )
+            feedback = read_judgement(judgement, trace=found.id, now=self.clock.now())
+            (kept,) = Judgements(store).add([(feedback, about(found, feedback))], dated=judgement.get("at") is not None)
+        return Judged(id=kept.id, trace=found.id, new=kept.new)
+
+    def take_in(self, source: Path) -> TakenIn:
+        """Keep the judgements of a JSONL file, one a line. Lines that cannot be used are named, the others kept all the same.
+
+        The same file again changes nothing where its lines say when (`at`). Raises BadData where there is no file.
+        """
+        from rungwise.watch.intake import take_judgements
+
+        with self._store() as store:
+            return take_judgements(store, source, now=self.clock.now())
+
+    def listed(self, limit: int = 20) -> list[Kept]:
+        """The judgements that came last, newest first."""
+        from rungwise.data.feedback import Judgements
+
+        with self._store() as store:
+            return Judgements(store).newest(limit)
+
+    def contest(self) -> Contested:
+        """Compare the variants of the live release by the feedback on their answers. Moves nothing; may be asked at any time.
+
+        Raises UsageError when nothing is released.
+        """
+        from rungwise.data.feedback import Judgements
+        from rungwise.release.contest import alike, decide, hold_contest
+        from rungwise.release.registry import Releases
+        from rungwise.release.shadows import shadow_duels
+
+        rules = self._rules()
+        with self._store() as store:
+            releases = Releases(store)
+            live = releases.live()
+            if live is None:
+                raise UsageError(f"nothing is released in {self.directory} yet. Type: rungwise release {self.directory}")
+            ids = dict.fromkeys(move.release for move in releases.history())
+            own = alike(live, map(releases.get, ids))
+            duels = hold_contest(Judgements(store), own, rules)
+            shadows = shadow_duels(store, own, level=rules.level)
+        return Contested(release=live, metric=rules.metric, duels=duels, shadows=shadows, ruling=decide(duels, live))
+
+    def to_dataset(
+        self, *, output: Path | None = None, approved: bool = False, mask: bool = True, names: bool = False
+    ) -> Harvested:
+        """Make rows of the judgements: labels, or right answers. Where the data has versions they become a new one.
+
+        Personal data is masked, by `names` people's too. Each row says by its column `from_trace` where it comes from, and
+        is never sealed. With `approved`, an answer with a thumb up counts as right.
+        """
+        from rungwise.watch.files import earlier_rows, row_line, write_lines
+        from rungwise.watch.harvest import harvest_rows
+
+        case, path = self._case(), output or self.directory / ROWS
+        with self._store() as store:
+            judgements, traces = self._judged(store)
+            harvest = harvest_rows(
+                judgements,
+                traces,
+                mask=masking(names=names) if mask else list,
+                known=self._known(case),
+                labels=case.task != "answer",
+                approved=approved,
+            )
+        lines = [row_line(row) for row in harvest.rows]
+        gone = {one.feedback.trace for one in judgements} - traces.keys()
+        earlier = earlier_rows(path, lines, gone)
+        write_lines(path, [*earlier, *lines])
+        version = self._import(path, harvest) if lines or earlier else None
+        return _harvested(path, harvest, len(lines), earlier=len(earlier), version=version)
+
+    def pairs(self, *, output: Path | None = None, mask: bool = True, names: bool = False) -> Harvested:
+        """Write pairs of a better and a worse answer as JSONL, in the conversational form that preference trainers read."""
+        from rungwise.watch.files import pair_line, write_lines
+        from rungwise.watch.harvest import harvest_pairs
+
+        path = output or self.directory / PAIRS
+        with self._store() as store:
+            judgements, traces = self._judged(store)
+            harvest = harvest_pairs(judgements, traces, mask=masking(names=names) if mask else list)
+        write_lines(path, [pair_line(pair) for pair in harvest.pairs])
+        return _harvested(path, harvest, len(harvest.pairs))
+
+    def _import(self, path: Path, harvest: Harvest) -> str | None:
+        """Take the rows into the versions of the data, and say of each record which traces it was made of."""
+        from rungwise.core.usecase import Columns
+        from rungwise.project.data import ProjectData
+        from rungwise.watch.provenance import link_records
+
+        data = ProjectData(self.directory, self.clock, self.state)
+        if not data.exists():
+            return None
+        taken = data.take_in(path, columns=Columns(text="text", label="label", key="id", split="split"))
+        traces = {row.traces[0]: row.traces for row in harvest.rows}
+        with self._store() as store:
+            link_records(store, taken.version.id, traces)
+        return taken.version.id
+
+    def _known(self, case: UseCase) -> Collection[str]:
+        """The questions that stand in the data already, those that came from feedback left out."""
+        from rungwise.curate.shingles import normalise
+        from rungwise.data.importing import read_dataset
+        from rungwise.data.spec import beside
+        from rungwise.data.splits import FROM_TRACE
+        from rungwise.project.data import ProjectData
+
+        data = ProjectData(self.directory, self.clock, self.state)
+        if data.exists():
+            column = data.version().columns.text or "text"
+            return {normalise(str(cells.get(column) or "")) for _, cells in data.rows() if not cells.get(FROM_TRACE)}
+        file = beside(self.directory, case.data)
+        if not case.data or not file.is_file():
+            return ()
+        return {normalise(row.text) for row in read_dataset(file, case).dataset.rows if FROM_TRACE not in row.fields}
+
+    def _judged(self, store: Store) -> tuple[list[Kept], Mapping[str, Trace]]:
+        """All judgements, and the traces that they are about as far as those are kept. Raises UsageError where there is none."""
+        from rungwise.data.feedback import Judgements
+        from rungwise.data.judging import traces_by_id
+
+        found = list(Judgements(store).since())
+        if not found:
+            raise UsageError(
+                f"nobody has judged an answer of {self.directory} yet. "
+                f"Type: rungwise feedback add {self.directory} --trace ID --thumb up"
+            )
+        return found, traces_by_id(store, {one.feedback.trace for one in found})
+
+    def _case(self) -> UseCase:
+        return read_use_case(self.directory / FILE)
+
+    def _rules(self) -> Contest:
+        return read_serving(self.directory / FILE).contest
+
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[Store]:
+        """The store of a project that exists: no new state is made in a folder that is none."""
+        self._case()
+        store = Store.open(self.state, clock=self.clock)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _harvested(path: Path, harvest: Harvest, made: int, *, earlier: int = 0, version: str | None = None) -> Harvested:
+    return Harvested(
+        path=path if path.exists() else None,
+        made=made,
+        judged=harvest.judged,
+        left_out=harvest.left_out,
+        earlier=earlier,
+        version=version,
+    )

@@ -1,0 +1,1 @@
+"""After the release: what production says, on its way back into the data."""

@@ -1,0 +1,56 @@
+"""The files that feedback becomes: rows, and pairs of answers, as JSONL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rungwise.core.dataset import TRAIN
+from rungwise.core.errors import BadData
+from rungwise.data.blobs import write_durably
+from rungwise.data.splits import FROM_TRACE
+
+if TYPE_CHECKING:
+    from rungwise.watch.harvest import Pair, Row
+
+
+def row_line(row: Row) -> dict[str, Any]:
+    """A row as it is written. It is for training: people judge what went wrong, so that it would be no fair measure."""
+    first = row.traces[0]
+    return {"id": first, "text": row.text, "label": row.reference, "split": TRAIN, FROM_TRACE: first}
+
+
+def pair_line(pair: Pair) -> dict[str, Any]:
+    """A pair in the conversational form that preference trainers read: prompt, chosen and rejected are lists of messages."""
+    return {
+        "prompt": list(pair.messages),
+        "chosen": [{"role": "assistant", "content": pair.chosen}],
+        "rejected": [{"role": "assistant", "content": pair.rejected}],
+        "traces": list(pair.traces),
+    }
+
+
+def earlier_rows(path: Path, lines: Sequence[Mapping[str, Any]], gone: Collection[str]) -> list[dict[str, Any]]:
+    """The rows that a file holds of these traces, which are gone, so that they cannot be made again.
+
+    A question that stands in the new `lines` is not among them. Raises BadData where the file is none of ours.
+    """
+    if not path.is_file():
+        return []
+    try:
+        found = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except ValueError as error:
+        raise BadData(f"it is not JSONL ({error}).", where=str(path), hint="Choose another --output") from error
+    if not all(isinstance(one, dict) and FROM_TRACE in one for one in found):
+        raise BadData("it was not made from feedback.", where=str(path), hint="Choose another --output")
+    texts = {line["text"] for line in lines}
+    return [one for one in found if one[FROM_TRACE] in gone and one.get("text") not in texts]
+
+
+def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Write JSONL as a whole or not at all; no file is made for nothing."""
+    if lines or path.exists():
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        write_durably(path, text.encode("utf-8", "surrogatepass"))
