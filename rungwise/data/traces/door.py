@@ -16,7 +16,7 @@ from rungwise.data.traces.sums import Sum, sums
 from rungwise.data.traces.writer import TraceWriter
 
 
-class Traces(Protocol):
+class TraceArchive(Protocol):
     """What a store's traces can be asked, wherever they are. The functions of this folder say what each does."""
 
     def search(self, query: Query, *, after: Cursor | None = None, limit: int | None = None) -> Generator[Trace]:
@@ -69,7 +69,7 @@ class TraceFiles:
         return expire(self.directory, before)
 
 
-def traces_of(store: Store) -> Traces:
+def archive_of(store: Store) -> TraceArchive:
     """The traces of a store, to be read and removed."""
     return TraceFiles(store.directory / FOLDER)
 

@@ -40,6 +40,23 @@ class Sink(Protocol):
         ...
 
 
+class Traces(Protocol):
+    """What takes traces, from one event loop."""
+
+    unlogged: int
+    """How many answers were given without a trace."""
+    behind: int
+    """How many traces wait for their commit."""
+
+    def add(self, trace: Trace) -> asyncio.Future[None]:
+        """Write a trace; the future is done when it is committed, and raises StoreError when it cannot be."""
+        ...
+
+    async def close(self) -> None:
+        """Write what has queued, then let go of the file."""
+        ...
+
+
 class TraceWriter:
     """Takes traces from one event loop. What is acknowledged is committed.
 
