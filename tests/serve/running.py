@@ -71,10 +71,10 @@ def configure(directory: Path, **sections: Any) -> None:
     path.write_text(yaml.safe_dump({**plain, **sections}), encoding="utf-8")
 
 
-def engine(port: int, name: str = "local", **more: Any) -> dict[str, Any]:
-    """An endpoint at a port of this machine; a million tokens in cost 1 USD, out 2 USD."""
+def engine(url: str, name: str = "local", **more: Any) -> dict[str, Any]:
+    """An endpoint at an address; a million tokens in cost 1 USD, out 2 USD."""
     prices = {"usd_per_m_input": 1.0, "usd_per_m_output": 2.0}
-    return {"name": name, "base_url": f"http://127.0.0.1:{port}/v1", "model": "small", **prices, **more}
+    return {"name": name, "base_url": url, "model": "small", **prices, **more}
 
 
 def completion(text: str = "hello", **more: Any) -> dict[str, Any]:
