@@ -9,6 +9,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from rungwise.serve.metrics import Count
 from rungwise.serve.seat import Patience
 
 SWEEP_S = 0.5
@@ -24,12 +25,16 @@ class Connections(ServerState):
         self.patience = patience
         self.leaving_since: float | None = None
 
-    async def sweep(self) -> None:
-        """Close what has been too slow, again and again: one look at all is cheaper than a timer for every request."""
+    async def sweep(self, in_flight: Count) -> None:
+        """Close what has been too slow, again and again: one look at all is cheaper than a timer for every request.
+
+        `in_flight` is set to the number of requests that are being answered.
+        """
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SWEEP_S)
             now = loop.time()
+            in_flight.set(len(self.tasks))
             for connection in list(self.connections):
                 if isinstance(connection, Connection):
                     connection.check(now)

@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,18 +36,19 @@ KNOWN: Mapping[str, Known] = {
     "rungwise_requests_total": Known(COUNTER, "Requests that were answered, refused ones included.", (*ANSWER, "status")),
     "rungwise_request_seconds": Known(HISTOGRAM, "Seconds from a request to the end of its answer.", ANSWER),
     "rungwise_first_token_seconds": Known(HISTOGRAM, "Seconds from a request to the first content of a streamed answer.", ANSWER),
-    "rungwise_requests_in_flight": Known(GAUGE, "Requests that are being answered.", ("deployment",)),
+    "rungwise_requests_in_flight": Known(GAUGE, "Requests that are being answered."),
     "rungwise_tokens_total": Known(COUNTER, "Tokens that answers took, as the engines count them.", (*ANSWER, "direction")),
     "rungwise_cost_total": Known(COUNTER, "Money that answers cost, by the price list.", (*ANSWER, "currency")),
     "rungwise_cached_answers_total": Known(COUNTER, "Answers that were given again without asking an engine.", ("deployment",)),
     "rungwise_untraced_answers_total": Known(COUNTER, "Answers that could not be written down as traces.", ("deployment",)),
-    "rungwise_engine_attempts_total": Known(COUNTER, "Calls of an engine, by how they ended.", ("deployment", "engine", "outcome")),
+    "rungwise_engine_attempts_total": Known(COUNTER, "Calls of an engine.", ("deployment", "engine")),
+    "rungwise_engine_failures_total": Known(COUNTER, "Calls of an engine that it failed.", ("deployment", "engine")),
     "rungwise_engine_seconds": Known(HISTOGRAM, "Seconds that a call of an engine took.", ("deployment", "engine")),
     "rungwise_engine_resting": Known(GAUGE, "Workers whose circuit breaker keeps this engine at rest.", ("deployment", "engine")),
-    "rungwise_guard_verdicts_total": Known(COUNTER, "What guards said.", ("deployment", "guard", "verdict")),
-    "rungwise_feedback_total": Known(COUNTER, "Judgements that came in.", ("deployment", "kind")),
+    "rungwise_refused_by_guards_total": Known(COUNTER, "Requests and answers that a guard refused.", ("deployment",)),
+    "rungwise_feedback_total": Known(COUNTER, "Judgements that came in.", ("deployment",)),
     "rungwise_exported_traces_total": Known(
-        COUNTER, "Traces for the OpenTelemetry receiver, by what became of them.", ("outcome",)
+        COUNTER, "Traces for the OpenTelemetry receiver, by what became of them.", ("deployment", "outcome")
     ),
     "rungwise_worker_starts_total": Known(COUNTER, "Worker processes that were started, by the reason.", ("reason",)),
     "rungwise_worker_memory_bytes": Known(GAUGE, "Resident memory of a worker process.", ("worker",)),
@@ -168,10 +169,9 @@ class AnswerCounts:
         self._metrics, self._deployment = metrics, deployment
         self._counts: dict[tuple[str, str, int], Count] = {}
         self._costs: dict[tuple[str, str], tuple[Spread, Spread, Count, Count, Count]] = {}
-        self.in_flight = metrics.count("rungwise_requests_in_flight", deployment)
 
     def answered(self, route: str, variant: str | None, status: int, seconds: float, first_token_s: float | None = None) -> None:
-        """One request was answered or refused. `route` is a path as in the OpenAPI document, never one with a name in it."""
+        """One request was answered or refused. `route` is the operation, one of a few."""
         name = variant or ""
         count = self._counts.get((route, name, status))
         if count is None:
@@ -205,11 +205,16 @@ class AnswerCounts:
         return found
 
 
-def page(directory: Path) -> bytes:
-    """The counts of all workers that keep their files in a directory, in Prometheus' text format 0.0.4."""
+def page(directory: Path, deployments: Collection[str] | None = None) -> bytes:
+    """The counts of all workers that keep their files in a directory, in Prometheus' text format 0.0.4.
+
+    `deployments` are those that may be seen, None for all; what belongs to no deployment is always seen.
+    """
     totals: dict[str, dict[tuple[str, ...], list[float]]] = {}
     for path in sorted(directory.glob(f"*{ENDING}")):
         for (name, labels), values in _read(path):
+            if deployments is not None and "deployment" in KNOWN[name].labels and labels[0] not in deployments:
+                continue
             known = totals.setdefault(name, {}).get(labels)
             totals[name][labels] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
     lines = [line for name in KNOWN if name in totals for line in _lines(name, totals[name])]

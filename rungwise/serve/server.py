@@ -84,6 +84,7 @@ class Lifespan:
             answer.cancel()
             self.running.result()  # raises what ended it; an application that knows no lifespan has nothing to start
         elif answer.result()["type"] == f"{what}.failed":
+            await self.running  # raises what went wrong, if the application lets it through
             raise RungwiseError(answer.result().get("message") or "the application could not start")
 
 
@@ -109,7 +110,7 @@ class Worker(Server):
         """Start the application and listen; the parent is told."""
         self.lifespan = Lifespan(self.config.loaded_app)
         await super().startup(sockets)
-        self._sweeping = asyncio.ensure_future(self.server_state.sweep())
+        self._sweeping = asyncio.ensure_future(self.server_state.sweep(self.seat.metrics.count("rungwise_requests_in_flight")))
         asyncio.get_running_loop().add_reader(self.channel.line.fileno(), self._heard)
         # What was loaded stays: the collector need not look at it again and again while requests wait.
         gc.collect()

@@ -19,7 +19,7 @@ def make_app(seat: Seat, *, refuse: str | None = None, refuse_late: str | None =
         raise UsageError(refuse)
     if refuse_when and os.path.exists(refuse_when):
         raise UsageError("the file says no")
-    counted = seat.metrics.count("rungwise_feedback_total", "tiny", "thumb")
+    counted = seat.metrics.count("rungwise_feedback_total", "tiny")
     me = {"pid": os.getpid(), "number": seat.number}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -1,0 +1,78 @@
+"""What machines ask about the server: is it alive, can it answer, what has it counted, what does it speak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rungwise import __version__
+from rungwise.serve.access import require
+from rungwise.serve.exchange import JSON, Exchange, Header
+from rungwise.serve.failure import NotAllowed
+from rungwise.serve.gateway import Gateway
+from rungwise.serve.metrics import page
+from rungwise.serve.openapi import document
+from rungwise.serve.shapes import encode
+
+if TYPE_CHECKING:
+    from rungwise.serve.ask import Caller
+    from rungwise.serve.served import Served
+
+TEXT: Header = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+FRESH: Header = (b"cache-control", b"no-store")
+
+
+async def healthz(exchange: Exchange, gateway: Gateway) -> None:
+    """GET /healthz: this worker's loop turns."""
+    body = encode({"status": "alive", "version": __version__, "worker": gateway.seat.number})
+    await exchange.answer(200, body, (JSON, FRESH))
+
+
+async def readyz(exchange: Exchange, gateway: Gateway) -> None:
+    """GET /readyz: 200 if questions can be answered, else 503 with the reasons."""
+    why = [reason for served in gateway.projects if (reason := why_not(served)) is not None]
+    if gateway.seat.draining:
+        why.append("this worker is about to end")
+    resting = [f"{served.name}/{one.name}" for served in gateway.projects for one in served.router.states() if one.rests_s > 0]
+    body = {"status": "not ready" if why else "ready", "why": why, "resting_engines": resting}
+    await exchange.answer(503 if why else 200, encode(body), (JSON, FRESH))
+
+
+def why_not(served: Served) -> str | None:
+    """Why a project cannot answer. An engine that rests is no reason: its questions get a clear answer, and others are served."""
+    if served.answering.live.release is None and not served.router.states():
+        return f"{served.name} has no release yet and no engines. Type: rungwise release"
+    return None
+
+
+async def metrics(exchange: Exchange, gateway: Gateway) -> None:
+    """GET /metrics: the counts of the projects that the caller may see. Raises NotAllowed where there is none.
+
+    A key needs the scope trace:read and must not be bound to one tenant: what is counted here is of all of them.
+    """
+    seen: set[str] = set()
+    refusal: NotAllowed | None = None
+    for served in gateway.projects:
+        try:
+            caller = await _reader(exchange, served)
+        except NotAllowed as refused:
+            refusal = refused
+            continue
+        if caller.tenant is None:
+            seen.add(served.name)
+        else:
+            refusal = NotAllowed("this key belongs to one tenant, and metrics count all of them", status=403, code="not_allowed")
+    if not seen and refusal is not None:
+        raise refusal
+    await exchange.answer(200, page(gateway.seat.scratch, seen), (TEXT, FRESH))
+
+
+async def _reader(exchange: Exchange, served: Served) -> Caller:
+    header, client = exchange.header(b"authorization"), exchange.scope.get("client")
+    caller = await served.access.admit(lambda: served.access.by_bearer(header, str(client[0]) if client else None))
+    require(caller, "trace:read")
+    return caller
+
+
+async def openapi(exchange: Exchange, gateway: Gateway) -> None:
+    """GET /openapi.json: what this server speaks."""
+    await exchange.answer(200, document())

@@ -1,0 +1,1 @@
+"""Traces in the words of OpenTelemetry, sent to whoever collects them."""
