@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,10 @@ class Door:
     def tape(self) -> Tape:
         return Tape(new_trace_id(self.clock.now(), os.urandom(10)), self.clock)
 
-    def enter(self, exchange: Exchange, scope: str = "infer") -> tuple[ScriptedProject, Caller]:
+    async def enter(self, exchange: Exchange, scope: str = "infer") -> tuple[ScriptedProject, Caller]:
         return self.project, self.project.access.by_bearer(exchange.header(b"authorization"), _host(exchange))
 
-    def enter_signed(self, exchange: Exchange, body: bytes, scope: str = "infer") -> tuple[ScriptedProject, Caller]:
+    async def enter_signed(self, exchange: Exchange, body: bytes, scope: str = "infer") -> tuple[ScriptedProject, Caller]:
         query = exchange.scope.get("query_string", b"")
         headers = exchange.scope["headers"]
         now = self.clock.now()
@@ -164,10 +164,8 @@ def rig(state: Path, **pem: Any) -> Iterator[Rig]:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            try:
+            with suppress(Disconnected):
                 await bedrock(Exchange(scope, receive, send), door)
-            except Disconnected:
-                pass
         else:
             await receive()
             await send({"type": "lifespan.startup.complete"})

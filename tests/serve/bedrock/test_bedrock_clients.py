@@ -315,11 +315,10 @@ def test_an_error_after_the_first_piece_ends_the_stream_as_an_exception(
     desk: Rig, client: Any, error: Exception, kind: str
 ) -> None:
     desk.project.answer = [chunk({"content": "It "}), error]
-    seen = []
+    seen: list[dict[str, Any]] = []
     stream = client.converse_stream(modelId="help-desk", messages=[user("hi")])["stream"]
     with closing(stream), pytest.raises(EventStreamError, match=kind) as caught:
-        for event in stream:
-            seen.append(event)
+        seen.extend(stream)
     assert "inside" not in str(caught.value)
     assert [next(iter(event)) for event in seen] == ["messageStart", "contentBlockDelta"]
 
