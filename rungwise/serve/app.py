@@ -79,9 +79,9 @@ class App:
         try:
             self.gateway = await self._open()
             observing = Observing(self.gateway, self.seat, environ=os.environ)
-        except Exception as error:  # noqa: BLE001 - boundary: whoever starts the server is told, and starts nothing
+        except Exception as error:  # boundary: whoever starts the server is told, and starts nothing
             await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
+            raise
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.gateway.close()
