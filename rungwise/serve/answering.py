@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from rungwise.core.errors import RungwiseError, StoreError
 from rungwise.core.serving import Serving, Timeouts
 from rungwise.core.trace import Trace
-from rungwise.serve.answerer import Answerer
 from rungwise.serve.ask import EMBEDDINGS, Ask, Tape, Whole
 from rungwise.serve.failure import CannotTrace, Refused
-from rungwise.serve.guarding import with_guards
-from rungwise.serve.guards import Placed
 from rungwise.serve.live import Live
 from rungwise.serve.recording import Gathered, make_trace
 from rungwise.serve.replies import Questions, once, question_key
@@ -48,14 +45,13 @@ class Answering:
     replies: Replies
     clock: Clock
     bound: Bound
-    guards: tuple[Placed, ...] = ()
     live: Live = field(default_factory=Live)
     observers: list[Observe] = field(default_factory=list)
     after: list[Callable[[Ask, Trace, Live], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._questions = Questions(self.clock, self.serving.cache_s) if self.serving.cache_s > 0 else None
-        self._timed = self.serving.timeouts != Timeouts() or bool(self.serving.variant_timeouts)
+        self._timed = self.serving.timeouts != Timeouts()
 
     async def whole(self, ask: Ask, tape: Tape) -> Whole:
         """The whole answer, committed before it is given. Raises Refused, which is committed as well."""
@@ -93,8 +89,8 @@ class Answering:
                 tape.cached = True
                 response.append(body)
                 return Whole(body)
-            work = self._answerer(target).whole(ask, tape)
-            answer = await (within(work, self._timeouts(target), "release") if self._timed else work)
+            work = target.answerer.whole(ask, tape)
+            answer = await (within(work, self.serving.timeouts, "release") if self._timed else work)
             response.append(answer.body)
             if key is not None and self._questions is not None:
                 self._questions.put(key, answer.body)
@@ -108,9 +104,9 @@ class Answering:
                 gathered.take_whole(body)
                 yield chunk_of_whole(body)
                 return
-            source = self._answerer(target).stream(ask, tape)
+            source = target.answerer.stream(ask, tape)
             if self._timed:
-                source = within(source, self._timeouts(target), "release")
+                source = within(source, self.serving.timeouts, "release")
             async with aclosing(cast(Any, source)) as pieces:
                 async for piece in pieces:
                     gathered.feed(piece)
@@ -161,29 +157,8 @@ class Answering:
             for follow in self.after:
                 follow(ask, trace, self.live)
 
-    def _answerer(self, target: Target) -> Answerer:
-        answerer = with_guards(target.answerer, self.guards)
-        own = self.serving.variant_timeouts.get(target.variant or "")
-        return _Timed(answerer, own) if own is not None else answerer
-
-    def _timeouts(self, target: Target) -> Timeouts:
-        return self.serving.timeouts
-
     def _cache_key(self, ask: Ask, target: Target) -> str | None:
         return question_key(ask, target.name) if self._questions is not None and ask.operation != EMBEDDINGS else None
-
-
-class _Timed:
-    """An answerer within the timeouts of one variant."""
-
-    def __init__(self, answerer: Answerer, timeouts: Timeouts) -> None:
-        self._answerer, self._timeouts = answerer, timeouts
-
-    async def whole(self, ask: Ask, tape: Tape) -> Whole:
-        return await within(self._answerer.whole(ask, tape), self._timeouts, "candidate")
-
-    def stream(self, ask: Ask, tape: Tape) -> AsyncIterator[bytes]:
-        return within(self._answerer.stream(ask, tape), self._timeouts, "candidate")
 
 
 def price_bounds(prices: Mapping[str, Any]) -> Bound:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.config import Config
@@ -53,11 +54,18 @@ class Connection(HttpToolsProtocol):
         self.body_bytes = 0
         self.stalled_since: float | None = None
         self.idle_since = 0.0
+        self.gone: list[Callable[[], object]] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came, and its first request is awaited."""
         super().connection_made(transport)
         self.since = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client left: whoever answers it is told, without a task that waits for it."""
+        super().connection_lost(exc)
+        for tell in self.gone:
+            tell()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request. A head that grows too long is answered with 431."""
@@ -70,6 +78,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
+        self.scope["rungwise.gone"] = self.gone  # type: ignore[typeddict-unknown-key]
         if self.since is None:
             self.since = self.loop.time()
         self.in_head = True

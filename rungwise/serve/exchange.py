@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
@@ -21,7 +22,7 @@ class Disconnected(Exception):
 
 
 class Exchange:
-    """What a handler is given. The body is read first; from then on the client is watched, and `gone` ends when it leaves."""
+    """What a handler is given. The body is read first; from then on `when_gone` watches the client."""
 
     __slots__ = ("_headers", "_receive", "_send", "path", "raw_path", "scope", "started")
 
@@ -67,10 +68,24 @@ class Exchange:
                 raise TooLarge(f"the body may have at most {limit_bytes:,} bytes")
         return b"".join(pieces)
 
-    async def gone(self) -> None:
-        """Returns when the client has left. Only after the body was read."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    def when_gone(self, tell: Callable[[], object]) -> Callable[[], None]:
+        """Call `tell` when the client leaves, until the function that is given is called. Only after the body was read."""
+        heard: list[Callable[[], object]] | None = self.scope.get("rungwise.gone")
+        if heard is not None:  # our own connections say so themselves
+            heard.append(tell)
+            return lambda: heard.remove(tell)
+
+        async def watch() -> None:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            tell()
+
+        watching = asyncio.ensure_future(watch())
+
+        def stop() -> None:
+            watching.cancel()
+
+        return stop
 
     async def answer(self, status: int, body: bytes, headers: Sequence[Header] = (JSON,)) -> None:
         """Send a whole answer."""

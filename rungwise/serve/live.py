@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.release import Release
+from rungwise.core.serving import Timeouts
 from rungwise.serve.answerer import Answerer
+from rungwise.serve.timing import with_timeouts
 
 RELAYED = "{messages}"
 """The prompt of a candidate that hands a conversation on as it came."""
@@ -23,14 +25,22 @@ class Live:
     candidates: Mapping[str, Candidate] = field(default_factory=dict)
 
 
-def bring_live(release: Release, find: Callable[[str], Candidate], build: Callable[[Candidate], Answerer]) -> Live:
-    """Everything that a release needs, one answerer for each candidate. Raises what building raises; nothing is live then."""
+def bring_live(
+    release: Release,
+    find: Callable[[str], Candidate],
+    build: Callable[[Candidate], Answerer],
+    timeouts: Mapping[str, Timeouts],
+) -> Live:
+    """Everything that a release needs, one answerer for each candidate; `timeouts` by the name of the variant.
+
+    Raises what building raises; nothing is live then.
+    """
     ids = dict.fromkeys([*(variant.candidate for variant in release.variants), *release.shadow])
     candidates = {id: find(id) for id in ids}
     built = {id: build(candidate) for id, candidate in candidates.items()}
     return Live(
         release,
-        {variant.name: built[variant.candidate] for variant in release.variants},
+        {one.name: with_timeouts(built[one.candidate], timeouts.get(one.name)) for one in release.variants},
         {id: built[id] for id in release.shadow},
         candidates,
     )

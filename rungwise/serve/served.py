@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -29,7 +30,8 @@ from rungwise.serve.answerer import Answerer
 from rungwise.serve.answering import Answering, price_bounds
 from rungwise.serve.ask import Ask, Tape, Whole
 from rungwise.serve.embedding import ENCODERS, Embedding
-from rungwise.serve.guards import load_guards
+from rungwise.serve.guarding import with_guards
+from rungwise.serve.guards import Placed, load_guards
 from rungwise.serve.limits import Limits
 from rungwise.serve.live import RELAYED, Live, bring_live
 from rungwise.serve.relaying import Relay
@@ -47,23 +49,19 @@ LOOK_S = 0.5
 _log = logging.getLogger(__name__)
 
 
+@dataclass
 class Served:
     """A project behind the endpoint. Open it in the event loop that serves it; close it there."""
 
-    def __init__(
-        self,
-        directory: Path,
-        case: UseCase,
-        store: Store,
-        answering: Answering,
-        *,
-        access: Access,
-        router: Router,
-        shadows: Shadows,
-    ) -> None:
-        self.directory, self.case, self.store, self.access, self.router = directory, case, store, access, router
-        self.answering, self._shadows = answering, shadows
-        self._tasks: list[asyncio.Task[None]] = []
+    directory: Path
+    case: UseCase
+    store: Store
+    answering: Answering
+    access: Access
+    router: Router
+    shadows: Shadows
+    guards: tuple[Placed, ...] = ()
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @classmethod
     async def open(
@@ -76,7 +74,8 @@ class Served:
         try:
             listed = project_prices(directory)
             router = Router(case.endpoints, serving, clock=clock, rng=rng, environ=environ, prices=listed)
-            relays = {endpoint.name: Relay(router, endpoint.name) for endpoint in case.endpoints}
+            guards = load_guards(serving.guards)
+            relays = {one.name: with_guards(Relay(router, one.name), guards) for one in case.endpoints}
             traces = open_traces(store, worker=worker, disk_full=serving.disk_full)
             encoders = {name: Embedding(name, usd_per_hour=case.machine_usd_per_hour) for name in ENCODERS}
             answering = Answering(
@@ -87,11 +86,12 @@ class Served:
                 replies=Replies(store),
                 clock=clock,
                 bound=price_bounds({endpoint.name: price_of(endpoint, listed) for endpoint in case.endpoints}),
-                guards=load_guards(serving.guards),
             )
             shadows = Shadows(answering.traces, clock, capture=serving.capture)
             answering.after.append(shadows.follow)
-            served = cls(directory, case, store, answering, access=Access.load(store), router=router, shadows=shadows)
+            served = cls(
+                directory, case, store, answering, access=Access.load(store), router=router, shadows=shadows, guards=guards
+            )
             await served.refresh()
         except BaseException:
             store.close()
@@ -144,7 +144,7 @@ class Served:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._shadows.close()
+        await self.shadows.close()
         await self.answering.limits.close()
         await self.router.aclose()
         await self.answering.traces.close()
@@ -167,7 +167,10 @@ class Served:
     def _bring(self, release: Release) -> Live:
         nouns = Nouns(self.store)
         return bring_live(
-            release, lambda candidate: nouns.get(Candidate, candidate), lambda candidate: self._answerer(release, candidate)
+            release,
+            lambda candidate: nouns.get(Candidate, candidate),
+            lambda candidate: with_guards(self._answerer(release, candidate), self.guards),
+            self.answering.serving.variant_timeouts,
         )
 
     def _decision(self, release: Release, candidate: Candidate) -> Decision:

@@ -70,13 +70,12 @@ async def until_gone(exchange: Exchange, work: Coroutine[Any, Any, T]) -> T:
     assert answering is not None
     left = False
 
-    async def watch() -> None:
+    def leave() -> None:
         nonlocal left
-        await exchange.gone()
         left = True
         answering.cancel()
 
-    watching = asyncio.ensure_future(watch())
+    stop = exchange.when_gone(leave)
     try:
         return await work
     except asyncio.CancelledError:
@@ -84,7 +83,7 @@ async def until_gone(exchange: Exchange, work: Coroutine[Any, Any, T]) -> T:
             raise Disconnected from None
         raise
     finally:
-        watching.cancel()
+        stop()
 
 
 async def _stream(exchange: Exchange, served: Served, ask: Ask, tape: Tape) -> None:
