@@ -27,6 +27,7 @@ VERBS = {
     "rollback": ("rollback", "Make live what was live before."),
     "gate": ("gate", "Check the gates without releasing; for CI, with JUnit and SARIF."),
     "keys": ("keys", "Make, list, replace and revoke API keys."),
+    "audit": ("audit", "Who did what: keys made and revoked, releases moved; and whether the log is whole."),
     "serve": ("serve", "Serve projects behind endpoints that OpenAI's and Amazon's SDKs speak."),
     "traces": ("traces", "Search what was asked and answered, and what it cost."),
     "feedback": ("feedback", "Judge answers, see the verdict between variants, and turn judgements into data."),
