@@ -21,9 +21,6 @@ JUDGEMENTS = ("thumb", "score", "label", "correction", "comment", "outcome", "va
 KNOWN = ("trace", "response_id", *(field.name for field in fields(Feedback) if field.name != "trace"))
 """What a judgement may hold: the fields of Feedback, and `response_id` (the id of the answer) in place of the trace's."""
 
-TRACES = "traces"
-"""The folder of the state directory that holds them."""
-
 _LONGEST = {"label": 1_000, "correction": 100_000, "comment": 10_000, "outcome": 200, "by": 200, "source": 50}
 _THUMBS = {"up": True, "down": False, True: True, False: False}
 _AHEAD_S = 300.0
@@ -54,28 +51,29 @@ def named_trace(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 def judged_trace(store: Store, trace: str | None, response: str | None) -> Trace | None:
     """The trace with an id, else the newest whose answer had the id `response`; None where there is none."""
-    from rungwise.data.traces.search import by_response_id, get
+    from rungwise.data.traces.door import archive_of
 
-    folder = store.directory / TRACES
+    traces = archive_of(store)
     if trace is not None:
-        return get(folder, trace)
-    return by_response_id(folder, response) if response is not None else None
+        return traces.get(trace)
+    return traces.by_response_id(response) if response is not None else None
 
 
 def traces_by_id(store: Store, ids: Iterable[str]) -> dict[str, Trace]:
     """Those of these traces that are still kept."""
+    from rungwise.data.traces.door import archive_of
     from rungwise.data.traces.query import Query
-    from rungwise.data.traces.search import search
 
-    return {trace.id: trace for trace in search(store.directory / TRACES, Query(ids=frozenset(ids)))}
+    wanted = frozenset(ids)
+    return {trace.id: trace for trace in archive_of(store).search(Query(ids=wanted))} if wanted else {}
 
 
 def shadow_traces(store: Store, release: str) -> Iterator[Trace]:
     """What shadows answered beside a release, newest first."""
+    from rungwise.data.traces.door import archive_of
     from rungwise.data.traces.query import Query
-    from rungwise.data.traces.search import search
 
-    return search(store.directory / TRACES, Query().where("release", "=", release).where("shadow", "=", True))
+    return archive_of(store).search(Query().where("release", "=", release).where("shadow", "=", True))
 
 
 def read_judgement(data: Mapping[str, Any], *, trace: str, now: float) -> Feedback:
