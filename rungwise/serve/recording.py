@@ -75,7 +75,7 @@ def _text(body: Mapping[str, Any]) -> str:
     try:
         return _ENCODER.encode(body).decode()
     except (ValueError, TypeError, OverflowError, RecursionError):  # half a character, a number of more than 64 bits
-        return json.dumps(body, default=str)
+        return json.dumps(body, default=str, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 def _copy(value: Any) -> Any:

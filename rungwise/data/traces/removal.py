@@ -45,7 +45,7 @@ def erase(directory: Path, query: Query) -> Removed:
                 for segment, same in groupby(sorted(numbers), key=lambda n: n // SEGMENT):
                     _remove(connection, segment, list(same))
                 wiped &= _wipe(connection)
-            ids += numbers.values()
+            ids += filter(None, numbers.values())
     return Removed(ids=tuple(ids), wiped=wiped)
 
 

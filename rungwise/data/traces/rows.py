@@ -150,7 +150,8 @@ def _json(value: Any) -> str:
     try:
         return msgspec.json.encode(value, enc_hook=str).decode()
     except (ValueError, TypeError, OverflowError):  # half a character, or a number that is too large for JSON in 64 bits
-        return json.dumps(msgspec.to_builtins(value, enc_hook=str), default=str)
+        plain = msgspec.to_builtins(value, enc_hook=str)
+        return json.dumps(plain, default=str, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 def _clean(value: Value) -> Value:

@@ -104,14 +104,14 @@ def fetched(connections: Sequence[sqlite3.Connection], wanted: Sequence[Place], 
     return sorted(traces, key=lambda trace: (trace.at, trace.id), reverse=True)
 
 
-def fetched_numbers(connection: sqlite3.Connection, query: Query) -> dict[int, str]:
-    """The numbers in one file of the traces that a query wants, each with its id."""
-    found: dict[int, str] = {}
+def fetched_numbers(connection: sqlite3.Connection, query: Query) -> dict[int, str | None]:
+    """The numbers in one file of the traces that a query wants, each with its id; None for one that only columns know yet."""
+    found: dict[int, str | None] = {}
     for batch in _batches(moments([connection], query), FETCHED):
-        numbers = {trace.id for trace in fetched([connection], batch, query)}
-        marks = ",".join("?" * len(batch))
-        rows = connection.execute(f"select n, id from traces where n in ({marks})", [n for _, _, n in batch])
-        found |= {n: id for n, id in rows if id in numbers}
+        wanted = {trace.id for trace in fetched([connection], batch, query)}
+        numbers = [n for _, _, n in batch]
+        rows = dict(connection.execute(f"select n, id from traces where n in ({','.join('?' * len(batch))})", numbers).fetchall())
+        found |= {n: rows.get(n) for n in numbers if n not in rows or rows[n] in wanted}
     return found
 
 
