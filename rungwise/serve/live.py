@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.release import Release
@@ -23,6 +24,11 @@ class Live:
     answerers: Mapping[str, Answerer] = field(default_factory=dict)
     shadows: Mapping[str, Answerer] = field(default_factory=dict)
     candidates: Mapping[str, Candidate] = field(default_factory=dict)
+
+    @cached_property
+    def id(self) -> str | None:
+        """The release's id, computed once: it is a digest of everything in it, and each trace names it."""
+        return self.release.id if self.release is not None else None
 
 
 def bring_live(

@@ -72,5 +72,5 @@ class Names:
                 known = ", ".join(one.name for one in live.release.variants)
                 raise NotThere(f"the live release has no variant '{variant}'. Its variants: {known}", param="model")
             chosen = found[0]
-        tape.release, tape.variant, tape.candidate = live.release.id, chosen.name, chosen.candidate
+        tape.release, tape.variant, tape.candidate = live.id, chosen.name, chosen.candidate
         return Target(chosen.candidate, live.answerers[chosen.name], variant=chosen.name)
