@@ -100,7 +100,14 @@ def show_paces(
     median = statistics.median
     for rate in rates:
         bare = median(one.first_ms(0.5) for one in runs[DIRECT, rate])
-        columns = ("first piece p50 ms", 20), ("p99 ms", 9), ("added p50", 11), ("added p99", 11), ("CPU us", 9)
+        columns = (
+            ("first piece p50 ms", 20),
+            ("p99 ms", 9),
+            ("added p50", 11),
+            ("added p99", 11),
+            ("CPU us", 9),
+            ("rungwise, by CPU", 18),
+        )
         print(f"{f'{rate:g} new streams a second':<34}" + "".join(f"{name:>{width}}" for name, width in columns))
         for system in systems:
             if (system.name, rate) not in runs:
@@ -110,8 +117,12 @@ def show_paces(
             cpu = median(one.cpu_us for one in mine)
             row = {"first_p50_ms": round(p50, 3), "first_p99_ms": round(p99, 3), "cpu_us": round(cpu, 1)}
             row |= {"added_p50_ms": round(p50 - bare, 3), "added_p99_ms": round(p99 - bare, 3)}
-            label = f"  {system.name} {system.version}"
-            print(f"{label:<34}{p50:20.2f}{p99:9.2f}{p50 - bare:11.2f}{p99 - bare:11.2f}{cpu:9,.0f}")
+            line = f"  {system.name} {system.version}"
+            line = f"{line:<34}{p50:20.2f}{p99:9.2f}{p50 - bare:11.2f}{p99 - bare:11.2f}{cpu:9,.0f}"
+            if (ours := runs.get((ASKED, rate))) and system.root and system.name != ASKED:
+                row["rungwise_times_per_cpu_s"] = round(median(b.cpu_us / a.cpu_us for a, b in zip(ours, mine, strict=True)), 3)
+                line += f"{row['rungwise_times_per_cpu_s']:17.2f}x"
+            print(line)
             result.setdefault(system.name, {})[f"rate{rate:g}"] = row
         print()
     return result
