@@ -117,6 +117,8 @@ class Limits:
         self._ticking: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._read_allowances()
+        with suppress(RuntimeError):  # no loop runs yet: the first reservation starts it
+            self._start()
 
     def bind(self, caller: Caller) -> bool:
         """Whether any limit may concern this caller; where none does, nothing need be reserved."""
@@ -132,7 +134,7 @@ class Limits:
         if not needs:
             return hold
         if self._ticking is None:
-            self._ticking = asyncio.get_running_loop().create_task(self._tick_on())
+            self._start()
         waits: list[tuple[_Local, int, asyncio.Future[bool]]] = []
         try:
             for local, need in needs:
@@ -161,6 +163,10 @@ class Limits:
         self._locals.clear()
         if rest:
             await asyncio.to_thread(self._meters.give_back, rest)
+
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._ticking = loop.create_task(self._tick_on())
 
     def _needs(self, caller: Caller, user: str | None, tokens: int, usd: float) -> Iterator[tuple[_Local, int]]:
         now = self._clock.now()
