@@ -10,7 +10,6 @@ from rungwise.core.release import Release
 from rungwise.release.contest import Duel
 
 if TYPE_CHECKING:
-    from rungwise.core.feedback import Feedback
     from rungwise.core.trace import Trace
     from rungwise.data.feedback import Kept
     from rungwise.data.store import Store
@@ -50,15 +49,18 @@ def duels_of(
     """The same from judgements by trace and answers by (live trace, candidate of the shadow)."""
     import numpy as np
 
+    from rungwise.data.judging import agreement
     from rungwise.evaluate.contests import compare_pairs
 
     found = []
     for candidate in shadows:
         pairs = [
-            (one.about.correct, _agreement(one.feedback, answers.get((trace, candidate), "")))
+            # An answer that failed is wrong; where no shadow ran, because all were busy, nothing is compared.
+            (one.about.correct, agreement(one.feedback, answers[trace, candidate]) or 0.0)
             for trace, one in sorted(judged.items(), key=lambda item: item[1].n)
+            if (trace, candidate) in answers
         ]
-        both = np.array([pair for pair in pairs if pair[1] is not None], np.float64).reshape(-1, 2)
+        both = np.array(pairs, np.float64).reshape(-1, 2)
         standing = compare_pairs(both[:, 0], both[:, 1], level=level / len(shadows))
         found.append(Duel(champion=LIVE, challenger=short(candidate), standing=standing))
     return tuple(found)
@@ -74,9 +76,3 @@ def _shadow_answers(store: Store, releases: Iterable[str], judged: Mapping[str, 
 
     found = (trace for release in releases for trace in shadow_traces(store, release))
     return {key(trace): said(trace).answer for trace in found if trace.shadow_of in judged}
-
-
-def _agreement(feedback: Feedback, answer: str) -> float | None:
-    from rungwise.data.judging import agreement
-
-    return agreement(feedback, answer)

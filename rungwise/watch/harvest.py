@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rungwise.core.feedback import SOURCES, Feedback
@@ -87,25 +87,27 @@ def harvest_rows(
     gives them. Follow-up questions are left out: alone they mean something else.
     """
     found, left_out = _judged(judgements, traces, labels=labels)
-    usable: dict[str, list[tuple[_Judged, str]]] = defaultdict(list)
-    seen = frozenset(known)
-    for one in found:
+    questions, seen = mask([one.said.question for one in found]), frozenset(known)
+    usable: dict[str, list[tuple[_Judged, str, str]]] = defaultdict(list)
+    for one, question in zip(found, questions, strict=True):
         reference = one.wanted or (one.said.answer.strip() if approved and one.thumb else "")
-        key = normalise(one.said.question)
-        reason = NOT_SAID if not reference else FOLLOW_UP if one.said.questions > 1 else KNOWN if key in seen else ""
+        key = normalise(question)
+        old = key in seen or normalise(one.said.question) in seen  # the data may be masked, or not
+        reason = NOT_SAID if not reference else FOLLOW_UP if one.said.questions > 1 else KNOWN if old else ""
         if reason:
             left_out[reason] += 1
         else:
-            usable[key].append((one, reference))
+            usable[key].append((one, question, reference))
     rows = []
     for several in usable.values():
-        decided, reference = max(several, key=lambda pair: pair[0].at)
-        agreeing = [one for one, other in several if normalise(other) == normalise(reference) and one is not decided]
+        decided, question, reference = max(several, key=lambda one: one[0].at)
+        agreeing = [one.trace.id for one, _, other in several if normalise(other) == normalise(reference) and one is not decided]
         left_out[AGAIN] += len(agreeing)
         left_out[OVERRULED] += len(several) - len(agreeing) - 1
-        ids = (decided.trace.id, *(one.trace.id for one in agreeing))
-        rows.append(Row(text=decided.said.question, reference=reference, traces=ids))
-    return Harvest(judged=len(found) + left_out[NO_TRACE], rows=_masked(rows, mask), left_out=_counted(left_out))
+        rows.append(Row(text=question, reference=reference, traces=(decided.trace.id, *agreeing)))
+    references = mask([row.reference for row in rows])
+    masked = tuple(replace(row, reference=reference) for row, reference in zip(rows, references, strict=True))
+    return Harvest(judged=len(found) + left_out[NO_TRACE] + left_out[NO_TEXT], rows=masked, left_out=_counted(left_out))
 
 
 def harvest_pairs(judgements: Iterable[Kept], traces: Mapping[str, Trace], *, mask: Mask) -> Harvest:
@@ -128,7 +130,9 @@ def harvest_pairs(judgements: Iterable[Kept], traces: Mapping[str, Trace], *, ma
         used = {id for pair in made for id in pair.traces}
         left_out[ALONE] += sum(one.trace.id not in used for one in several)
         pairs += made
-    return Harvest(judged=len(found) + left_out[NO_TRACE], pairs=_masked_pairs(pairs, mask), left_out=_counted(left_out))
+    return Harvest(
+        judged=len(found) + left_out[NO_TRACE] + left_out[NO_TEXT], pairs=_masked_pairs(pairs, mask), left_out=_counted(left_out)
+    )
 
 
 def _judged(judgements: Iterable[Kept], traces: Mapping[str, Trace], *, labels: bool) -> tuple[list[_Judged], Counter[str]]:
@@ -187,13 +191,6 @@ def _pairs(messages: tuple[Mapping[str, str], ...], several: Sequence[_Judged]) 
         Pair(messages=messages, chosen=chosen, rejected=answer, traces=tuple(dict.fromkeys((best.trace.id, one.trace.id))))
         for one, answer in worse.values()
     ]
-
-
-def _masked(rows: Sequence[Row], mask: Mask) -> tuple[Row, ...]:
-    texts, references = mask([row.text for row in rows]), mask([row.reference for row in rows])
-    return tuple(
-        Row(text=text, reference=reference, traces=row.traces) for row, text, reference in zip(rows, texts, references, strict=True)
-    )
 
 
 def _masked_pairs(pairs: Sequence[Pair], mask: Mask) -> tuple[Pair, ...]:
