@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rungwise.core.version import __version__
+
 if TYPE_CHECKING:
     from rungwise.core.candidate import Candidate
     from rungwise.core.content import Chunk, Request, Response
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from rungwise.core.trace import Trace
     from rungwise.core.usecase import UseCase
     from rungwise.project import Project, load
-
-__version__ = "0.1.0"
 
 # Imported on first use, so that `import rungwise` stays quick.
 _HOMES = {
@@ -54,6 +54,7 @@ __all__ = [
     "RungwiseError",
     "Trace",
     "UseCase",
+    "__version__",
     "load",
 ]
 

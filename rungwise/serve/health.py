@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rungwise import __version__
+from rungwise.core.version import __version__
 from rungwise.serve.access import require
 from rungwise.serve.exchange import JSON, Exchange, Header
 from rungwise.serve.failure import NotAllowed

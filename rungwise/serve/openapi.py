@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from rungwise import __version__
+from rungwise.core.version import __version__
 from rungwise.serve.shapes import encode
 
 TEXT = {"type": "string"}

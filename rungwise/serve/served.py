@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ from rungwise.core.decision import Decision
 from rungwise.core.errors import UsageError
 from rungwise.core.record import short
 from rungwise.core.release import Release
+from rungwise.core.trace import new_trace_id
 from rungwise.core.types import Clock
 from rungwise.core.usecase import UseCase
 from rungwise.data.nouns import Nouns
@@ -28,8 +30,9 @@ from rungwise.release.registry import Releases
 from rungwise.serve.access import Access
 from rungwise.serve.answerer import Answerer
 from rungwise.serve.answering import Answering, price_bounds
-from rungwise.serve.ask import Ask, Tape, Whole
+from rungwise.serve.ask import CHAT, Ask, Caller, Tape, Whole
 from rungwise.serve.embedding import ENCODERS, Embedding
+from rungwise.serve.failure import Refused
 from rungwise.serve.guarding import with_guards
 from rungwise.serve.guards import Placed, load_guards
 from rungwise.serve.limits import Limits
@@ -39,6 +42,7 @@ from rungwise.serve.responding import Responding
 from rungwise.serve.routing.router import Router
 from rungwise.serve.shadow import Shadows
 from rungwise.serve.targets import Names
+from rungwise.serve.upkeep import upkeep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,6 +101,8 @@ class Served:
             store.close()
             raise
         served._tasks.append(asyncio.create_task(served._keep_up()))
+        if worker == 0:
+            served._tasks += upkeep(store, serving, case.name)
         return served
 
     @property
@@ -131,7 +137,21 @@ class Served:
         release = await asyncio.to_thread(self._next)
         if release is self.answering.live.release:
             return
-        self.answering.live = await asyncio.to_thread(self._bring, release) if release is not None else Live()
+        live = await asyncio.to_thread(self._bring, release) if release is not None else Live()
+        await self._warm(live)
+        self.answering.live = live
+
+    async def _warm(self, live: Live) -> None:
+        """Ask what runs on this machine once, so that the first user does not wait for libraries and weights to load."""
+        engines = {f"{one.name}/{one.model}" for one in self.case.endpoints}
+        for name, answerer in live.answerers.items():
+            candidate = next(one for one in live.release.variants if one.name == name).candidate if live.release else ""
+            if live.candidates[candidate].model in engines:
+                continue
+            asked = {"model": self.name, "messages": [{"role": "user", "content": "hello"}]}
+            with suppress(Refused):
+                ask = Ask(CHAT, self.name, asked, Caller(None, frozenset()))
+                await answerer.whole(ask, Tape(new_trace_id(self.clock.now(), bytes(10)), self.clock))
 
     def _next(self) -> Release | None:
         """The release that the pointer names; the live one itself where it still does."""

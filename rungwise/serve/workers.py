@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rungwise.core.errors import RungwiseError, UsageError
+from rungwise.core.version import __version__
 from rungwise.serve.metrics import Metrics
 from rungwise.serve.seat import Plan
 
@@ -126,6 +127,7 @@ class Workers:
         self._asked_to_stop = 0
         self._replacing: asyncio.Task[None] | None = None
         self._metrics = Metrics.open(Path(plan.scratch) / "parent.metrics")
+        self._metrics.count("rungwise_build_info", __version__).set(1)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until a signal says that it is enough. `ready` is called once, when all workers serve.

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from rungwise import __version__
 from rungwise.core.trace import Trace
+from rungwise.core.version import __version__
 from rungwise.serve.telemetry.spans import request_of, spans_of
 
 if TYPE_CHECKING:

@@ -1,0 +1,3 @@
+"""Which version of Rungwise this is."""
+
+__version__ = "0.1.0"
