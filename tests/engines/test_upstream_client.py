@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 
 from rungwise.core.errors import UsageError
 from rungwise.engines.resilience import Failed
@@ -166,23 +167,23 @@ async def test_nothing_is_sent_again_once_a_byte_of_the_answer_came() -> None:
         assert len(there.lines) == 1
 
 
-@pytest.mark.parametrize(
-    ("pieces", "body", "kept"),
-    [
-        ([b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"], b"", True),
-        (
-            [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"3\r\nabc\r\n", b"2;x=y\r\nde\r\n", b"0\r\n\r\n"],
-            b"abcde",
-            True,
-        ),
-        ([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\ntrailer: x\r\n\r\n"], b"a", True),
-        ([b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", OK], b"hello", True),
-        ([b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"], b"hello", False),
-        ([b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello"], b"hello", False),
-        ([OK + b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\njunk"], b"hello", False),
-        ([OK + b"\0\0junk"], b"hello", False),
-    ],
-)
+FRAMINGS: list[tuple[list[bytes], bytes, bool]] = [
+    ([b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"], b"", True),
+    (
+        [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"3\r\nabc\r\n", b"2;x=y\r\nde\r\n", b"0\r\n\r\n"],
+        b"abcde",
+        True,
+    ),
+    ([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\ntrailer: x\r\n\r\n"], b"a", True),
+    ([b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", OK], b"hello", True),
+    ([b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"], b"hello", False),
+    ([b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello"], b"hello", False),
+    ([OK + b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\njunk"], b"hello", False),
+    ([OK + b"\0\0junk"], b"hello", False),
+]
+
+
+@pytest.mark.parametrize(("pieces", "body", "kept"), FRAMINGS)
 async def test_understands_every_framing_and_reuses_only_what_is_safe(pieces: list[bytes], body: bytes, kept: bool) -> None:
     async with server(answers(*pieces)) as there, client(there.url) as upstream:
         reply = await upstream.post("/x", HEADERS, b"{}")
@@ -213,36 +214,36 @@ async def test_answers_that_nobody_asked_for_never_reach_the_next_request() -> N
         assert len(there.lines) == 3
 
 
-@pytest.mark.parametrize(
-    ("data", "says"),
-    [
-        (b"", "without an answer"),
-        (b"\r\n\r\n", r"not HTTP|cut"),
-        (b"HTTP/1.1", "cut"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel", "cut"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", "cut"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nabc\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffffff\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcdef\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\nhello", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\nhello", "not HTTP"),
-        (b"HTTP/1.1 2x0 OK\r\n\r\n", "not HTTP"),
-        (b"HTTP/9.9 200 OK\r\n\r\n", "not HTTP"),
-        (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", "not HTTP"),
-        (b"<html>gateway</html>", "not HTTP"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "not HTTP"),
-        (b"\0" * 1000, "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nx: " + b"a" * (HEAD_LIMIT_BYTES + 1) + b"\r\n\r\n", "not HTTP: more than"),
-        (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * HEAD_LIMIT_BYTES + b"\r\n", "not HTTP: more than"),
-        (
-            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * HEAD_LIMIT_BYTES + b"\r\n",
-            "not HTTP: more than",
-        ),
-    ],
-)
+WRONGS: list[tuple[bytes, str]] = [
+    (b"", "without an answer"),
+    (b"\r\n\r\n", r"not HTTP|cut"),
+    (b"HTTP/1.1", "cut"),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel", "cut"),
+    (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", "cut"),
+    (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nabc\r\n", "not HTTP"),
+    (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffffff\r\n", "not HTTP"),
+    (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcdef\r\n", "not HTTP"),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", "not HTTP"),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "not HTTP"),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\nhello", "not HTTP"),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\nhello", "not HTTP"),
+    (b"HTTP/1.1 2x0 OK\r\n\r\n", "not HTTP"),
+    (b"HTTP/9.9 200 OK\r\n\r\n", "not HTTP"),
+    (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", "not HTTP"),
+    (b"<html>gateway</html>", "not HTTP"),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "not HTTP"),
+    (b"\0" * 1000, "not HTTP"),
+    (b"HTTP/1.1 200 OK\r\nx: " + b"a" * (HEAD_LIMIT_BYTES + 1) + b"\r\n\r\n", "not HTTP: more than"),
+    (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * HEAD_LIMIT_BYTES + b"\r\n", "not HTTP: more than"),
+    (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * HEAD_LIMIT_BYTES + b"\r\n",
+        "not HTTP: more than",
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "says"), WRONGS)
 async def test_whatever_a_server_does_wrong_is_a_failure_that_says_so(data: bytes, says: str) -> None:
     async with server(answers(data, close=True)) as there, client(there.url) as upstream:
         with pytest.raises(Failed, match=says):
@@ -420,3 +421,31 @@ async def test_a_header_cannot_smuggle_another_one() -> None:
 def test_an_address_that_is_not_http_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="must look like"):
         open_upstream(url)
+
+
+def test_all_of_it_is_the_same_on_the_loop_that_serves() -> None:
+    """The transports of uvloop are other code than those of asyncio."""
+
+    async def again() -> None:
+        for pieces, body, kept in FRAMINGS:
+            await test_understands_every_framing_and_reuses_only_what_is_safe(pieces, body, kept)
+        for data, says in WRONGS:
+            await test_whatever_a_server_does_wrong_is_a_failure_that_says_so(data, says)
+        for test in (
+            test_one_connection_serves_one_request_after_another_and_more_only_at_the_same_time,
+            test_a_connection_that_went_stale_in_the_pool_is_replaced_unseen,
+            test_a_new_connection_that_is_closed_without_an_answer_is_a_failure_and_not_tried_again,
+            test_nothing_is_sent_again_once_a_byte_of_the_answer_came,
+            test_a_body_without_length_ends_with_its_connection,
+            test_answers_that_nobody_asked_for_never_reach_the_next_request,
+            test_an_answer_over_the_limit_is_refused_before_it_fills_the_memory,
+            test_a_slow_reader_slows_the_sender_down,
+            test_pieces_come_while_the_server_is_still_writing,
+            test_whoever_is_cancelled_closes_the_connection_at_once,
+            test_a_large_request_reaches_a_server_that_reads_slowly,
+            test_an_answer_that_comes_before_the_request_was_read_is_read_and_the_connection_not_used_again,
+            test_a_refused_connection_an_unknown_host_and_a_silent_one_say_what_they_are,
+        ):
+            await test()
+
+    uvloop.run(again())
