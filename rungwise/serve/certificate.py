@@ -61,7 +61,12 @@ def self_signed(directory: Path, hosts: Iterable[str], *, now: float) -> SelfSig
 
 
 def exports(url: str, files: SelfSigned) -> str:
-    """What to type so that programs with boto3 or OpenAI's SDK call this server, unchanged."""
+    """What to type so that programs with boto3 or OpenAI's SDK call this server, unchanged.
+
+    A server that listens everywhere is called by its local name here; other machines use one that the certificate holds for.
+    """
+    for everywhere in ("//0.0.0.0:", "//[::]:"):
+        url = url.replace(everywhere, "//localhost:")
     trusted = shlex.quote(str(files.authority.resolve()))
     return "\n".join(
         (

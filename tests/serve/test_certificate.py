@@ -98,6 +98,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         self_signed(tmp_path / "file", [], now=NOW)
 
 
+def test_a_server_that_listens_everywhere_is_called_by_its_local_name(tmp_path: Path) -> None:
+    files = self_signed(tmp_path, ["0.0.0.0"], now=NOW)
+    for url in ("https://0.0.0.0:8000", "https://[::]:8000"):
+        assert "=https://localhost:8000\n" in exports(url, files)
+    assert "=https://10.0.0.7:8000/v1\n" in exports("https://10.0.0.7:8000", files)
+
+
 BOTO3 = """
 import boto3
 client = boto3.client("bedrock-runtime")
