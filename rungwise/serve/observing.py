@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rungwise import __version__
 from rungwise.core.trace import Trace
 from rungwise.serve.failure import Blocked
 from rungwise.serve.metrics import AnswerCounts, Count, Metrics, Spread
@@ -27,7 +26,6 @@ class Observing:
     def __init__(self, gateway: Gateway, seat: Seat, *, environ: Mapping[str, str]) -> None:
         self._looks: list[Callable[[], None]] = []
         self._exporters: list[Exporter] = []
-        seat.metrics.count("rungwise_build_info", __version__).set(1)
         for served in gateway.projects:
             exporter = exporter_for(served.answering.serving.otlp_url, name=served.name, environ=environ)
             if exporter is not None:

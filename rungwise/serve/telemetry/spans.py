@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,7 @@ def _value(value: Any) -> dict[str, Any]:
         return {"boolValue": value}
     if isinstance(value, int):
         return {"intValue": str(value)}  # JSON's numbers do not hold 64 bits
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return {"doubleValue": value}
     if isinstance(value, (list, tuple)):
         return {"arrayValue": {"values": [_value(one) for one in value]}}
@@ -136,7 +137,7 @@ def _said(trace: Trace, *, content: bool) -> dict[str, Any]:
     choices = _object(trace.response).get("choices")
     if isinstance(choices, list):
         answers = [
-            _message(choice.get("message") or {}) | {"finish_reason": choice.get("finish_reason") or "stop"}
+            _message(_mapping(choice.get("message"))) | {"finish_reason": choice.get("finish_reason") or "stop"}
             for choice in choices
             if isinstance(choice, dict)
         ]
@@ -157,8 +158,9 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
         parts += [
             {"type": "text", "content": one["text"]} for one in said if isinstance(one, dict) and isinstance(one.get("text"), str)
         ]
-    for call in message.get("tool_calls") or ():
-        function = call.get("function") or {}
+    calls = message.get("tool_calls")
+    for call in map(_mapping, calls if isinstance(calls, list) else ()):
+        function = _mapping(call.get("function"))
         parts.append(
             {"type": "tool_call", "id": call.get("id"), "name": function.get("name"), "arguments": function.get("arguments")}
         )
@@ -168,10 +170,15 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 def _object(text: str | None) -> dict[str, Any]:
     try:
         found = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return _mapping(found)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """An object as it is; whatever else stands in its place as an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 def _nanoseconds(at: float) -> str:
-    return str(int(at * 1_000_000_000))
+    return f"{round(at * 1_000_000)}000"  # a double holds microseconds since 1970, and no finer
