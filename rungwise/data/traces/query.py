@@ -53,6 +53,8 @@ CONTENT = "text"
 """What was asked and answered, as far as it is captured."""
 
 FIELDS = (*TEXTS, *NUMBERS, *FLAGS, CONTENT)
+JUDGED = ("thumb", "feedback")
+"""What is not of the trace itself but of what people said of it: looked up as ids."""
 
 _DIGITS: Mapping[str, int] = {"id": 32, "release": 64, "candidate": 64, "shadow_of": 32}
 """Ids of so many digits, of which people may give the first."""
@@ -120,7 +122,7 @@ def checked(condition: Condition) -> Condition:
     name, operator, value = condition.field, condition.operator, condition.value
     tag = name.startswith(TAG) and len(name) > len(TAG)
     if name not in FIELDS and not tag:
-        raise UnknownName("field of traces", name, [*FIELDS, "tag.NAME"])
+        raise UnknownName("field of traces", name, [*FIELDS, *JUDGED, "tag.NAME"])
     if name in NUMBERS:
         known: tuple[str, ...] = NUMBER_OPERATORS
     else:

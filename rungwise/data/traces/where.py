@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from rungwise.core.errors import UsageError
-from rungwise.data.traces.query import FLAGS, NUMBERS, Condition, Query, Wanted, checked
+from rungwise.data.traces.query import FLAGS, JUDGED, NUMBERS, Query, Wanted
 
 EXAMPLE = 'user=ann and usd>0.01 and text~"refund" and at>=2026-11-01'
+
+Judged: TypeAlias = "Callable[[bool | None], Set[str]]"
+"""The ids of traces that have feedback: any, or a thumb that points up or down."""
 
 NOTHING = "none"
 """The value, without quotes, of a text that is not there."""
@@ -20,24 +24,28 @@ _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
-def parse_where(text: str, *, now: float) -> Query:
+def parse_where(text: str, *, now: float, judged: Judged | None = None) -> Query:
     """The query that a text stands for. Raises UsageError or UnknownName, which say where.
 
     Moments are dates, times (UTC unless they say otherwise), seconds since 1970, or how long before `now`: 30m, 6h, 7d.
+    With `judged`, thumb=up, thumb=down and feedback=yes are understood too.
     """
+    query = Query()
     tokens = list(_tokens(text))
-    conditions: list[Condition] = []
     place = 0
     while place < len(tokens):
-        if conditions:
+        if place:
             kind, word, start = tokens[place]
             if kind != "word" or word.lower() != "and":
                 raise _wrong(text, start, "here 'and' and another condition, or the end, is expected")
             place += 1
         name, operator, value = _three(text, tokens[place : place + 3])
-        conditions.append(checked(Condition(name, operator, _value(name, value, now=now))))
         place += 3
-    return Query(tuple(conditions))
+        if name in JUDGED and judged is not None:
+            query = query.among(frozenset(judged(_thumb(name, operator, value[1]))))
+        else:
+            query = query.where(name, operator, _value(name, value, now=now))
+    return query
 
 
 def quoted(value: str) -> str:
@@ -85,6 +93,15 @@ def _value(name: str, token: tuple[str, str, int], *, now: float) -> Wanted:
     if name in FLAGS:
         return _flag(name, word)
     return None if kind == "word" and word == NOTHING else word
+
+
+def _thumb(name: str, operator: str, word: str) -> bool | None:
+    """Which thumb is wanted; None for any feedback."""
+    thumbs: dict[str, bool | None] = {"up": True, "down": False}
+    answers = thumbs if name == "thumb" else {"yes": None, "true": None}
+    if operator != "=" or word.lower() not in answers:
+        raise UsageError(f"'{name}{operator}{word}' is not understood. Write {' or '.join(f'{name}={one}' for one in answers)}")
+    return answers[word.lower()]
 
 
 def _moment(word: str, *, now: float) -> float:
