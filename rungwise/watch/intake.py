@@ -33,7 +33,8 @@ class TakenIn:
 def take_judgements(store: Store, source: Path, *, now: float) -> TakenIn:
     """Keep the judgements of a JSONL file, one a line, in batches that are committed one by one.
 
-    Lines that cannot be used are named, and the others kept all the same. The same file again changes nothing where its lines say when (`at`).
+    Lines that cannot be used are named, and the others kept all the same. The same file again changes nothing where its
+    lines say when (`at`).
     Raises BadData where it cannot be read.
     """
     new = known = 0
