@@ -157,9 +157,8 @@ def _say_forgotten(done: Forgotten) -> None:
         return
     say(f"{done.traces:,} traces erased, with {done.feedback:,} judgements on them and {done.replies:,} kept answers")
     if done.rows:
-        say(
-            f"{len(done.rows):,} rows of data were made from them and stay. Erase them: rungwise data erase PROJECT {done.rows[0]} ..."
-        )
+        command = f"rungwise data erase PROJECT {done.rows[0]} ..."
+        say(f"{len(done.rows):,} rows of data were made from them and stay. Erase them: {command}")
     if not done.wiped:
         say("somebody read meanwhile, so a log still holds bytes of them. Run the same command again")
 
