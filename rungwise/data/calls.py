@@ -30,8 +30,7 @@ class CallCache:
     """The table `calls`, with the calls used last kept in memory. Belongs to one event loop at a time."""
 
     def __init__(self, store: Store, commits: Commits, *, memory_calls: int = MEMORY_CALLS) -> None:
-        from sqlalchemy.dialects.sqlite import insert
-
+        from rungwise.data.dialect import insert
         from rungwise.data.schema import calls
 
         self._store, self._commits = store, commits
@@ -39,7 +38,7 @@ class CallCache:
         self._memory: dict[str, Call] = {}
         self._asked: dict[str, list[asyncio.Future[Call | None]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._insert = insert(calls).on_conflict_do_nothing()
+        self._insert = insert(store.engine, calls).on_conflict_do_nothing()
 
     async def get(self, key: str) -> Call | None:
         """The stored call or None. Keys that are asked for together are read with one query."""

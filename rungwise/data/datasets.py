@@ -80,8 +80,8 @@ def keep_dataset(store: Store, dataset: Dataset, *, version: str | None = None, 
     `version` is the version of the data that it was read from, and `records[i]` the record behind row i.
     """
     from sqlalchemy import select
-    from sqlalchemy.dialects.sqlite import insert
 
+    from rungwise.data.dialect import insert
     from rungwise.data.schema import edges, members, nouns, rows
 
     made_from = [{"child": dataset.id, "parent": version, "role": "version"}] if version else []
@@ -90,7 +90,7 @@ def keep_dataset(store: Store, dataset: Dataset, *, version: str | None = None, 
     if known:
         if made_from:  # the same rows may come from several versions
             with store.write() as connection:
-                connection.execute(insert(edges).on_conflict_do_nothing(), made_from)
+                connection.execute(insert(connection, edges).on_conflict_do_nothing(), made_from)
         return dataset.id
     head = {"salt": dataset.salt, "source": dataset.source, "rows": len(dataset.rows), "splits": dict(Counter(dataset.splits))}
     bodies = [{"id": row.id, "input_id": row.input_id, "body": canonical_json(to_plain(row))} for row in dataset.rows]
@@ -99,12 +99,12 @@ def keep_dataset(store: Store, dataset: Dataset, *, version: str | None = None, 
         for i, (row, split) in enumerate(zip(dataset.rows, dataset.splits, strict=True))
     ]
     with store.write() as connection:
-        connection.execute(insert(rows).on_conflict_do_nothing(), bodies)
-        connection.execute(insert(members).on_conflict_do_nothing(), places)  # another command may have kept it by now
+        connection.execute(insert(connection, rows).on_conflict_do_nothing(), bodies)
+        connection.execute(insert(connection, members).on_conflict_do_nothing(), places)  # another command may have kept it by now
         values = {"id": dataset.id, "kind": "Dataset", "body": canonical_json(head), "at": store.clock.now()}
-        connection.execute(insert(nouns).values(**values).on_conflict_do_nothing())
+        connection.execute(insert(connection, nouns).values(**values).on_conflict_do_nothing())
         if made_from:
-            connection.execute(insert(edges).on_conflict_do_nothing(), made_from)
+            connection.execute(insert(connection, edges).on_conflict_do_nothing(), made_from)
     return dataset.id
 
 

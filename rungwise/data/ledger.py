@@ -97,25 +97,23 @@ class Ledger:
     ) -> Nomination:
         """Commit a nomination with its k and level, before the first sealed row is answered."""
         from sqlalchemy import select, update
-        from sqlalchemy.dialects.sqlite import insert
 
+        from rungwise.data.dialect import insert
         from rungwise.data.schema import openings, sealed_rows
 
-        with self.store.write() as connection:
-            # The lock before the first look: two nominations at once must not both come first.
-            connection.exec_driver_sql("begin immediate")
+        with self.store.write(alone=True) as connection:  # two nominations at once must not both come first
             families = _families(connection, input_ids)
             family = families[0] if families else digest(["family", climb, rung, sorted(input_ids)])
             for table in (openings, sealed_rows) if len(families) > 1 else ():
                 connection.execute(update(table).where(table.c.family.in_(families)).values(family=family))
             rows = [{"input_id": input_id, "family": family} for input_id in dict.fromkeys(input_ids)]
-            connection.execute(insert(sealed_rows).on_conflict_do_nothing(), rows)
+            connection.execute(insert(connection, sealed_rows).on_conflict_do_nothing(), rows)
             earlier = connection.execute(select(openings.c.k, openings.c.alpha).where(openings.c.family == family)).all()
             k = 1 + len(earlier)
             # What was promised for these rows stays promised, whatever alpha a later climb is run with.
             alpha = min([alpha, *(_alpha_of(row.k, row.alpha) for row in earlier)])
             values = self._values(climb, rung, candidate, test, family, k, opening_level(k, alpha), note, None)
-            connection.execute(insert(openings).values(**values))
+            connection.execute(insert(connection, openings).values(**values))
         found = self.nomination(climb, rung)
         assert found is not None
         return found
@@ -146,12 +144,11 @@ class Ledger:
         }
 
     def _commit(self, climb: str, rung: str, candidate: str | None, test: str, *rest: Any) -> Nomination:
-        from sqlalchemy.dialects.sqlite import insert
-
+        from rungwise.data.dialect import insert
         from rungwise.data.schema import openings
 
         with self.store.write() as connection:
-            connection.execute(insert(openings).values(**self._values(climb, rung, candidate, test, *rest)))
+            connection.execute(insert(connection, openings).values(**self._values(climb, rung, candidate, test, *rest)))
         found = self.nomination(climb, rung)
         assert found is not None
         return found
@@ -179,8 +176,10 @@ def _alpha_of(k: int, level: float) -> float:
 
 def _families(connection: Any, input_ids: Sequence[str]) -> list[str]:
     """The families that any of these rows belongs to, sorted."""
-    from sqlalchemy import text
+    from sqlalchemy import select
 
-    # One JSON parameter instead of thousands of bound ones.
-    query = text("select distinct family from sealed_rows where input_id in (select value from json_each(:ids)) order by family")
-    return [row.family for row in connection.execute(query, {"ids": json.dumps(list(input_ids))})]
+    from rungwise.data.dialect import among
+    from rungwise.data.schema import sealed_rows
+
+    query = select(sealed_rows.c.family).where(among(connection, sealed_rows.c.input_id, input_ids)).distinct()
+    return sorted(connection.execute(query).scalars())

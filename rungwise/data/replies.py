@@ -30,8 +30,8 @@ class Replies:
         A claim that is older than `takeover_s` belonged to a process that died; it is taken over.
         """
         from sqlalchemy import delete, select
-        from sqlalchemy.dialects.sqlite import insert
 
+        from rungwise.data.dialect import insert
         from rungwise.data.schema import replies
 
         now = self._store.clock.now()
@@ -39,7 +39,7 @@ class Replies:
             stale = (replies.c.until < now) | ((replies.c.status == CLAIMED) & (replies.c.at < now - takeover_s))
             connection.execute(delete(replies).where(replies.c.key == key, stale))
             row = {"key": key, "status": CLAIMED, "body": "", "trace": trace, "at": now, "until": until}
-            connection.execute(insert(replies).values(row).on_conflict_do_nothing())
+            connection.execute(insert(connection, replies).values(row).on_conflict_do_nothing())
             found = connection.execute(select(replies).where(replies.c.key == key)).one()
         return None if found.trace == trace else Reply(found.status, found.body, found.trace)
 
@@ -60,9 +60,7 @@ class Replies:
         from rungwise.data.schema import replies
 
         with self._store.write() as connection:
-            connection.execute(
-                delete(replies).where(replies.c.key == key, replies.c.trace == trace, replies.c.status == CLAIMED)
-            )
+            connection.execute(delete(replies).where(replies.c.key == key, replies.c.trace == trace, replies.c.status == CLAIMED))
 
     def forget(self) -> int:
         """Delete answers whose time is over; how many they were."""

@@ -36,10 +36,9 @@ class Steps:
 
     def put(self, key: str, kind: str, output: Any, *, seconds: float) -> None:
         """Keep an output. The first one stands: two runs of the same step give the same bytes, and times are measured once."""
-        from sqlalchemy.dialects.sqlite import insert
-
+        from rungwise.data.dialect import insert
         from rungwise.data.schema import steps
 
         values = {"key": key, "kind": kind, "output": canonical_json(output), "seconds": seconds, "at": self.store.clock.now()}
         with self.store.write() as connection:
-            connection.execute(insert(steps).values(**values).on_conflict_do_nothing())
+            connection.execute(insert(connection, steps).values(**values).on_conflict_do_nothing())

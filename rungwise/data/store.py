@@ -1,7 +1,8 @@
-"""A project's store: one SQLite file, its migrations, and the blobs beside it."""
+"""A project's store: one SQLite file, or a schema of a PostgreSQL database, its migrations, and the blobs beside it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from rungwise.core.errors import StoreError
 from rungwise.core.types import Clock
+from rungwise.data import postgres
 from rungwise.data.blobs import Blobs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 FILE = "rungwise.db"
+VARIABLE = "RUNGWISE_STORE"
+EMBEDDED = "embedded"
 # A schema version is the name of the newest migration; reading it is cheaper than starting alembic.
 HEAD = "0003"
 
@@ -22,24 +26,70 @@ HEAD = "0003"
 class Store:
     """The open state directory. Acknowledged means committed: `write` returns after the commit is on disk."""
 
-    def __init__(self, directory: Path, engine: Engine, clock: Clock) -> None:
-        self.directory, self.engine, self.clock = directory, engine, clock
+    def __init__(self, directory: Path, engine: Engine, clock: Clock, place: str) -> None:
+        self.directory, self.engine, self.clock, self.place = directory, engine, clock, place
         self.blobs = Blobs(directory / "blobs")
 
     @classmethod
-    def open(cls, directory: Path, *, clock: Clock) -> Store:
-        """Open or create the store in a directory and bring its schema up to date. Raises StoreError when it cannot."""
+    def open(cls, directory: Path, *, clock: Clock, url: str | None = None) -> Store:
+        """Open or create the store in a directory and bring its schema up to date. Raises StoreError when it cannot.
+
+        `url` is the address of a PostgreSQL database, which then holds all but the blobs; without it, what the environment
+        variable RUNGWISE_STORE says; EMBEDDED is the file in the directory, whatever that says.
+        """
         from sqlalchemy.exc import DBAPIError
 
+        address = os.environ.get(VARIABLE, "") if url is None else url
+        place = str(directory / FILE)
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            store = cls(directory, _engine(directory / FILE), clock)
+            if address and address != EMBEDDED:
+                there = postgres.place_of(directory, address)
+                place = str(there)
+                return cls._open_there(directory, address, there, clock)
+            if (there_only := postgres.noted(directory)) is not None:
+                raise StoreError(
+                    f"the store of {directory} is at {there_only}. Say how to reach it: export {VARIABLE}={postgres.EXAMPLE}"
+                )
+            store = cls(directory, _engine(directory / FILE), clock, place)
             store._migrate()
         except OSError as error:
             raise StoreError(f"cannot use the state directory {directory}: {error.strerror}. Choose a writable one") from error
         except DBAPIError as error:
-            raise _unreadable(directory, error.orig) from error
+            raise _unreadable(directory, place, error.orig) from error
         return store
+
+    @classmethod
+    def _open_there(cls, directory: Path, url: str, place: postgres.Place, clock: Clock) -> Store:
+        store = cls(directory, postgres.connect(url, place), clock, str(place))
+        known = postgres.noted(directory)
+        try:
+            version = _version(store.engine)
+            if known is not None and version is None:
+                raise StoreError(
+                    f"the store of {directory} was made at {known}, and there is none at {place}. "
+                    f"Give the right address, or move {directory / postgres.NOTE} away to begin with an empty store"
+                )
+            if version != HEAD:
+                from rungwise.data.migrate import upgrade
+
+                with postgres.alone_at(store.engine, place.schema) as connection:  # two first commands may come at once
+                    upgrade(connection)
+            if known is None:
+                if (directory / FILE).exists():
+                    from rungwise.data.moving import move
+
+                    move(_engine(directory / FILE), store.engine)
+                postgres.note(directory, place)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @staticmethod
+    def is_in(directory: Path) -> bool:
+        """Whether a directory has a store."""
+        return (directory / FILE).is_file() or postgres.noted(directory) is not None
 
     @contextmanager
     def write(self, *, alone: bool = False) -> Iterator[Connection]:
@@ -58,7 +108,7 @@ class Store:
                 yield connection
         except DBAPIError as error:
             raise StoreError(
-                f"cannot write to {self.directory / FILE}: {error.orig}. "
+                f"cannot write to {self.place}: {error.orig}. "
                 "Nothing acknowledged was lost: mend the cause and run the same command again"
             ) from error
 
@@ -71,7 +121,7 @@ class Store:
             with self.engine.connect() as connection:
                 yield connection
         except DBAPIError as error:
-            raise _unreadable(self.directory, error.orig) from error
+            raise _unreadable(self.directory, self.place, error.orig) from error
 
     def setting(self, name: str) -> str | None:
         """A named value of the project, or None."""
@@ -88,11 +138,10 @@ class Store:
 
     def set_settings(self, values: Mapping[str, str]) -> None:
         """Keep several named values in one transaction."""
-        from sqlalchemy.dialects.sqlite import insert
-
+        from rungwise.data.dialect import insert
         from rungwise.data.schema import settings
 
-        statement = insert(settings).values([{"name": name, "value": value} for name, value in values.items()])
+        statement = insert(self.engine, settings).values([{"name": name, "value": value} for name, value in values.items()])
         with self.write() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value}))
 
@@ -108,17 +157,18 @@ class Store:
 
         with alone_in(self.directory):  # two first commands may come at once
             if _version(self.engine) != HEAD:
-                upgrade(self.engine)
+                with self.engine.begin() as connection:
+                    upgrade(connection)
 
 
-def _unreadable(directory: Path, why: object) -> StoreError:
+def _unreadable(directory: Path, place: str, why: object) -> StoreError:
     """The error for a database that cannot be read. The ledger of openings is in it, so nobody is told to throw it away lightly."""
+    if place != str(directory / FILE):
+        return StoreError(f"cannot read {place}: {str(why).strip()}. Check that the server runs, and its address, user and rights")
     if not any(sign in str(why) for sign in ("malformed", "not a database")):
-        return StoreError(
-            f"cannot read {directory / FILE}: {why}. Check the disk, its free space and permissions, then run it again"
-        )
+        return StoreError(f"cannot read {place}: {why}. Check the disk, its free space and permissions, then run it again")
     return StoreError(
-        f"{directory / FILE} is damaged ({why}). Put back a copy of {directory}, or move it away and climb again: "
+        f"{place} is damaged ({why}). Put back a copy of {directory}, or move it away and climb again: "
         "then the openings made so far are forgotten, and the promise about wrong accepts holds only on new sealed rows"
     )
 

@@ -12,7 +12,6 @@ from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.progress import Progress
 from rungwise.core.types import Clock
 from rungwise.core.usecase import Columns
-from rungwise.data.store import FILE as STORE_FILE
 from rungwise.data.store import Store
 from rungwise.data.versions.version import HEAD, Move, Version, Versions
 
@@ -107,7 +106,7 @@ class ProjectData:
 
     def exists(self) -> bool:
         """Whether the folder holds data that was imported."""
-        if not (self.state / STORE_FILE).is_file():
+        if not Store.is_in(self.state):
             return False
         with self.store() as store:
             return Versions(store).head() is not None

@@ -239,13 +239,13 @@ class Index:
     def snapshot(self, folder: str | Path) -> Path:
         """Copy the version that is searched into a new folder, which is an index by itself."""
         from rungwise.data.indexes import Indexes, mark
-        from rungwise.data.store import Store
+        from rungwise.data.store import EMBEDDED, Store
 
         target = Path(folder)
         if target.exists() and any(target.iterdir()):
             raise UsageError(f"{target} is not empty. Choose a new folder for the copy")
         mark(target)
-        with self._store() as store, contextlib.closing(Store.open(target, clock=self.clock)) as copy:
+        with self._store() as store, contextlib.closing(Store.open(target, clock=self.clock, url=EMBEDDED)) as copy:
             indexes, copies = Indexes(store), Indexes(copy)
             version = self._head(indexes)
             for segment in version.segments:
@@ -285,11 +285,11 @@ class Index:
     @contextlib.contextmanager
     def _store(self) -> Iterator[Store]:
         from rungwise.data.indexes import is_index
-        from rungwise.data.store import Store
+        from rungwise.data.store import EMBEDDED, Store
 
         if not is_index(self.directory):
             raise UsageError(f"{self.directory} holds no index. Type: rungwise index SOURCE --into {self.directory}")
-        store = Store.open(self.directory, clock=self.clock)
+        store = Store.open(self.directory, clock=self.clock, url=EMBEDDED)
         try:
             yield store
         except Corrupt as error:

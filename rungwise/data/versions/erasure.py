@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rungwise.core.dataset import Example
 from rungwise.core.errors import StoreError, UnknownName, UsageError
 from rungwise.core.record import canonical_json, digest, from_plain, to_plain
+from rungwise.data.dialect import empty_journal, forget_for_good, holds, write_anew
 from rungwise.data.nouns import Lineage
 from rungwise.data.store import Store
 from rungwise.data.versions.removal import Removal, without
@@ -131,25 +132,23 @@ def _was_erased(store: Store, id: str) -> bool:
 
 def _begin(store: Store, job: _Job) -> None:
     """Enter the rows as erased, so that no import takes them in again, together with the job."""
-    from sqlalchemy.dialects.sqlite import insert
-
+    from rungwise.data.dialect import insert
     from rungwise.data.schema import erased
 
     now = store.clock.now()
     with store.write() as connection:
         if job.records or job.unread:
             rows = [{"id": id, "at": now} for id in (*job.records, *job.unread)]
-            connection.execute(insert(erased).on_conflict_do_nothing(), rows)
+            connection.execute(insert(connection, erased).on_conflict_do_nothing(), rows)
         _keep_job(connection, job)
 
 
 def _keep_job(connection: Connection, job: _Job) -> None:
-    from sqlalchemy.dialects.sqlite import insert
-
+    from rungwise.data.dialect import insert
     from rungwise.data.schema import settings
 
     body = canonical_json(to_plain(job))
-    statement = insert(settings).values(name=JOB_SETTING, value=body)
+    statement = insert(connection, settings).values(name=JOB_SETTING, value=body)
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": body}))
 
 
@@ -209,7 +208,7 @@ def _write(store: Store, job: _Job, packets: Packets, traits: Traits, removal: R
 
     targets = _targets(job)
     with store.write() as connection:
-        connection.exec_driver_sql("pragma secure_delete=on")
+        forget_for_good(connection)
         for id, version in removal.versions.items():
             connection.execute(update(nouns).where(nouns.c.id == id).values(body=canonical_json(to_plain(version))))
         for old, new in removal.packs.items():
@@ -328,13 +327,13 @@ def _json(text: str) -> str:
 
 def _calls(connection: Connection, needles: Sequence[str]) -> list[str]:
     """The answered calls whose answer holds one of the texts."""
-    from sqlalchemy import func, select
+    from sqlalchemy import select
 
     from rungwise.data.schema import calls
 
     found: set[str] = set()
     for needle in needles:
-        found.update(connection.execute(select(calls.c.key).where(func.instr(calls.c.response, needle) > 0)).scalars())
+        found.update(connection.execute(select(calls.c.key).where(holds(connection, calls.c.response, needle))).scalars())
     return sorted(found)
 
 
@@ -351,7 +350,7 @@ def _scrub(connection: Connection, traits: Traits) -> None:
     for column, where, pairs in ((nouns.c.body, made, [*shots, *long]), *((other, true(), long) for other in others)):
         for needle, instead in pairs:
             cleaned = func.replace(column, needle, instead)
-            connection.execute(update(column.table).where(func.instr(column, needle) > 0, where).values({column.name: cleaned}))
+            connection.execute(update(column.table).where(holds(connection, column, needle), where).values({column.name: cleaned}))
 
 
 def _pages(store: Store, traits: Traits) -> list[Path]:
@@ -374,17 +373,19 @@ def _sweep(store: Store) -> None:
 
 def _compact(store: Store) -> None:
     """Write the database anew without what was deleted, and end the job. Raises StoreError while another program reads it."""
+    from sqlalchemy import delete
+
+    from rungwise.data.schema import metadata, settings
+
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("pragma secure_delete=on")
-        connection.exec_driver_sql("vacuum")
+        write_anew(connection, list(metadata.tables))
         _checkpoint(store, connection)
         # Last, since a job that is no longer known cannot be ended: it holds digests alone.
-        connection.exec_driver_sql("delete from settings where name = ?", (JOB_SETTING,))
+        connection.execute(delete(settings).where(settings.c.name == JOB_SETTING))
 
 
 def _checkpoint(store: Store, connection: Connection) -> None:
-    busy = connection.exec_driver_sql("pragma wal_checkpoint(truncate)").scalar()
-    if busy:
+    if not empty_journal(connection):
         raise StoreError(
             f"another program reads {store.directory}, so that its journal could not be emptied of what was erased. "
             "End it, then run the same command again"

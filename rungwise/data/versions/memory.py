@@ -66,13 +66,13 @@ def remembered(versions: Versions, records: Selection, pieces: Mapping[str, Know
 def note_pack(store: Store, location: str, pack: str) -> None:
     """Say that a pack of an import is on disk: a later import of the same source goes on from it."""
     from sqlalchemy import func, select
-    from sqlalchemy.dialects.sqlite import insert
 
+    from rungwise.data.dialect import insert
     from rungwise.data.schema import pending_packs as table
 
     with store.write() as connection:
         count = connection.execute(select(func.count()).select_from(table).where(table.c.source == location)).scalar() or 0
-        connection.execute(insert(table).values(source=location, position=count, pack=pack).on_conflict_do_nothing())
+        connection.execute(insert(connection, table).values(source=location, position=count, pack=pack).on_conflict_do_nothing())
 
 
 def pending(store: Store, location: str) -> Selection:

@@ -210,20 +210,21 @@ def _some_ids(versions: Versions, entries: Sequence[Entry]) -> list[str]:
 
 def _examples(store: Store, value: str, *, id: bool = False, column: str | None = None) -> set[str]:
     """The examples of datasets that were read straight from a file, by the user's id, or by a person's group, id or column."""
-    from sqlalchemy import func, or_, select
+    from sqlalchemy import or_, select
 
+    from rungwise.data.dialect import field
     from rungwise.data.schema import members, rows
 
-    def cell(path: str) -> Any:
-        return func.json_extract(rows.c.body, path) == value
+    def cell(*path: str) -> Any:
+        return field(store.engine, rows.c.body, *path) == value
 
     if id:
-        named = [cell("$.key")]
+        named = [cell("key")]
     elif column is None:
-        named = [cell("$.key"), cell("$.group")]
+        named = [cell("key"), cell("group")]
     else:
         # SQLite knows no way to write a quote in such a path.
-        named = [cell("$.group"), *([cell(f'$.fields."{column}"')] if '"' not in column else [])]
+        named = [cell("group"), *([cell("fields", column)] if '"' not in column else [])]
     query = select(rows.c.id).join(members, members.c.row == rows.c.id).where(or_(*named), members.c.record.is_(None))
     with store.read() as connection:
         return set(connection.execute(query).scalars())

@@ -130,20 +130,20 @@ class Versions:
     def commit(self, version: Version, *, verb: str, made_from: Sequence[tuple[str, str]] = ()) -> Version:
         """Keep a version and move the head to it, in one transaction. Where the same content is kept already, that one stands."""
         from sqlalchemy import delete
-        from sqlalchemy.dialects.sqlite import insert
 
+        from rungwise.data.dialect import insert
         from rungwise.data.schema import edges, moves, nouns, pending_packs, settings
 
         now = self.store.clock.now()
         parents = [{"child": version.id, "parent": parent, "role": role} for parent, role in made_from if parent != version.id]
         with self.store.write() as connection:
             values = {"id": version.id, "kind": "Version", "body": canonical_json(to_plain(version)), "at": now}
-            connection.execute(insert(nouns).values(**values).on_conflict_do_nothing())
+            connection.execute(insert(connection, nouns).values(**values).on_conflict_do_nothing())
             if parents:
-                connection.execute(insert(edges).on_conflict_do_nothing(), parents)
-            head = insert(settings).values(name=HEAD_SETTING, value=version.id)
+                connection.execute(insert(connection, edges).on_conflict_do_nothing(), parents)
+            head = insert(connection, settings).values(name=HEAD_SETTING, value=version.id)
             connection.execute(head.on_conflict_do_update(index_elements=["name"], set_={"value": version.id}))
-            connection.execute(insert(moves).values(version=version.id, verb=verb, at=now))
+            connection.execute(insert(connection, moves).values(version=version.id, verb=verb, at=now))
             connection.execute(delete(pending_packs))
         return self._load(version.id)
 
@@ -162,13 +162,12 @@ class Versions:
 
     def tag(self, name: str, version: Version) -> None:
         """Name a version; a tag that is there already moves. Raises UsageError for a name that could be taken for an id."""
-        from sqlalchemy.dialects.sqlite import insert
-
+        from rungwise.data.dialect import insert
         from rungwise.data.schema import tags
 
         if name == HEAD or not name.strip() or ":" in name or (len(name) >= 4 and set(name) <= set("0123456789abcdef")):
             raise UsageError(f"'{name}' cannot be a tag: it could be taken for HEAD or for an id. Choose a word, such as reviewed")
-        statement = insert(tags).values(name=name, version=version.id)
+        statement = insert(self.store.engine, tags).values(name=name, version=version.id)
         with self.store.write() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"version": version.id}))
 

@@ -1,0 +1,3 @@
+"""The same tests, on PostgreSQL."""
+
+from tests.data.test_ledger import *  # noqa: F403
