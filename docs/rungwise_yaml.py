@@ -8,6 +8,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from rungwise.core.serving import Breaker, Contest, Gates, Guarding, Serving, Timeouts
 from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import Columns, Endpoint, Groups, Included, Limits, Target, UseCase
 
@@ -37,6 +38,19 @@ include:
 ```
 
 Paths are relative to the folder that holds the file. `target` may be written in one line, as above, or with its keys.
+
+Two sections say how the project is served, and what a release must pass. They are no part of the use case: changing them
+changes no decision. A server reads `serve` when it starts.
+
+```yaml
+serve:
+  capture: masked
+  aliases: {gpt-4o: release}
+  fallback: {llama: [hosted]}
+  guards:
+    - {guard: phrases, settings: {words: [internal only]}}
+gates: {p95_s: 0.5, usd_per_1k: 2, approval: true}
+```
 """
 
 SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
@@ -143,6 +157,77 @@ SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
             "p95_s": "p95 of its seconds per answer, as you know it.",
         },
     ),
+    (
+        "serve",
+        Serving,
+        {
+            "capture": "What traces keep of what was said: `off`, `masked` (personal data and secrets replaced) or `full`.",
+            "retention_days": "How long traces are kept; for ever where it is left out.",
+            "disk_full": "When a trace cannot be written: `refuse` the answer, or `answer` all the same and count it.",
+            "timeouts": "Seconds that an answer of a release may take, in three parts (below).",
+            "variant_timeouts": "The same for one variant, by its name.",
+            "aliases": "Further model names: `{gpt-4o: release}` lets the live release answer programs that ask for gpt-4o.",
+            "fallback": "Which engines are tried when one fails: `{hosted: [local]}`.",
+            "retries": "How often one request is tried again when all its engines failed.",
+            "retry_share": "At most this share of all requests is tried again.",
+            "breaker": "When an engine that fails is left alone (below).",
+            "guards": "What looks at questions and answers (below).",
+            "cache_s": "How long the same question of the same tenant gets the same answer without asking; 0 for never.",
+            "body_limit_bytes": "The longest request that is read.",
+            "otlp_url": "Where traces are sent as OpenTelemetry (OTLP over HTTP).",
+            "contest": "How variants are compared on live traffic (below).",
+        },
+    ),
+    (
+        "serve, under timeouts",
+        Timeouts,
+        {
+            "first_token_s": "Until the first piece of an answer.",
+            "between_chunks_s": "Between two pieces.",
+            "total_s": "Until the end.",
+        },
+    ),
+    (
+        "serve, under breaker",
+        Breaker,
+        {"failures": "So many failures in a row, and an engine rests.", "rest_s": "Then one request tries whether it is back."},
+    ),
+    (
+        "serve, each of guards",
+        Guarding,
+        {
+            "guard": "`phrases`, `personal-data`, or the name of a plugin.",
+            "where": "`input`, `output` or both.",
+            "on_fail": "`block` refuses, `mask` replaces what offends, `flag` lets it pass and notes it in the trace.",
+            "on_error": "When the guard itself breaks: `closed` refuses, `open` lets pass.",
+            "settings": "Of the guard: `{words: [...]}` for phrases, `{types: [email]}` for personal-data.",
+        },
+    ),
+    (
+        "serve, under contest",
+        Contest,
+        {
+            "metric": "`thumb`, `score`, `correct` (labels and corrections) or `value_usd`.",
+            "level": "The chance of a false winner over the whole comparison, however often one looks.",
+            "value_cap_usd": "Values beyond it count as much as it.",
+            "automatic": "A shown winner takes all traffic, and a shown loser leaves it, without anybody.",
+            "look_every_s": "How often a server looks, where it is automatic.",
+        },
+    ),
+    (
+        "gates",
+        Gates,
+        {
+            "verdicts": "What the decision may have said of a candidate's rung.",
+            "p95_s": "Upper limit of the p95 of the seconds per answer. `limits` of the use case hold besides.",
+            "usd_per_1k": "Upper limit of the price of 1,000 answers.",
+            "memory_mb": "Upper limit of the memory.",
+            "least": "For metrics by name: the least lower bound of the dev interval.",
+            "groups": "No group may be shown to be below its floor.",
+            "evidence_days": "How old the decision may be.",
+            "approval": "Somebody must put their name to it: `rungwise release --approve NAME`.",
+        },
+    ),
 )
 
 
@@ -178,6 +263,8 @@ def _default(field: dataclasses.Field[Any], shape: type) -> str:
         return "needed" if field.default_factory is dataclasses.MISSING else ""
     if field.default in (None, "", ()):
         return ""
+    if isinstance(field.default, tuple):
+        return f"`[{', '.join(field.default)}]`"
     shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
     return f"`{shown}`".replace("|", "\\|")
 

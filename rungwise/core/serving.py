@@ -11,6 +11,7 @@ from typing import Any
 
 OFF, MASKED, FULL = "off", "masked", "full"
 REFUSE, ANSWER = "refuse", "answer"
+CONTESTED = ("thumb", "score", "correct", "value_usd")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.record import from_plain, to_plain
-from rungwise.core.serving import Gates, Serving
+from rungwise.core.serving import ANSWER, CONTESTED, FULL, MASKED, OFF, REFUSE, Gates, Serving
 from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import Endpoint, Included, Limits, Target, UseCase
 from rungwise.data.blobs import write_durably
@@ -39,19 +39,37 @@ def beside(directory: Path, path: str) -> Path:
 def read_use_case(path: Path) -> UseCase:
     """Read a use case. Raises BadData when it is not YAML, UnknownName for an unknown key, UsageError for a bad value."""
     data = _read_yaml(path)
-    for name in SECTIONS:
-        read_section(SECTIONS[name], data.get(name), where=f"{path}, under '{name}'")
+    _serving(data.get("serve"), where=f"{path}, under 'serve'")
+    read_section(Gates, data.get("gates"), where=f"{path}, under 'gates'")
     return use_case_from({key: item for key, item in data.items() if key not in SECTIONS}, where=str(path))
 
 
 def read_serving(path: Path) -> Serving:
     """The section `serve` of a rungwise.yaml; its defaults where it has none. Raises as `read_use_case` does."""
-    return read_section(Serving, _read_yaml(path).get("serve"), where=f"{path}, under 'serve'")
+    return _serving(_read_yaml(path).get("serve"), where=f"{path}, under 'serve'")
 
 
 def read_gates(path: Path) -> Gates:
     """The section `gates` of a rungwise.yaml; its defaults where it has none. Raises as `read_use_case` does."""
     return read_section(Gates, _read_yaml(path).get("gates"), where=f"{path}, under 'gates'")
+
+
+def _serving(data: Any, *, where: str) -> Serving:
+    if isinstance(data, Mapping) and data.get("capture") is False:
+        data = {**data, "capture": OFF}  # YAML reads the word off as false
+    serving = read_section(Serving, data, where=where)
+    for name, value, known in (
+        ("capture", serving.capture, (OFF, MASKED, FULL)),
+        ("disk_full", serving.disk_full, (REFUSE, ANSWER)),
+        ("contest.metric", serving.contest.metric, CONTESTED),
+    ):
+        if value not in known:
+            raise UnknownName(f"value of {name}", value, known, where=where)
+    amounts = ("retries", "retry_share", "cache_s", "body_limit_bytes", "retention_days")
+    _check_amounts(((name, value) for name in amounts if (value := getattr(serving, name)) is not None), where)
+    if not 0.0 < serving.contest.level < 1.0:
+        raise UsageError(f"{where}: contest.level must lie between 0 and 1, not {serving.contest.level:g}. The usual value is 0.05")
+    return serving
 
 
 def read_section(shape: type[T], data: Any, *, where: str) -> T:

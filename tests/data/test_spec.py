@@ -73,3 +73,26 @@ def test_an_unknown_key_of_a_section_names_the_nearest(tmp_path: Path) -> None:
     path.write_text("task: classify\nserve: {captur: full}\n")
     with pytest.raises(UnknownName, match="Did you mean 'capture'"):
         read_use_case(path)
+
+
+def test_capture_may_be_off_although_yaml_reads_that_as_false(tmp_path: Path) -> None:
+    path = tmp_path / "rungwise.yaml"
+    path.write_text("task: classify\nserve: {capture: off}\n")
+    assert read_serving(path).capture == "off"
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("capture: maskd", "Did you mean 'masked'"),
+        ("disk_full: panic", "Known: answer, refuse"),
+        ("contest: {metric: scor}", "Did you mean 'score'"),
+        ("contest: {level: 2}", "contest.level must lie between 0 and 1"),
+        ("cache_s: -1", "cache_s cannot be negative"),
+    ],
+)
+def test_a_value_of_serve_that_cannot_be_is_told_when_the_project_is_read(tmp_path: Path, section: str, told: str) -> None:
+    path = tmp_path / "rungwise.yaml"
+    path.write_text(f"task: classify\nserve: {{{section}}}\n")
+    with pytest.raises(UsageError, match=told):
+        read_use_case(path)
