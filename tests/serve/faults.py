@@ -252,6 +252,7 @@ BROKEN_OFF: dict[str, tuple[Script, str, float]] = {
 # unusual, and right all the same
 TOLERATED: dict[str, Script] = {
     "no [DONE]": streams(*"hello", done=False),
+    "reset after all was said": broken_stream(*map(piece, "hello"), piece(finish="stop"), then=lambda reply: reply.reset()),
     "no usage": streams(*"hello", usage=None),
     "CRLF and CR line ends": broken_stream(
         raw=b'data: {"choices":[{"delta":{"content":"hel"}}]}\r\n\r\ndata:{"choices":[{"delta":{"content":"lo"},'

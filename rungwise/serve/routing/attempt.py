@@ -103,7 +103,7 @@ class Attempt:
             self._end(watch)
 
     async def _events(self, reply: Reply, watch: Watch) -> AsyncGenerator[Said, None]:
-        """What the engine says, until [DONE], or the end of the bytes after a finish reason."""
+        """What the engine says, until [DONE], or the end of the bytes after the finish reason of each answer."""
         if b"event-stream" not in (reply.header(b"content-type") or b"").lower():
             with watch:
                 data = await reply.read(BODY_LIMIT_BYTES)
@@ -113,11 +113,17 @@ class Attempt:
             said.json = chunk_of_whole(said.json)
             yield said
             return
-        events, finished = Events(), False
+        events, finishes, answers = Events(), 0, self._body.get("n")
+        answers = answers if isinstance(answers, int) else 1
         async with aclosing(reply.chunks()) as chunks:  # type: ignore[type-var]
             while True:
                 with watch:
-                    data = await anext(chunks, b"")
+                    try:
+                        data = await anext(chunks, b"")
+                    except Failed:
+                        if finishes < answers:
+                            raise
+                        data = b""  # all was said but for the usage
                 self._answer_bytes += len(data)
                 for event in _split(events, data):
                     if event.startswith(DONE):
@@ -128,10 +134,10 @@ class Attempt:
                     if not event or event.isspace():
                         continue
                     said = self._heard(self._understood(event, cut=not data), watch)
-                    finished = finished or said.finish is not None
+                    finishes += said.finish is not None
                     yield said
                 if not data:
-                    if not finished:
+                    if finishes < answers:
                         raise Failed(Failure(what="cut the stream off", retry=True, worked=True))
                     return
 
