@@ -13,15 +13,21 @@ from rungwise.data.store import Store
 from rungwise.data.versions.provenance import find_records
 from rungwise.data.versions.version import Versions
 
+TRACE = "Trace"
+"""What a trace is called here. The edges to it are made in watch/provenance.py."""
+
 
 def trace_lineage(store: Store, id: str) -> Mapping[str, Any]:
     """Ancestors and descendants of a noun or a row, by kind. `id` may be shortened, or be the user's own key of a row.
 
-    A row reaches every dataset that holds it, and what was made from those.
-    Raises UnknownName when nothing, or more than one thing, begins with `id`.
+    A row reaches every dataset that holds it, and what was made from those; one that feedback made is made of traces, and a
+    trace that made rows is found by its whole id. Raises UnknownName when nothing, or more than one thing, begins with `id`.
     """
-    kind, full = _find(store, id)
     lineage = Lineage(store)
+    made = _rows_of_trace(store, id)
+    if made:
+        return {"id": id, "kind": TRACE, "made_of": [], "reached": [{"id": one, "kind": "Record"} for one in made]}
+    kind, full = _find(store, id)
     if kind in ("Row", "Record"):
         return _of_row(store, lineage, kind, full)
     ancestors = list(lineage.ancestors(full))
@@ -74,12 +80,26 @@ def _of_row(store: Store, lineage: Lineage, kind: str, full: str) -> Mapping[str
     return {
         "id": full,
         "kind": kind,
-        "made_of": [{"id": one.parent, "kind": "Record"} for one in traced if one.parent],
+        "made_of": [
+            *({"id": one.parent, "kind": "Record"} for one in traced if one.parent),
+            *({"id": trace, "kind": TRACE} for record in records for trace in lineage.ancestors(record)),
+        ],
         "reached": _described(store, list(reached)),
         "splits": {one.dataset: one.split for one in memberships},
         "places": sorted({one.place for one in traced}),
         "set_aside": [{"version": version, "reason": reason} for one in traced for version, reason in one.aside],
     }
+
+
+def _rows_of_trace(store: Store, id: str) -> list[str]:
+    """The records that feedback on a trace made."""
+    from sqlalchemy import select
+
+    from rungwise.data.schema import edges
+
+    query = select(edges.c.child).where(edges.c.parent == id, edges.c.role == TRACE.lower()).order_by(edges.c.child)
+    with store.read() as connection:
+        return list(connection.execute(query).scalars())
 
 
 def _memberships(store: Store, kind: str, id: str) -> list[Any]:

@@ -141,6 +141,11 @@ def test_a_row_names_all_the_traces_that_it_was_made_of(project: Project) -> Non
         (record,) = [id.tobytes().hex() for id, cells in bodies if cells.get(FROM_TRACE)]
         assert set(Lineage(store).ancestors(record)) == {one.id, two.id}
         assert Lineage(store).descendants(one.id) == [record]
+    for trace in (one, two):  # both ways, by the verb that people type
+        assert project.lineage(trace.id)["reached"] == [{"id": record, "kind": "Record"}]
+    found = project.lineage(record)
+    assert {made["id"] for made in found["made_of"] if made["kind"] == "Trace"} == {one.id, two.id}
+    assert [reached["id"] for reached in found["reached"]] == [version]
 
 
 def test_the_same_command_again_adds_only_what_is_new(project: Project) -> None:
