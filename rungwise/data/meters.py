@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rungwise.data.dialect import insert, write_first
 from rungwise.data.keys import LIMITS
@@ -25,8 +25,7 @@ _KEPT = {REQUESTS: 60, TOKENS: 60, USD_DAY: 92, USD_MONTH: 36}
 """How many windows are kept, for people to look at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meter:
+class Meter(NamedTuple):
     """What is counted together: a subject (key:ID, user:TENANT/NAME, tenant:NAME), a limit's name, and a window of time."""
 
     subject: str
@@ -71,6 +70,8 @@ class Meters:
 
     def give_back(self, amounts: Sequence[tuple[Meter, int]]) -> None:
         """Take off what was leased and not used; a negative amount was used and not leased."""
+        if not amounts:
+            return
         with self.store.write() as connection:
             write_first(connection)
             for meter, amount in amounts:

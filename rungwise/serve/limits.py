@@ -161,8 +161,10 @@ class Limits:
         self._ticking = self._leasing = None
         rest = [(local.meter, local.available) for local in self._locals.values() if local.available]
         self._locals.clear()
-        if rest:
+        try:
             await asyncio.to_thread(self._meters.give_back, rest)
+        except RungwiseError as error:  # whoever closes has more to close
+            _log.error("leases of limits cannot be given back and stay counted: %s", error)
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()

@@ -6,13 +6,12 @@ is encoded once more on top of how it came, as for every service but S3.
 
 from __future__ import annotations
 
-import calendar
 import hashlib
 import hmac
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -22,7 +21,8 @@ SKEW_S = 300.0
 """How far the client's clock may be from ours; AWS allows five minutes as well."""
 
 _SIGNATURE = re.compile("[0-9a-f]{64}")
-_STAMP = re.compile(r"\d{8}T\d{6}Z")
+_STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_PARTS = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15))  # year, month, day, hour, minute, second in a stamp
 # What changes how a request is understood must be signed; so must whatever AWS itself would read.
 _MUST_SIGN = ("x-amz-", "x-amzn-bedrock-")
 _LONGEST = 4096
@@ -111,7 +111,8 @@ def _check_time(claim: Claim, stamp: str, now: float) -> None:
     if not _STAMP.fullmatch(stamp):
         raise BadSignature("the header x-amz-date is missing or not of the form 20260131T235959Z")
     try:
-        at = calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))
+        year, month, day, hour, minute, second = (int(stamp[start:end]) for start, end in _PARTS)
+        at = datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
     except ValueError:
         raise BadSignature(f"the header x-amz-date names no time: {stamp}") from None
     if claim.day != stamp[:8]:
