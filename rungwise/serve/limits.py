@@ -162,7 +162,8 @@ class Limits:
         rest = [(local.meter, local.available) for local in self._locals.values() if local.available]
         self._locals.clear()
         try:
-            await asyncio.to_thread(self._meters.give_back, rest)
+            if rest:
+                await asyncio.to_thread(self._meters.give_back, rest)
         except RungwiseError as error:  # whoever closes has more to close
             _log.error("leases of limits cannot be given back and stay counted: %s", error)
 
