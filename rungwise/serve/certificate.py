@@ -76,6 +76,8 @@ def exports(url: str, files: SelfSigned) -> str:
             "export AWS_BEARER_TOKEN_BEDROCK=KEY    # or: AWS_ACCESS_KEY_ID=ID-OF-THE-KEY AWS_SECRET_ACCESS_KEY=KEY",
             # boto3 reads the second name only, the other SDKs the first; any region will do
             'export AWS_REGION="${AWS_REGION:-us-east-1}" AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-us-east-1}"',
+            "# Anthropic's SDK for Bedrock",
+            f"export ANTHROPIC_BEDROCK_BASE_URL={url}",
             "# OpenAI's SDKs",
             f"export OPENAI_BASE_URL={url}/v1",
             f"export SSL_CERT_FILE={trusted}",

@@ -141,12 +141,13 @@ def _set_stream(shape: invoke.Shape, *, streamed: bool) -> None:
 
 
 async def _converse(exchange: Exchange, project: Project, ask: Ask, tape: Tape, paths: list[str]) -> None:
+    more: tuple[Header, ...] = ()
     try:
-        answer = (await project.whole(ask, tape)).body
-        body = answers.converse_answer(answer, paths, latency_s=tape.elapsed_s)
+        answer = await project.whole(ask, tape)
+        body, more = answers.converse_answer(answer.body, paths, latency_s=tape.elapsed_s), answer.headers
     except Blocked as refusal:
         body = answers.blocked_answer(refusal.message, tape.usage, latency_s=tape.elapsed_s)
-    await exchange.answer(200, body, (JSON, *_ids(tape)))
+    await exchange.answer(200, body, (JSON, *_ids(tape), *more))
 
 
 async def _invoke(exchange: Exchange, project: Project, ask: Ask, tape: Tape, shape: invoke.Shape) -> None:
