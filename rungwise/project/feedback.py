@@ -16,12 +16,11 @@ from rungwise.data.store import Store
 from rungwise.watch.masking import masking
 
 if TYPE_CHECKING:
-    from rungwise.core.release import Release
     from rungwise.core.serving import Contest
     from rungwise.core.trace import Trace
     from rungwise.core.usecase import UseCase
     from rungwise.data.feedback import Kept
-    from rungwise.release.contest import Duel, Ruling
+    from rungwise.release.verdict import Verdict
     from rungwise.watch.harvest import Harvest
     from rungwise.watch.intake import TakenIn
 
@@ -40,22 +39,26 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Contested:
-    """How the variants of the live release compare, how its shadows do, and what follows for the traffic."""
+    """How the variants of the live release compare by a metric, how its shadows do, and what follows for the traffic."""
 
-    release: Release
     metric: str
-    duels: tuple[Duel, ...]
-    shadows: tuple[Duel, ...]
-    ruling: Ruling
+    verdict: Verdict
 
     @property
     def told(self) -> bool:
         """Whether every comparison has come to a verdict."""
-        return all(one.standing.verdict != "cannot_tell" for one in (*self.duels, *self.shadows))
+        return all(one.standing.verdict != "cannot_tell" for one in (*self.verdict.duels, *self.verdict.shadows))
 
     def plain(self) -> dict[str, Any]:
         """As JSON data."""
-        return {"release": self.release.id, **{name: to_plain(item) for name, item in vars(self).items() if name != "release"}}
+        own = self.verdict
+        return {
+            "release": own.release.id,
+            "metric": self.metric,
+            "duels": to_plain(own.duels),
+            "shadows": to_plain(own.shadows),
+            "ruling": to_plain(own.ruling),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,22 +120,14 @@ class ProjectFeedback:
 
         Raises UsageError when nothing is released.
         """
-        from rungwise.data.feedback import Judgements
-        from rungwise.release.contest import alike, decide, hold_contest
-        from rungwise.release.registry import Releases
-        from rungwise.release.shadows import shadow_duels
+        from rungwise.release.verdict import standing
 
         rules = self._rules()
         with self._store() as store:
-            releases = Releases(store)
-            live = releases.live()
-            if live is None:
-                raise UsageError(f"nothing is released in {self.directory} yet. Type: rungwise release {self.directory}")
-            ids = dict.fromkeys(move.release for move in releases.history())
-            own = alike(live, map(releases.get, ids))
-            duels = hold_contest(Judgements(store), own, rules)
-            shadows = shadow_duels(store, own, level=rules.level)
-        return Contested(release=live, metric=rules.metric, duels=duels, shadows=shadows, ruling=decide(duels, live))
+            verdict = standing(store, rules)
+        if verdict is None:
+            raise UsageError(f"nothing is released in {self.directory} yet. Type: rungwise release {self.directory}")
+        return Contested(metric=rules.metric, verdict=verdict)
 
     def to_dataset(
         self, *, output: Path | None = None, approved: bool = False, mask: bool = True, names: bool = False
@@ -144,10 +139,12 @@ class ProjectFeedback:
         """
         from rungwise.watch.files import earlier_rows, row_line, write_lines
         from rungwise.watch.harvest import harvest_rows
+        from rungwise.watch.provenance import linked_traces
 
         case, path = self._case(), output or self.directory / ROWS
         with self._store() as store:
             judgements, traces = self._judged(store)
+            kept_on = {one.feedback.trace for one in judgements} | linked_traces(store)
             harvest = harvest_rows(
                 judgements,
                 traces,
@@ -157,8 +154,7 @@ class ProjectFeedback:
                 approved=approved,
             )
         lines = [row_line(row) for row in harvest.rows]
-        gone = {one.feedback.trace for one in judgements} - traces.keys()
-        earlier = earlier_rows(path, lines, gone)
+        earlier = earlier_rows(path, lines, kept_on - traces.keys())
         write_lines(path, [*earlier, *lines])
         version = self._import(path, harvest) if lines or earlier else None
         return _harvested(path, harvest, len(lines), earlier=len(earlier), version=version)

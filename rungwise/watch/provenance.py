@@ -24,3 +24,14 @@ def link_records(store: Store, version: str, traces: Mapping[str, Sequence[str]]
         own = traces.get(named, ()) if isinstance(named, str) else ()
         edges += [(id.tobytes().hex(), trace, TRACE) for trace in own]
     Lineage(store).link(edges)
+
+
+def linked_traces(store: Store) -> set[str]:
+    """The traces that records of the data were made of, those of erased records left out."""
+    from sqlalchemy import select
+
+    from rungwise.data.schema import edges, erased
+
+    query = select(edges.c.parent).where(edges.c.role == TRACE, edges.c.child.not_in(select(erased.c.id))).distinct()
+    with store.read() as connection:
+        return set(connection.execute(query).scalars())

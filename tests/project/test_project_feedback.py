@@ -175,6 +175,24 @@ def test_rows_outlive_their_traces_but_not_their_judgements(project: Project) ->
     assert [row["id"] for row in lines(done.path)] == [traces[1].id]
 
 
+def test_rows_of_the_data_stay_until_they_are_erased_themselves(project: Project) -> None:
+    project.data.take_in(project.directory.parent / "tickets.csv")
+    traces = [answered(n, f"something else {n}", "x") for n in range(3)]
+    judged(project, *((trace, {"label": "refund"}) for trace in traces))
+    project.feedback.to_dataset()
+    project.traces.erase("user~user")
+    judged(project, (answered(9, "something new", "x"), {"label": "refund"}))
+    done = project.feedback.to_dataset()
+    assert (done.made, done.earlier, project.data.version().rows) == (1, 3, 64)
+    with opened(project) as store:
+        (record,) = set(Lineage(store).descendants(traces[0].id)) - {done.version}
+    project.data.erase([record])
+    again = project.feedback.to_dataset()
+    assert (again.earlier, project.data.version().rows) == (2, 63)
+    assert again.path is not None
+    assert traces[0].id not in again.path.read_text()
+
+
 def test_a_file_that_is_not_ours_is_not_written_over(project: Project, tmp_path: Path) -> None:
     judged(project, (answered(1, "Where is my parcel?", "x"), {"label": "tracking"}))
     for text in ('{"text": "mine"}\n', "not json\n"):
@@ -211,6 +229,6 @@ def test_the_live_release_is_compared_by_what_was_judged(project: Project) -> No
         *((answered(n, f"q{n}", "x", release=live.id, variant="ab"[n % 2]), {"score": 0.9 if n % 2 else 0.3}) for n in range(120)),
     )
     found = project.feedback.contest()
-    assert (found.told, found.metric, found.ruling.action) == (True, "score", "promote")
-    assert found.ruling.weights == {"a": 0.0, "b": 1.0}
+    assert (found.told, found.metric, found.verdict.ruling.action) == (True, "score", "promote")
+    assert found.verdict.ruling.weights == {"a": 0.0, "b": 1.0}
     assert json.loads(json.dumps(found.plain()))["duels"][0]["standing"]["verdict"] == "winner"

@@ -28,17 +28,18 @@ def contesting(directory: str, as_json: bool) -> int:
     if as_json:
         print_json(found.plain())
         return 0 if found.told else 1
-    say(f"release {short(found.release.id)}, by {found.metric}")
-    for duel in found.duels:
+    own = found.verdict
+    say(f"release {short(own.release.id)}, by {found.metric}")
+    for duel in own.duels:
         _show(duel)
-    if found.shadows:
+    if own.shadows:
         say("shadows, by labels and corrections")
-    for duel in found.shadows:
+    for duel in own.shadows:
         _show(duel)
-    if not found.duels and not found.shadows:
+    if not own.duels and not own.shadows:
         say("  one variant and no shadow: nothing to compare")
-    elif found.ruling.action != "keep":
-        traffic = ",".join(f"{name}={weight:g}" for name, weight in found.ruling.weights.items())
+    elif own.ruling.action != "keep":
+        traffic = ",".join(f"{name}={weight:g}" for name, weight in own.ruling.weights.items())
         say(f"Next: rungwise release {directory} --traffic {traffic}")
     return 0 if found.told else 1
 
