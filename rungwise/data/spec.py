@@ -38,10 +38,7 @@ def beside(directory: Path, path: str) -> Path:
 
 def read_use_case(path: Path) -> UseCase:
     """Read a use case. Raises BadData when it is not YAML, UnknownName for an unknown key, UsageError for a bad value."""
-    data = _read_yaml(path)
-    _serving(data.get("serve"), where=f"{path}, under 'serve'")
-    read_section(Gates, data.get("gates"), where=f"{path}, under 'gates'")
-    return use_case_from({key: item for key, item in data.items() if key not in SECTIONS}, where=str(path))
+    return use_case_from(_read_yaml(path), where=str(path))
 
 
 def read_serving(path: Path) -> Serving:
@@ -102,8 +99,10 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 
 
 def use_case_from(data: Mapping[str, Any], *, where: str) -> UseCase:
-    """A use case from plain data; a target may be written as text, for instance `accuracy=0.90`."""
-    plain = dict(data)
+    """A use case from plain data; a target may be written as text: `accuracy=0.90`. The sections beside it are checked."""
+    _serving(data.get("serve"), where=f"{where}, under 'serve'")
+    read_section(Gates, data.get("gates"), where=f"{where}, under 'gates'")
+    plain = {key: item for key, item in data.items() if key not in SECTIONS}
     if isinstance(plain.get("target"), str):
         plain["target"] = to_plain(Target.parse(plain["target"]))
     plain.setdefault("name", Path(where).resolve().parent.name)
