@@ -182,6 +182,7 @@ async def test_a_worker_that_dies_is_started_again_under_its_number(tmp_path: Pa
         assert after["number"] == before["number"] == 0
 
 
+@pytest.mark.slow  # the same with the real application is in tests/cli/test_serve_verb.py
 async def test_no_request_fails_while_workers_are_replaced_under_load(tmp_path: Path) -> None:
     failed: list[str] = []
     counts = {"answered": 0}
