@@ -39,8 +39,8 @@ def named_trace(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
     found = []
     for name in ("trace", "response_id"):
         value = data.get(name)
-        if value is not None and not (isinstance(value, str) and 0 < len(value) <= 200):
-            raise BadJudgement(f"{name} must be text of at most 200 characters", name)
+        if value is not None and not (isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()):
+            raise BadJudgement(f"{name} must be plain text of at most 200 characters", name)
         found.append(value)
     if found == [None, None]:
         raise BadJudgement(
@@ -103,11 +103,14 @@ def read_judgement(data: Mapping[str, Any], *, trace: str, now: float) -> Feedba
 
 
 def about(trace: Trace, feedback: Feedback) -> About:
-    """What has to be kept of the trace beside a judgement on it."""
+    """What has to be kept of the trace beside a judgement on it.
+
+    Whoever asked for a variant by its name was given it by choice and not by chance, so that nothing can be compared by it.
+    """
     return About(
         tenant=trace.tenant,
         release=trace.release,
-        variant=trace.variant,
+        variant=None if ":" in trace.asked else trace.variant,
         unit=trace.conversation or trace.user or trace.id,
         correct=agreement(feedback, said(trace).answer),
     )

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
 
-from rungwise.core.errors import UsageError
+from rungwise.core.errors import StoreError, UsageError
 from rungwise.core.trace import Trace
 from rungwise.core.types import Clock
 from rungwise.data.feedback import Judgements
 from rungwise.data.judging import BadJudgement, about, judged_trace, named_trace, read_judgement
 from rungwise.data.store import Store
 from rungwise.serve.ask import Caller
-from rungwise.serve.failure import BadRequest, NotThere
+from rungwise.serve.failure import BadRequest, NotThere, Refused
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+_log = logging.getLogger(__name__)
 
 
 class Desk(Protocol):
@@ -36,7 +38,8 @@ async def post_feedback(served: Desk, caller: Caller, body: bytes) -> bytes:
 
     The body names the trace (`trace`, which is the header x-request-id of the answer) or the answer (`response_id`), and judges:
     thumb, score, label, correction, comment, outcome, value_usd; further `source`, `by`, `at`. The same sent twice is kept once.
-    Raises BadRequest for a body that makes no sense, NotThere for a trace that does not exist or is somebody else's.
+    Raises BadRequest for a body that makes no sense, NotThere for a trace that does not exist or is somebody else's, Refused
+    with status 507 where the disk takes nothing.
     """
     data = _read(body)
     # Looking for the trace and waiting for the disk are work for a thread: answers go on meanwhile.
@@ -65,7 +68,11 @@ def _keep(served: Desk, caller: Caller, data: Mapping[str, Any]) -> dict[str, An
         raise BadRequest(str(error), param=error.field) from error
     except UsageError as error:
         raise BadRequest(str(error)) from error
-    (kept,) = Judgements(served.store).add([(feedback, about(found, feedback))], dated=data.get("at") is not None)
+    try:
+        (kept,) = Judgements(served.store).add([(feedback, about(found, feedback))], dated=data.get("at") is not None)
+    except StoreError as error:
+        _log.error("a judgement could not be kept: %s", error)
+        raise Refused("the judgement could not be kept; send it again later", code="cannot_keep", status=507) from error
     return {"object": "feedback", "id": kept.id, "trace": found.id, "new": kept.new}
 
 

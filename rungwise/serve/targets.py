@@ -65,7 +65,7 @@ class Names:
         if live.release is None:
             raise NotThere(f"nothing of '{self.project}' is released yet. Run: rungwise release {self.project}", param="model")
         if not variant:
-            chosen = variant_of(live.release, ask.conversation or ask.user or tape.id)
+            chosen = variant_of(live.release, ask.conversation or ask.user or ask.caller.user or tape.id)
         else:
             found = [one for one in live.release.variants if one.name == variant]
             if not found:

@@ -90,6 +90,12 @@ def test_what_is_kept_beside_a_judgement_is_of_the_trace(store: Store) -> None:
     assert (lonely.about.unit, lonely.about.correct) == (lonely.feedback.trace, None)
 
 
+def test_a_variant_that_was_asked_for_by_name_is_no_part_of_a_comparison(store: Store) -> None:
+    judge(store, answered(1, "q", "a", asked="support:plain"), thumb=True)
+    judge(store, answered(2, "q", "a", asked="support"), thumb=True)
+    assert [one.unit for one in Judgements(store).outcomes(["r1"], "thumb")] == ["user2"]
+
+
 def test_erasure_takes_every_judgement_on_a_trace(store: Store) -> None:
     own = Judgements(store)
     own.add([(judgement(f"t{n % 3}", comment=str(n)), unrelated()) for n in range(9)])

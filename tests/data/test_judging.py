@@ -137,6 +137,6 @@ def test_a_trace_is_found_by_its_id_or_by_the_answers(store: Store) -> None:
 def test_a_judgement_names_what_it_judges() -> None:
     assert named_trace({"trace": "t1"}) == ("t1", None)
     assert named_trace({"response_id": "chatcmpl-1"}) == (None, "chatcmpl-1")
-    for sent in ({}, {"trace": 3}, {"trace": ""}, {"trace": "x" * 201}, {"response_id": {}}):
+    for sent in ({}, {"trace": 3}, {"trace": ""}, {"trace": "x" * 201}, {"trace": "\0"}, {"response_id": {}}):
         with pytest.raises(BadJudgement):
             named_trace(sent)

@@ -137,6 +137,17 @@ def test_whatever_is_sent_is_refused_as_the_api_refuses(desk: Desk, body: bytes)
         asyncio.run(post_feedback(desk, ANYBODY, body))
 
 
+async def test_what_cannot_be_kept_is_not_acknowledged(desk: Desk) -> None:
+    trace = answered(1, "q", "a")
+    await written(desk.store, trace)
+    with desk.store.write() as connection:
+        connection.exec_driver_sql("drop table feedback")
+    with pytest.raises(Refused) as refused:
+        await post(desk, {"trace": trace.id, "thumb": "up"})
+    assert (refused.value.status, refused.value.code) == (507, "cannot_keep")
+    assert str(desk.store.directory) not in refused.value.message
+
+
 async def test_judgements_that_come_at_once_are_all_kept(desk: Desk) -> None:
     traces = [answered(n, f"q{n}", "a") for n in range(20)]
     await written(desk.store, *traces)
