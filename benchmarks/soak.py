@@ -38,8 +38,8 @@ from benchmarks.upstream_server import MODEL
 from rungwise.serve.metrics import resident_bytes
 
 GOAL_MB_PER_MINUTE = 1.0
-WORDS = (100, 300)
-"""A stream has a number of words between these."""
+SECONDS = (5.0, 60.0)
+"""A stream takes a time between these."""
 
 
 def event(content: str | None, finish: str | None = None) -> bytes:
@@ -134,12 +134,12 @@ class Soaked:
     """Seconds since the beginning and megabytes of all workers."""
 
 
-async def read_streams(port: int, key: str, rng: Random, soaked: Soaked, until: float) -> None:
+async def read_streams(port: int, key: str, rng: Random, soaked: Soaked, until: float, words_per_s: float) -> None:
     """Read one stream after another on one connection; on a new one after an error."""
     reader: asyncio.StreamReader | None = None
     writer: asyncio.StreamWriter | None = None
     while time.monotonic() < until:
-        words = rng.randint(*WORDS)
+        words = round(words_per_s * rng.uniform(*SECONDS))
         body = json.dumps({"model": "bench", "stream": True, "messages": [{"role": "user", "content": str(words)}]})
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -189,7 +189,7 @@ async def soak(port: int, key: str, parent: subprocess.Popen[str], options: argp
 
     async def client(after: float) -> None:
         await asyncio.sleep(after)
-        await read_streams(port, key, rng, soaked, until)
+        await read_streams(port, key, rng, soaked, until, options.words_per_s)
 
     clients = [asyncio.ensure_future(client(10 * n / options.streams)) for n in range(options.streams)]
     told = restarted = begun

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from rungwise.core.version import __version__
+from rungwise.serve.bedrock.blocks import Converse, CountTokens
 from rungwise.serve.shapes import encode
 
 TEXT = {"type": "string"}
@@ -53,8 +54,14 @@ def _openai() -> dict[str, Any]:
 
 def _bedrock() -> dict[str, Any]:
     """The shapes are Amazon's: see the API reference of the Bedrock runtime, 2023-09-30."""
-    converse = {"application/json": {"schema": _ref("ConverseRequest")}}
+    converse = {"application/json": {"schema": _ref("BedrockConverse")}}
     body = {"application/json": {"schema": {"type": "object"}}}
+    asked = {
+        "application/json": {
+            "schema": {"type": "object", "anyOf": [{"required": [name]} for name in ("messages", "prompt", "input")]}
+        }
+    }
+    count = {"application/json": {"schema": _ref("BedrockCountTokens")}}
     events = {"application/vnd.amazon.eventstream": {"schema": {"type": "string", "format": "binary"}}}
 
     def call(operation: str, summary: str, content: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,11 +81,11 @@ def _bedrock() -> dict[str, Any]:
     return {
         "/model/{modelId}/converse": call("Converse", "Answer a conversation.", converse, answer),
         "/model/{modelId}/converse-stream": call("ConverseStream", "The same, as a stream of events.", converse, events),
-        "/model/{modelId}/invoke": call("InvokeModel", "Ask with a body in the shape of OpenAI or Anthropic.", body, body),
+        "/model/{modelId}/invoke": call("InvokeModel", "Ask with a body in the shape of OpenAI or Anthropic.", asked, body),
         "/model/{modelId}/invoke-with-response-stream": call(
-            "InvokeModelWithResponseStream", "The same, as a stream of events.", body, events
+            "InvokeModelWithResponseStream", "The same, as a stream of events.", asked, events
         ),
-        "/model/{modelId}/count-tokens": call("CountTokens", "About how many tokens a request has.", body, counted),
+        "/model/{modelId}/count-tokens": call("CountTokens", "About how many tokens a request has.", count, counted),
     }
 
 
@@ -137,16 +144,7 @@ def _schemas() -> dict[str, Any]:
         "Embeddings": _object({"data": {"type": "array"}}, optional={"object": TEXT, "model": TEXT, "usage": {"type": "object"}}),
         "Model": _object({"id": TEXT, "object": {"const": "model"}, "created": WHOLE, "owned_by": TEXT}),
         "Models": _object({"object": {"const": "list"}, "data": {"type": "array", "items": _ref("Model")}}),
-        "ConverseRequest": _object(
-            {},
-            optional={
-                "messages": {"type": "array", "items": _object({"role": TEXT, "content": {"type": "array"}})},
-                "system": {"type": "array"},
-                "inferenceConfig": {"type": "object"},
-                "toolConfig": {"type": "object"},
-                "requestMetadata": {"type": "object"},
-            },
-        ),
+        **_bedrock_schemas(),
         "ConverseResponse": _object(
             {"output": {"type": "object"}, "stopReason": TEXT, "usage": {"type": "object"}, "metrics": {"type": "object"}}
         ),
@@ -157,6 +155,15 @@ def _schemas() -> dict[str, Any]:
         "Error": _object({"error": _object({"message": TEXT, "type": TEXT, "param": _maybe(TEXT), "code": _maybe(TEXT)})}),
         "BedrockError": _object({"message": TEXT}),
     }
+
+
+def _bedrock_schemas() -> dict[str, Any]:
+    """Those of the requests, from what reads them."""
+    import msgspec
+
+    template = "#/components/schemas/Bedrock{name}"
+    _, found = msgspec.json.schema_components((Converse, CountTokens), ref_template=template)
+    return {f"Bedrock{name}": schema for name, schema in found.items()}
 
 
 def _feedback() -> dict[str, Any]:
