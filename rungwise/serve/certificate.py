@@ -50,7 +50,7 @@ def self_signed(directory: Path, hosts: Iterable[str], *, now: float) -> SelfSig
     files = SelfSigned(directory / "ca.pem", directory / "server.pem", directory / "server.key")
     wanted = {*LOCAL, *hosts} - _EVERYWHERE
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.mkdir(parents=True, exist_ok=True)
         with alone_in(directory):
             had = _hosts(files, datetime.fromtimestamp(now, UTC))
             if had is None or not wanted <= had:

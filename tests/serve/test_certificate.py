@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rungwise.core.errors import StoreError
+from rungwise.core.errors import MissingExtra, StoreError
 from rungwise.serve.certificate import SelfSigned, exports, self_signed
 from tests.serve.bedrock.bedrock_rig import completion, rig
 
@@ -77,6 +77,7 @@ def test_files_that_do_not_belong_together_are_made_anew(tmp_path: Path, name: s
 def test_only_its_owner_can_read_the_key(tmp_path: Path) -> None:
     files = self_signed(tmp_path / "tls", [], now=NOW)
     assert stat.S_IMODE(files.private_key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(files.authority.stat().st_mode) == 0o644  # programs of other users trust it too
     assert sorted(path.name for path in (tmp_path / "tls").iterdir()) == ["ca.pem", "server.key", "server.pem"]
     assert "PRIVATE" not in files.authority.read_text() + files.certificate.read_text()
 
@@ -96,6 +97,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="file"):
         self_signed(tmp_path / "file", [], now=NOW)
+
+
+def test_without_its_library_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(MissingExtra, match=r"rungwise\[server\]"):
+        self_signed(tmp_path, [], now=NOW)
 
 
 def test_a_server_that_listens_everywhere_is_called_by_its_local_name(tmp_path: Path) -> None:

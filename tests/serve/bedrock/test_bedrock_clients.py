@@ -389,8 +389,7 @@ def test_an_operation_that_is_not_here_says_which_are(desk: Rig, client: Any) ->
     assert "converse-stream" in str(caught.value)
 
 
-def test_the_path_of_a_state_directory_is_not_needed(tmp_path: Path) -> None:
-    """Two servers side by side do not know each other's keys."""
+def test_a_key_opens_only_where_it_was_made(tmp_path: Path) -> None:
     with rig(tmp_path / "a") as first, rig(tmp_path / "b") as second:
         stranger = Rig(second.url, second.project, first.key_id, first.key).client()
         with pytest.raises(stranger.exceptions.AccessDeniedException):

@@ -123,6 +123,17 @@ def test_invoke_model_answers_in_the_shape_it_was_asked(client: Any, shop: tuple
     assert trace_of(shop[1], streamed).usage.output_tokens == 5
 
 
+def test_embeddings_and_completions_are_invoked_in_the_shape_of_openai(client: Any) -> None:
+    said = json.loads(client.invoke_model(modelId="hashed", body=json.dumps({"input": ["a word", "two words"]}))["body"].read())
+    assert [one["index"] for one in said["data"]] == [0, 1]
+    said = json.loads(client.invoke_model(modelId="shop", body=json.dumps({"prompt": "cancel my plan please"}))["body"].read())
+    assert said["choices"][0]["text"] == "cancel_subscription"
+    with pytest.raises(client.exceptions.ValidationException, match="come whole"):
+        client.invoke_model_with_response_stream(modelId="hashed", body=json.dumps({"input": "a word"}))
+    with pytest.raises(client.exceptions.ValidationException, match="shape of OpenAI"):
+        client.invoke_model(modelId="shop", body=json.dumps({"inputText": "Titan's own shape"}))
+
+
 def test_a_name_that_stands_for_nobody_is_not_there(client: Any) -> None:
     for call in (client.converse, client.converse_stream):
         with pytest.raises(client.exceptions.ResourceNotFoundException, match="Known: shop"):

@@ -112,7 +112,7 @@ def test_a_guard_of_the_project_intervenes_as_one_of_bedrocks_would(tmp_path: Pa
         )
 
 
-def test_a_budget_that_is_used_up_is_not_tried_again(tmp_path: Path) -> None:
+def test_a_limit_that_is_reached_says_when_to_come_again(tmp_path: Path) -> None:
     with served(says()) as upstream:
         project = project_of(tmp_path, upstream.url)
         made = project.keys.create(["infer"], limits={"requests_per_minute": 2})
