@@ -13,7 +13,7 @@ from rungwise.core.types import Clock
 from rungwise.engines.clock import SystemClock
 from rungwise.serve.bedrock.face import bedrock
 from rungwise.serve.exchange import Disconnected, Exchange, Message, Receive, Send
-from rungwise.serve.failure import NotThere, Refused
+from rungwise.serve.failure import NotThere, Refused, WrongMethod
 from rungwise.serve.feedback import post_feedback
 from rungwise.serve.gateway import Gateway
 from rungwise.serve.health import healthz, metrics, openapi, readyz
@@ -96,10 +96,12 @@ def _route(exchange: Exchange) -> Handler:
         return handler
     for beginning, greedy in UNDER.items():
         if exchange.path.startswith(beginning):
+            if greedy is face.models and exchange.method != "GET":
+                raise WrongMethod(exchange.path, "GET")
             return greedy
     other = [method for method, path in ROUTES if path == exchange.path]
     if other:
-        raise Refused(f"{exchange.path} is asked with {other[0]}", code="method_not_allowed", status=405)
+        raise WrongMethod(exchange.path, other[0])
     raise NotThere(f"there is nothing at {exchange.path}. GET /openapi.json lists what there is", code="not_found")
 
 

@@ -5,6 +5,7 @@ Served                             status  code
     ├── BadRequest                    400  invalid_request
     ├── NotAllowed                    401  invalid_api_key, or 403 not_allowed
     ├── NotThere                      404  model_not_found
+    ├── WrongMethod                   405  method_not_allowed
     ├── TooLarge                      413  request_too_large
     ├── Limited                       429  rate_limit_exceeded, budget_exceeded
     ├── Blocked                       400  content_filter
@@ -52,6 +53,16 @@ class NotThere(Refused):
     """No such model, route or thing; what belongs to another tenant is not there either."""
 
     status, code, kind = 404, "model_not_found", "invalid_request_error"
+
+
+class WrongMethod(Refused):
+    """The path is asked with another method: `allow`."""
+
+    status, code, kind = 405, "method_not_allowed", "invalid_request_error"
+
+    def __init__(self, path: str, allow: str) -> None:
+        self.allow = allow
+        super().__init__(f"{path} is asked with {allow}")
 
 
 class TooLarge(Refused):

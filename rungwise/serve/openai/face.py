@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from rungwise.serve.ask import CHAT, COMPLETION, EMBEDDINGS, Ask, Tape
 from rungwise.serve.exchange import EVENTS, JSON, Disconnected, Exchange, Header
-from rungwise.serve.failure import NotThere, Refused
+from rungwise.serve.failure import NotThere, Refused, WrongMethod
 from rungwise.serve.gateway import Gateway, told
 from rungwise.serve.openai.reading import ask_of
 from rungwise.serve.served import Served
@@ -126,4 +126,6 @@ async def refuse(exchange: Exchange, error: Exception, tape: Tape | None = None)
         headers.append(request_id(tape))
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(max(1, round(refusal.retry_after_s))).encode()))
+    if isinstance(refusal, WrongMethod):
+        headers.append((b"allow", refusal.allow.encode()))
     await exchange.answer(refusal.status, error_of(refusal), headers)
