@@ -146,9 +146,9 @@ def write_segment(connection: sqlite3.Connection, segment: int, rows: Sequence[t
         connection.execute("insert into segments values (?, ?, ?)", (segment, *bounds_of(rows)))
 
 
-def facts_between(connection: sqlite3.Connection, first: int, end: int) -> list[tuple[int, Row]]:
-    """The facts of the rows with n from `first` to before `end`."""
-    query = f"select n, {', '.join(FACTS)} from traces where n >= ? and n < ? order by n"
+def facts_between(connection: sqlite3.Connection, first: int, end: int, fields: Sequence[str] = FACTS) -> list[tuple[int, Row]]:
+    """These fields of the rows with n from `first` to before `end`."""
+    query = f"select n, {', '.join(fields)} from traces where n >= ? and n < ? order by n"
     return [(row[0], row[1:]) for row in connection.execute(query, (first, end))]
 
 

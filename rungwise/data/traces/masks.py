@@ -43,9 +43,9 @@ def read_columns(connection: sqlite3.Connection, segment: int, names: Sequence[s
     return decoded(dict(found))
 
 
-def columns_in_memory(rows: Sequence[tuple[int, Row]]) -> dict[str, Array]:
-    """The columns of rows that no segment holds yet; they must be of one segment."""
-    return decoded(segments.columns_of(rows))
+def columns_in_memory(rows: Sequence[tuple[int, Row]], fields: Sequence[str]) -> dict[str, Array]:
+    """The columns of rows that no segment holds yet, of these fields; they must be of one segment."""
+    return decoded(segments.columns_of(rows, fields))
 
 
 def decoded(columns: Mapping[str, bytes]) -> dict[str, Array]:

@@ -7,6 +7,7 @@ import math
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,8 +17,8 @@ from rungwise.data.traces.file import facts_between, first_unsealed
 from rungwise.data.traces.masks import columns_in_memory, columns_needed, mask, read_columns
 from rungwise.data.traces.query import CONTENT, Condition, Query, forms
 from rungwise.data.traces.reading import views
-from rungwise.data.traces.rows import COLUMNS, Row, trace_of
-from rungwise.data.traces.segments import PLACES, SEGMENT
+from rungwise.data.traces.rows import COLUMNS, trace_of
+from rungwise.data.traces.segments import PLACES, SEGMENT, fields_of
 
 if TYPE_CHECKING:
     from rungwise.data.traces.masks import Array
@@ -77,14 +78,13 @@ def moments(connections: Sequence[sqlite3.Connection], query: Query) -> Iterator
         heapq.heapify(coming)
     else:
         needed = [PLACES, "at", *columns_needed(query.conditions)]
-        for last_at, file, segment, rows in runs(connections):
-            while coming and -coming[0][0] > last_at:  # nothing that is still to be read is as new
+        for run in runs(connections, needed):
+            while coming and -coming[0][0] > run.last_at:  # nothing that is still to be read is as new
                 yield _newest(coming)
-            if out_of_time(connections[file], segment, last_at, query.conditions):
-                continue
-            columns = read_columns(connections[file], segment, needed) if rows is None else columns_in_memory(rows)
-            for place in _matching(columns, query.conditions, file, segment):
-                heapq.heappush(coming, place)
+            if not out_of_time(run, query.conditions):
+                columns = columns_of_run(connections[run.file], run, needed)
+                for place in _matching(columns, query.conditions, run):
+                    heapq.heappush(coming, place)
     while coming:
         yield _newest(coming)
 
@@ -135,35 +135,47 @@ def _batches(coming: Iterator[list[Place]], size: int) -> Iterator[list[Place]]:
         yield batch
 
 
-def runs(connections: Sequence[sqlite3.Connection]) -> list[tuple[float, int, int, list[tuple[int, Row]] | None]]:
-    """The segments of all files: their last moment, their file, their number, and the rows of those that are not full yet."""
-    runs: list[tuple[float, int, int, list[tuple[int, Row]] | None]] = []
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A segment of a file, or the rows behind the last one, whose columns are in memory and which may be of any moment."""
+
+    last_at: float
+    first_at: float
+    file: int
+    segment: int
+    columns: Mapping[str, Array] | None = None
+
+
+def runs(connections: Sequence[sqlite3.Connection], needed: Sequence[str]) -> list[Run]:
+    """The segments of all files, the latest first."""
+    fields = fields_of(needed)
+    found: list[Run] = []
     for file, connection in enumerate(connections):
-        for segment, last_at in connection.execute("select segment, last_at from segments"):
-            runs.append((last_at, file, segment, None))
-        rest = facts_between(connection, first_unsealed(connection), 2**62)
-        for segment, rows in groupby(rest, key=lambda row: row[0] // SEGMENT):
-            runs.append((math.inf, file, segment, list(rows)))
-    return sorted(runs, key=lambda run: run[:3], reverse=True)
+        rows = connection.execute("select last_at, first_at, segment from segments")
+        found += [Run(last_at, first_at, file, segment) for last_at, first_at, segment in rows]
+        rest = facts_between(connection, first_unsealed(connection), 2**62, fields)
+        for segment, same in groupby(rest, key=lambda row: row[0] // SEGMENT):
+            found.append(Run(math.inf, -math.inf, file, segment, columns_in_memory(list(same), fields)))
+    return sorted(found, key=lambda run: run.last_at, reverse=True)
 
 
-def out_of_time(connection: sqlite3.Connection, segment: int, last_at: float, conditions: Sequence[Condition]) -> bool:
+def columns_of_run(connection: sqlite3.Connection, run: Run, needed: Sequence[str]) -> Mapping[str, Array]:
+    """Its columns."""
+    return read_columns(connection, run.segment, needed) if run.columns is None else run.columns
+
+
+def out_of_time(run: Run, conditions: Sequence[Condition]) -> bool:
     """Whether the bounds of a segment say already that nothing in it can be wanted."""
-    since = max(
-        (float(one.value or 0) for one in conditions if one.field == "at" and one.operator in (">", ">=")), default=-math.inf
-    )
-    if last_at < since:
-        return True
-    until = min(
-        (float(one.value or 0) for one in conditions if one.field == "at" and one.operator in ("<", "<=")), default=math.inf
-    )
-    if until == math.inf or last_at == math.inf:
-        return False
-    first_at: float = connection.execute("select first_at from segments where segment = ?", (segment,)).fetchone()[0]
-    return first_at > until
+    for one in conditions:
+        if one.field == "at" and (
+            (one.operator in (">", ">=") and run.last_at < float(one.value or 0))
+            or (one.operator in ("<", "<=") and run.first_at > float(one.value or 0))
+        ):
+            return True
+    return False
 
 
-def _matching(columns: Mapping[str, Array], conditions: Sequence[Condition], file: int, segment: int) -> Iterator[Place]:
+def _matching(columns: Mapping[str, Array], conditions: Sequence[Condition], run: Run) -> Iterator[Place]:
     import numpy as np
 
     kept = mask(conditions, columns)
@@ -171,7 +183,7 @@ def _matching(columns: Mapping[str, Array], conditions: Sequence[Condition], fil
         return
     moments = columns["at"] if len(columns["at"]) == len(kept) else np.broadcast_to(columns["at"], len(kept))
     for at, place in zip(moments[kept].tolist(), columns[PLACES][kept].tolist(), strict=True):
-        yield -at, file, segment * SEGMENT + place
+        yield -at, run.file, run.segment * SEGMENT + place
 
 
 def _looked_up(connections: Sequence[sqlite3.Connection], ids: frozenset[str]) -> list[Place]:

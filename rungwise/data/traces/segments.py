@@ -28,7 +28,7 @@ PLACES, TAGS, TAG_PLACES = "places", "tags", "tag_places"
 NONE = 0
 """The hash of no value."""
 
-_AT = {name: place for place, name in enumerate(FACTS)}
+_AT = FACTS.index("at")
 
 
 @lru_cache(maxsize=50_000)
@@ -39,27 +39,27 @@ def hash_of(value: str | None) -> int:
     return int.from_bytes(blake2b(value.encode("utf-8", "replace"), digest_size=8).digest(), "little")
 
 
-def columns_of(rows: Sequence[tuple[int, Row]]) -> dict[str, bytes]:
-    """The columns of a segment from its rows, each with its number n. A column of equal values is kept as one value."""
+def columns_of(rows: Sequence[tuple[int, Row]], fields: Sequence[str] = FACTS) -> dict[str, bytes]:
+    """The columns of a segment from its rows: of each its number n and these fields. One of equal values is kept as one value."""
     made = {PLACES: _packed("H", [n % SEGMENT for n, _ in rows], whole=True)}
-    facts = list(zip(*(row for _, row in rows), strict=True))
-    for name in NUMBERS:
-        made[name] = _packed("d", [value or 0.0 for value in facts[_AT[name]]])
-    for name in NAMES:
-        made[name] = _packed("Q", [hash_of(value) for value in facts[_AT[name]]])
-    places, tags = array("H"), array("Q")
-    for place, text in enumerate(facts[_AT["tags"]]):
-        if text is not None:
-            words = tag_words(_tags(text))
-            places.extend([place] * len(words))
-            tags.extend([hash_of(word) for word in words])
-    made[TAG_PLACES], made[TAGS] = _little(places), _little(tags)
+    for name, values in zip(fields, zip(*(row for _, row in rows), strict=True), strict=True):
+        if name in NUMBERS:
+            made[name] = _packed("d", [value or 0.0 for value in values])
+        elif name in NAMES:
+            made[name] = _packed("Q", list(map(hash_of, values)))
+        elif name == "tags":
+            made[TAG_PLACES], made[TAGS] = _tag_columns(values)
     return made
+
+
+def fields_of(columns: Iterable[str]) -> list[str]:
+    """The fields of a row that columns are made from."""
+    return sorted({"tags" if name in (TAGS, TAG_PLACES) else name for name in columns if name != PLACES})
 
 
 def bounds_of(rows: Iterable[tuple[int, Row]]) -> tuple[float, float]:
     """The first and the last moment of a segment."""
-    times = [_number(row[_AT["at"]]) for _, row in rows]
+    times = [_number(row[_AT]) for _, row in rows]
     return min(times), max(times)
 
 
@@ -82,6 +82,16 @@ def _little(values: array[Any]) -> bytes:
     if sys.byteorder == "big":
         values.byteswap()
     return values.tobytes()
+
+
+def _tag_columns(values: Sequence[Any]) -> tuple[bytes, bytes]:
+    places, tags = array("H"), array("Q")
+    for place, text in enumerate(values):
+        if text is not None:
+            words = tag_words(_tags(text))
+            places.extend([place] * len(words))
+            tags.extend([hash_of(word) for word in words])
+    return _little(places), _little(tags)
 
 
 def _tags(text: Any) -> Mapping[str, str]:

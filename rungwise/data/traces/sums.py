@@ -6,15 +6,15 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rungwise.core.errors import UnknownName
 from rungwise.core.trace import Trace
 from rungwise.data.traces import segments
-from rungwise.data.traces.masks import columns_in_memory, columns_needed, decides, mask, read_columns
+from rungwise.data.traces.masks import columns_needed, decides, mask
 from rungwise.data.traces.query import TAG, TEXTS, Query
 from rungwise.data.traces.reading import views
-from rungwise.data.traces.search import out_of_time, runs, search
+from rungwise.data.traces.search import Run, columns_of_run, out_of_time, runs, search
 from rungwise.data.traces.segments import PLACES, SEGMENT
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _SUMMED = ("usd", "seconds", "input_tokens", "output_tokens")
 _READ = (*_SUMMED, "status")
+_FOLDED = 300_000
+"""Rows from which groups are made one in between, so that memory stays small."""
+_NAMED = 500
+"""Names that are read at a time."""
+_ADDED = ("traces", "failed", *_SUMMED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,17 +48,38 @@ def sums(directory: Path, query: Query, *, by: str | None = None) -> list[Sum]:
     `by` is a field that is a name (user, tenant, key, conversation, release, variant, candidate, engine, model ...) or
     `tag.NAME`. Raises UnknownName for another one.
     """
-    if by is not None and by not in TEXTS and not by.startswith(TAG):
-        raise UnknownName("field to sum by", by, [*TEXTS, "tag.NAME"])
+    check_group(by)
     if query.ids is None and all(decides(one) for one in query.conditions) and (by is None or by in segments.NAMES):
         with views(directory) as connections:
             found = _of_columns(connections, query, by)
     else:
-        found = list(_of_traces(search(directory, query), by).values())
+        found = list(of_traces(search(directory, query), by).values())
+    return in_order(found)
+
+
+def check_group(by: str | None) -> None:
+    """Raise UnknownName for a field that traces cannot be summed by."""
+    if by is not None and by not in TEXTS and not by.startswith(TAG):
+        raise UnknownName("field to sum by", by, [*TEXTS, "tag.NAME"])
+
+
+def together(found: Sequence[Sum]) -> list[Sum]:
+    """The groups of several sums, those of one name added up."""
+    groups: dict[str | None, Sum] = {}
+    for one in found:
+        own = groups.get(one.value)
+        added = {} if own is None else {name: getattr(own, name) + getattr(one, name) for name in _ADDED}
+        groups[one.value] = replace(one, **added)
+    return in_order(groups.values())
+
+
+def in_order(found: Iterable[Sum]) -> list[Sum]:
+    """The dearest group first."""
     return sorted(found, key=lambda one: (-one.usd, -one.traces, one.value or ""))
 
 
-def _of_traces(traces: Iterable[Trace], by: str | None) -> Mapping[str | None, Sum]:
+def of_traces(traces: Iterable[Trace], by: str | None) -> Mapping[str | None, Sum]:
+    """Sums by looking at each trace."""
     groups: dict[str | None, Sum] = {}
     for trace in traces:
         value = None if by is None else trace.tags.get(by[len(TAG) :]) if by.startswith(TAG) else TEXTS[by](trace)
@@ -72,39 +98,67 @@ def _of_traces(traces: Iterable[Trace], by: str | None) -> Mapping[str | None, S
 
 
 def _of_columns(connections: Sequence[sqlite3.Connection], query: Query, by: str | None) -> list[Sum]:
-    """The same from the columns alone. Where a group's name stands is remembered, and read once."""
+    """The same from the columns alone."""
     needed = sorted({PLACES, "at", *_READ, *columns_needed(query.conditions), *((by,) if by else ())})
-    groups: dict[int, list[float]] = {}
-    seen: dict[int, tuple[int, int]] = {}
-    for last_at, file, segment, rows in runs(connections):
-        if out_of_time(connections[file], segment, last_at, query.conditions):
+    parts: list[_Groups] = []
+    rows = 0
+    for run in runs(connections, needed):
+        if out_of_time(run, query.conditions):
             continue
-        columns = read_columns(connections[file], segment, needed) if rows is None else columns_in_memory(rows)
+        columns = columns_of_run(connections[run.file], run, needed)
         kept = mask(query.conditions, columns)
-        if kept is None:
-            continue
-        for group, place, figures in _summed(columns, kept, by):
-            own = groups.setdefault(group, [0.0] * len(figures))
-            groups[group] = [one + other for one, other in zip(own, figures, strict=True)]
-            seen.setdefault(group, (file, segment * SEGMENT + place))
-    return [_sum(_name(connections, seen[group], by) if group else None, figures) for group, figures in groups.items()]
+        if kept is not None:
+            parts.append(_groups(columns, kept, by, run))
+            rows += len(parts[-1].hashes)
+        if rows > _FOLDED:
+            parts = [_folded(parts)]
+            rows = len(parts[0].hashes)
+    if not parts:
+        return []
+    groups = _folded(parts)
+    names = _names(connections, groups, by)
+    return [_sum(name, figures) for name, figures in zip(names, groups.figures.tolist(), strict=True)]
 
 
-def _summed(columns: Mapping[str, Array], kept: Mask, by: str | None) -> Iterable[tuple[int, int, list[float]]]:
-    """Of each group in a segment: its hash, the place of one of its rows, and its figures."""
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Of each group (G): its hash, the file and number of one of its traces, and its figures (G, 6)."""
+
+    hashes: Array
+    files: Array
+    numbers: Array
+    figures: Array
+
+
+def _groups(columns: Mapping[str, Array], kept: Mask, by: str | None, run: Run) -> _Groups:
+    """A group for each row of a segment; without `by` one for all."""
     import numpy as np
 
-    rows = len(kept)
-    whole = {name: np.broadcast_to(columns[name], rows)[kept] for name in (*_READ, *((by,) if by else ()))}
-    places = columns[PLACES][kept]
+    whole = {name: np.broadcast_to(columns[name], len(kept))[kept] for name in (*_READ, *((by,) if by else ()))}
+    numbers = columns[PLACES][kept].astype(np.int64) + run.segment * SEGMENT
+    ones = np.ones(len(numbers))
+    figures = np.stack([ones, (whole["status"] >= 400).astype(float), *(whole[name] for name in _SUMMED)], axis=1)
     if by is None:
-        hashes, first, group = np.zeros(1, np.uint64), np.zeros(1, np.intp), np.zeros(len(places), np.intp)
+        hashes, figures, numbers = np.zeros(1, np.uint64), figures.sum(axis=0, keepdims=True), numbers[:1]
     else:
-        hashes, first, group = np.unique(whole[by], return_index=True, return_inverse=True)
-    figures: list[Any] = [np.bincount(group), np.bincount(group, weights=whole["status"] >= 400)]
-    figures += [np.bincount(group, weights=whole[name]) for name in _SUMMED]
-    for at, hash in enumerate(hashes.tolist()):
-        yield hash, int(places[first[at]]), [float(figure[at]) for figure in figures]
+        hashes = whole[by]
+    return _Groups(hashes, np.full(len(numbers), run.file), numbers, figures)
+
+
+def _folded(parts: Sequence[_Groups]) -> _Groups:
+    """Groups of one hash made one."""
+    import numpy as np
+
+    hashes = np.concatenate([part.hashes for part in parts])
+    order = np.argsort(hashes, kind="stable")
+    starts = np.flatnonzero(np.diff(hashes[order], prepend=~hashes[order][:1]))
+    first = order[starts]
+    return _Groups(
+        hashes[first],
+        np.concatenate([part.files for part in parts])[first],
+        np.concatenate([part.numbers for part in parts])[first],
+        np.add.reduceat(np.concatenate([part.figures for part in parts])[order], starts, axis=0),
+    )
 
 
 def _sum(value: str | None, figures: Sequence[float]) -> Sum:
@@ -120,7 +174,16 @@ def _sum(value: str | None, figures: Sequence[float]) -> Sum:
     )
 
 
-def _name(connections: Sequence[sqlite3.Connection], place: tuple[int, int], by: str | None) -> str | None:
-    file, n = place
-    found = connections[file].execute(f'select "{by}" from traces where n = ?', (n,)).fetchone()
-    return None if found is None or found[0] is None else str(found[0])
+def _names(connections: Sequence[sqlite3.Connection], groups: _Groups, by: str | None) -> list[str | None]:
+    """The name of each group, read from one of its traces."""
+    if by is None:
+        return [None]
+    places = list(zip(groups.files.tolist(), groups.numbers.tolist(), strict=True))
+    names: dict[tuple[int, int], str | None] = {}
+    for file, connection in enumerate(connections):
+        numbers = sorted(n for own, n in places if own == file)
+        for start in range(0, len(numbers), _NAMED):
+            some = numbers[start : start + _NAMED]
+            rows = connection.execute(f'select n, "{by}" from traces where n in ({",".join("?" * len(some))})', some)
+            names |= {(file, n): name for n, name in rows}
+    return [names.get(place) for place in places]
