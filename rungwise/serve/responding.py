@@ -13,6 +13,7 @@ from rungwise.core.types import Responder, collect
 from rungwise.engines.prices import guess_tokens
 from rungwise.serve.ask import COMPLETION, Ask, Tape, Whole
 from rungwise.serve.failure import BadRequest, EngineDown, Refused
+from rungwise.serve.routing.model import TAPE
 from rungwise.serve.shapes import FINISHES, encode, request_of, usage_body
 
 COPIES = 128
@@ -30,6 +31,7 @@ class Responding:
         """The whole answer as a `chat.completion` or `text_completion`."""
         request = _request(ask)
         copies = _copies(ask.body)
+        TAPE.set(tape)
         with tape.span(self.candidate.model, "model"):
             try:
                 response = await collect(self.responder(request))
@@ -46,6 +48,7 @@ class Responding:
             raise BadRequest("a streamed answer has n = 1 for this model", param="n")
         head = self._head(ask, tape, streamed=True)
         chunks: list[Chunk] = []
+        TAPE.set(tape)
         with tape.span(self.candidate.model, "model"):
             try:
                 async with aclosing(cast(Any, self.responder(request))) as answered:

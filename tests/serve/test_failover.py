@@ -132,7 +132,7 @@ async def test_an_engine_that_is_killed_under_load_costs_no_whole_answer_and_is_
         stop(second)
     assert failures == []
     assert len(answers) > 200
-    assert answers[-1] == "first"
+    assert "first" in answers[-16:]  # those that were under way when it came back may end last
     assert all(sum(span.error is None for span in tape.spans) == 1 for tape in tapes)  # nothing was answered twice
 
 

@@ -116,3 +116,29 @@ async def test_what_nothing_mends_is_the_refusal_of_the_router() -> None:
         with pytest.raises(EngineDown):
             await collect(routed_model(routing, one)(MESSAGES))
         await routing.aclose()
+
+
+async def test_what_an_answer_cannot_carry_is_counted_on_the_request() -> None:
+    async with upstream(
+        fails(400, {"error": {"message": "no", "param": "seed"}}), streams("a", "b", finish=None, done=False)
+    ) as server:
+        one = endpoint(server.url, stream=True)
+        routing = router(one)
+        tape = Tape("t", SystemClock())
+        TAPE.set(tape)
+        with pytest.raises(EngineDown, match="cut"):
+            await collect(routed_model(routing, one)(MESSAGES, Options(seed=1)))
+        await routing.aclose()
+    assert tape.usage is not None
+    assert tape.usage.calls == 2
+    assert tape.usage.input_tokens > 0
+    assert len(tape.spans) == 2
+
+
+async def test_a_message_of_another_shape_is_the_fault_of_the_engine() -> None:
+    async with upstream(says(content={"a": 1})) as server:
+        one = endpoint(server.url)
+        routing = router(one)
+        with pytest.raises(EngineDown, match="outside the protocol"):
+            await collect(routed_model(routing, one)(MESSAGES))
+        await routing.aclose()

@@ -106,6 +106,13 @@ async def test_a_stream_is_asked_for_its_usage_which_only_those_see_who_asked() 
         assert server.asked[1].body["stream_options"] == {"include_usage": True, "other": 1}
 
 
+async def test_what_makes_no_sense_is_for_the_engine_to_say() -> None:
+    async with upstream(streams("a", usage=None, done=False)) as server, router(engine(server.url)) as routing:
+        for odd in ({"stream_options": "x"}, {"n": "many"}, {"n": 0}, {"n": True}, {"stream": "yes"}):
+            assert len(await read(routing, {**BODY, **odd})) == 2
+        assert server.asked[0].body["stream_options"] == "x"
+
+
 async def test_an_engine_that_refuses_to_tell_the_usage_is_asked_without_from_then_on() -> None:
     async def picky(reply: Reply, asked: Asked) -> None:
         bad = fails(400, {"error": {"message": "unknown field stream_options"}})

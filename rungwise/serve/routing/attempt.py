@@ -84,9 +84,9 @@ class Attempt:
         watch = self._begin(stream=True)
         try:
             wanted = self._body.get("stream_options") or {}
-            with_usage = isinstance(wanted, Mapping) and bool(wanted.get("include_usage"))
+            with_usage = not isinstance(wanted, Mapping) or bool(wanted.get("include_usage"))
             with watch:
-                reply = await self._post_stream(wanted)
+                reply = await self._post_stream({} if with_usage else {"stream_options": {**wanted, "include_usage": True}})
             async with aclosing(self._events(reply, watch)) as events:
                 async for said in events:
                     if said.count is not None and not said.choices and not with_usage:
@@ -114,7 +114,7 @@ class Attempt:
             yield said
             return
         events, finishes, answers = Events(), 0, self._body.get("n")
-        answers = answers if isinstance(answers, int) else 1
+        answers = max(1, answers) if isinstance(answers, int) else 1
         async with aclosing(reply.chunks()) as chunks:  # type: ignore[type-var]
             while True:
                 with watch:
@@ -141,15 +141,13 @@ class Attempt:
                         raise Failed(Failure(what="cut the stream off", retry=True, worked=True))
                     return
 
-    async def _post_stream(self, wanted: Any) -> Reply:
+    async def _post_stream(self, more: Mapping[str, Any]) -> Reply:
         """Ask for a stream, with the usage at its end; an engine that refuses to say it is asked without, from then on."""
         engine = self.target.engine
         body = {**self._body, "model": self.target.model, "stream": True}
-        asked = isinstance(wanted, Mapping) and wanted.get("include_usage")
-        if not asked and not engine.without_usage:
-            body["stream_options"] = {**wanted, "include_usage": True}
+        if more and not engine.without_usage:
             try:
-                return await self._post(body)
+                return await self._post({**body, **more})
             except Failed as failed:
                 complaint = failed.failure.body
                 if not about_the_request(failed.failure.status) or not (
@@ -157,7 +155,6 @@ class Attempt:
                 ):
                     raise
             engine.without_usage = True
-            body = {**self._body, "model": self.target.model, "stream": True}
         return await self._post(body)
 
     async def _post(self, body: Mapping[str, Any]) -> Reply:
@@ -182,9 +179,9 @@ class Attempt:
 
     def _understood(self, json: bytes, *, cut: bool = False) -> Said:
         """A body or an event, its facts noted. Raises Failed for what is no answer."""
-        secret = self.target.engine.secret
-        if secret is not None and len(secret) >= 8 and secret.encode() in json:
-            json = redact(json.decode("utf-8", "replace"), secret).encode()
+        engine = self.target.engine
+        if engine.secret_bytes and engine.secret_bytes in json:
+            json = redact(json.decode("utf-8", "replace"), engine.secret).encode()
         try:
             said = read_answer(json)
         except WireError as error:

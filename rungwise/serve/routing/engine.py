@@ -14,7 +14,7 @@ from rungwise.core.usecase import Endpoint
 from rungwise.engines.address import chat_url
 from rungwise.engines.prices import Listed, Price, SharedSeconds, price_of
 from rungwise.engines.resilience import Failed, Failure
-from rungwise.engines.secrets import read_key
+from rungwise.engines.secrets import SHORTEST_SECRET, read_key
 from rungwise.engines.upstream.opening import open_upstream
 from rungwise.engines.upstream.reply import Headers
 from rungwise.serve.routing.breaker import Circuit
@@ -61,25 +61,24 @@ class Engine:
         self.without_usage = False  # it refuses `stream_options`
         self._environ, self._tables = environ, prices
         self._prices: dict[str, Price] = {}
-        self._key: str | None = None
+        self.secret: str | None = None  # the key, to keep it out of what is shown
+        self.secret_bytes = b""  # the same, or nothing where it is too short to be one
         self._headers: Headers | None = None
-
-    @property
-    def secret(self) -> str | None:
-        """The key, to keep it out of what is shown."""
-        return self._key
 
     def headers(self) -> Headers:
         """The headers of a request. Raises Failed when the key is not in the environment."""
         if self._headers is None:
             try:
-                self._key = read_key(self.endpoint.key_env, self._environ, endpoint=self.name)
+                key = read_key(self.endpoint.key_env, self._environ, endpoint=self.name)
             except UsageError as error:
                 _log.error("%s", error)
                 problem = Failure(what="has no key on this server", retry=False, sent=False)
             else:
-                headers = (("content-type", "application/json"), ("accept", "application/json, text/event-stream"))
-                self._headers = headers if self._key is None else (*headers, ("authorization", f"Bearer {self._key}"))
+                headers: Headers = (("content-type", "application/json"), ("accept", "application/json, text/event-stream"))
+                if key is not None:
+                    headers = (*headers, ("authorization", f"Bearer {key}"))
+                    self.secret_bytes = key.encode() if len(key) >= SHORTEST_SECRET else b""
+                self.secret, self._headers = key, headers
                 return self._headers
             raise Failed(problem)
         return self._headers
