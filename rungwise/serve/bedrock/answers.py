@@ -20,6 +20,7 @@ from rungwise.serve.bedrock.pieces import (
     Began,
     Blocks,
     Count,
+    Details,
     Ended,
     Piece,
     WholeBlock,
@@ -162,7 +163,7 @@ def usage(count: Count | None) -> dict[str, int]:
 
 
 def _count(used: Usage | None) -> Count | None:
-    return Count(used.input_tokens, used.output_tokens) if used is not None else None
+    return Count(used.input_tokens, used.output_tokens, Details(used.cached_tokens)) if used is not None else None
 
 
 def _ms(seconds: float) -> int:
