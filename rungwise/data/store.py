@@ -86,6 +86,11 @@ class Store:
             raise
         return store
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the store is on a server, and only the blobs are in the directory."""
+        return self.engine.dialect.name == "postgresql"
+
     @staticmethod
     def is_in(directory: Path) -> bool:
         """Whether a directory has a store."""
