@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -159,21 +159,3 @@ class Answering:
 
     def _cache_key(self, ask: Ask, target: Target) -> str | None:
         return question_key(ask, target.name) if self._questions is not None and ask.operation != EMBEDDINGS else None
-
-
-def price_bounds(prices: Mapping[str, Any]) -> Bound:
-    """Bounds from the prices of the engines by name: what the messages hold, and the most that may be answered."""
-    from rungwise.engines.prices import token_bound
-    from rungwise.serve.shapes import encode
-
-    def bound(ask: Ask, target: Target) -> tuple[int, float]:
-        said = token_bound([encode(ask.body).decode()])
-        engine = target.engine
-        if engine is None:
-            return said, 0.0
-        wanted = ask.body.get("max_completion_tokens") or ask.body.get("max_tokens") or engine.max_tokens
-        answered = 0 if ask.operation == EMBEDDINGS else int(wanted) * int(ask.body.get("n") or 1)
-        usd = prices[engine.name].at_most(input_tokens=said, output_tokens=answered, seconds=engine.total_s)
-        return said + answered, usd
-
-    return bound

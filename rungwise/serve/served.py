@@ -29,8 +29,9 @@ from rungwise.engines.prices import price_of, project_prices
 from rungwise.release.registry import Releases
 from rungwise.serve.access import Access
 from rungwise.serve.answerer import Answerer
-from rungwise.serve.answering import Answering, price_bounds
+from rungwise.serve.answering import Answering
 from rungwise.serve.ask import CHAT, Ask, Caller, Tape, Whole
+from rungwise.serve.bounds import Bounds
 from rungwise.serve.embedding import ENCODERS, Embedding
 from rungwise.serve.failure import Refused
 from rungwise.serve.guarding import with_guards
@@ -89,7 +90,7 @@ class Served:
                 limits=Limits(store, clock=clock),
                 replies=Replies(store),
                 clock=clock,
-                bound=price_bounds({endpoint.name: price_of(endpoint, listed) for endpoint in case.endpoints}),
+                bound=Bounds(case.endpoints, {one.name: price_of(one, listed) for one in case.endpoints}, serving.fallback),
             )
             shadows = Shadows(answering.traces, clock, capture=serving.capture)
             answering.after.append(shadows.follow)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rungwise.core.candidate import Candidate
 from rungwise.core.usecase import Endpoint
 from rungwise.release.assign import variant_of
 from rungwise.serve.answerer import Answerer
@@ -17,12 +18,13 @@ RELEASE = "release"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who answers. `name` tells answers apart in the cache: the candidate's id, or the engine's name."""
+    """Who answers. `name` tells answers apart in the cache: the candidate's id, or the engine's name. `engine` is asked for it."""
 
     name: str
     answerer: Answerer
     engine: Endpoint | None = None
     variant: str | None = None
+    candidate: Candidate | None = None
 
 
 class Names:
@@ -73,4 +75,12 @@ class Names:
                 raise NotThere(f"the live release has no variant '{variant}'. Its variants: {known}", param="model")
             chosen = found[0]
         tape.release, tape.variant, tape.candidate = live.id, chosen.name, chosen.candidate
-        return Target(chosen.candidate, live.answerers[chosen.name], variant=chosen.name)
+        candidate = live.candidates[chosen.candidate]
+        engine = self._engines.get(candidate.model.partition("/")[0])
+        return Target(
+            chosen.candidate,
+            live.answerers[chosen.name],
+            engine=engine.engine if engine is not None else None,
+            variant=chosen.name,
+            candidate=candidate,
+        )
