@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 from rungwise.core.content import Usage
@@ -19,22 +18,14 @@ from rungwise.engines.wire import TokenCount, WireError, write_json
 from rungwise.serve.ask import CHAT, COMPLETION, EMBEDDINGS, Tape
 from rungwise.serve.failure import TimedOut
 from rungwise.serve.routing.deadlines import ENGINE, Watch
-from rungwise.serve.routing.engine import Engine
+from rungwise.serve.routing.engine import Target
 from rungwise.serve.routing.events import DONE, Events
-from rungwise.serve.routing.reading import Said, read_answer
+from rungwise.serve.routing.reading import Reported, Said, read_answer
 from rungwise.serve.routing.refusing import about_the_request
 from rungwise.serve.shapes import chunk_of_whole
 
 PATHS = {CHAT: "/chat/completions", COMPLETION: "/completions", EMBEDDINGS: "/embeddings"}
 _TRIED_AGAIN = ("rate_limit", "overloaded", "server_error", "unavailable", "timeout")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An engine and the model that it is asked for."""
-
-    engine: Engine
-    model: str
 
 
 class Attempt:
@@ -52,6 +43,7 @@ class Attempt:
         self._count: TokenCount | None = None
         self._sent_bytes = self._answer_bytes = self._pieces = 0
         self._done = False
+        self.until = 0.0  # loop time at which the total runs out
 
     async def whole(self) -> bytes:
         """The body of the engine's answer."""
@@ -65,12 +57,12 @@ class Attempt:
                 reply = await self._post(body)
                 data = await reply.read(BODY_LIMIT_BYTES)
             self._answer_bytes = len(data)
-            said = self._understood(data)
-            if not said.choices and not said.data:
+            said, data = self._understood(data)
+            if not said.choices and said.data is None:
                 raise _rubbish("an answer without choices")
             self._tape.heard()
             self._done = True
-            return said.json
+            return data
         except Failed as failed:
             self._failure = failed.failure
             raise
@@ -88,11 +80,11 @@ class Attempt:
             with watch:
                 reply = await self._post_stream({} if with_usage else {"stream_options": {**wanted, "include_usage": True}})
             async with aclosing(self._events(reply, watch)) as events:
-                async for said in events:
-                    if said.count is not None and not said.choices and not with_usage:
+                async for said, data in events:
+                    if not said.choices and said.usage is not None and not with_usage:
                         continue  # only we had asked for it
                     self.told = True
-                    yield said.json
+                    yield data
             self._done = True
         except Failed as failed:
             self._failure = failed.failure
@@ -102,16 +94,16 @@ class Attempt:
         finally:
             self._end(watch)
 
-    async def _events(self, reply: Reply, watch: Watch) -> AsyncGenerator[Said, None]:
+    async def _events(self, reply: Reply, watch: Watch) -> AsyncGenerator[tuple[Said, bytes], None]:
         """What the engine says, until [DONE], or the end of the bytes after the finish reason of each answer."""
         if b"event-stream" not in (reply.header(b"content-type") or b"").lower():
             with watch:
                 data = await reply.read(BODY_LIMIT_BYTES)
-            said = self._heard(self._understood(data), watch)
+            said, data = self._understood(data)
             if not said.choices:
                 raise _rubbish("an answer without choices")
-            said.json = chunk_of_whole(said.json)
-            yield said
+            self._heard(watch)
+            yield said, chunk_of_whole(data)
             return
         events, finishes, answers = Events(), 0, self._body.get("n")
         answers = max(1, answers) if isinstance(answers, int) else 1
@@ -133,9 +125,11 @@ class Attempt:
                         return
                     if not event or event.isspace():
                         continue
-                    said = self._heard(self._understood(event, cut=not data), watch)
-                    finishes += said.finish is not None
-                    yield said
+                    said, event = self._understood(event, cut=not data)
+                    if said.choices:
+                        self._heard(watch)
+                        finishes += said.finish is not None
+                    yield said, event
                 if not data:
                     if finishes < answers:
                         raise Failed(Failure(what="cut the stream off", retry=True, worked=True))
@@ -177,41 +171,39 @@ class Attempt:
         after_s = retry_after_s(asked.decode("latin-1") if asked else None, now=self._clock.now())
         return http_failure(reply.status, self._redacted(text), retry_after=after_s)
 
-    def _understood(self, json: bytes, *, cut: bool = False) -> Said:
-        """A body or an event, its facts noted. Raises Failed for what is no answer."""
+    def _understood(self, json: bytes, *, cut: bool = False) -> tuple[Said, bytes]:
+        """A body or an event with the bytes to hand on, its facts noted. Raises Failed for what is no answer."""
         engine = self.target.engine
         if engine.secret_bytes and engine.secret_bytes in json:
             json = redact(json.decode("utf-8", "replace"), engine.secret).encode()
+        failure: Failed
         try:
-            said = read_answer(json)
+            said, json = read_answer(json)
+        except Reported as reported:
+            failure = Failed(self._reported(reported.error))
         except WireError as error:
-            problem = str(error)
+            failure = Failed(Failure(what="cut the stream off", retry=True, worked=True)) if cut else _rubbish(str(error))
         else:
-            if said.error is not None:
-                raise Failed(self._reported(said.error))
             self._note(said)
-            return said
-        if cut:
-            raise Failed(Failure(what="cut the stream off", retry=True, worked=True))
-        raise _rubbish(problem)
+            return said, json
+        raise failure
 
     def _note(self, said: Said) -> None:
         tape = self._tape
-        if said.count is not None:
-            self._count = said.count
+        if said.usage is not None:
+            self._count = said.usage.count or self._count
         if said.model:
             tape.model = said.model
         if said.id:
             tape.response_id = said.id
-        if said.finish is not None:
-            tape.finish = said.finish
+        if (finish := said.finish) is not None:
+            tape.finish = finish
 
-    def _heard(self, said: Said, watch: Watch) -> Said:
-        if said.choices:
-            self._pieces += 1
-            watch.heard()
-            self._tape.heard()
-        return said
+    def _heard(self, watch: Watch) -> None:
+        """A piece of the answer has come."""
+        self._pieces += 1
+        watch.heard()
+        self._tape.heard()
 
     def _reported(self, error: Mapping[str, Any]) -> Failure:
         """An error inside a 200 answer, or in the middle of a stream."""
@@ -237,8 +229,10 @@ class Attempt:
         engine.in_flight += 1
         tape.engine, tape.model = engine.name, self.target.model
         self._begun_s = tape.elapsed_s
-        self._mark = engine.machine.start()
-        return Watch(self._timeouts, ENGINE, stream=stream)
+        self._mark = engine.machine.start() if engine.machine is not None else 0.0
+        watch = Watch(self._timeouts, ENGINE, stream=stream)
+        self.until = watch.deadline
+        return watch
 
     def _end(self, watch: Watch) -> None:
         """However it ended: close what is open, tell the breaker, count what it cost."""
@@ -257,7 +251,7 @@ class Attempt:
         else:
             engine.circuit.left()
         seconds = tape.elapsed_s - self._begun_s
-        usage = self._usage(engine.machine.stop(self._mark), seconds)
+        usage = self._usage(engine.machine.stop(self._mark) if engine.machine is not None else 0.0, seconds)
         tape.add(usage)
         details = {"model": tape.model, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
         if failure is not None and failure.status is not None:

@@ -28,7 +28,6 @@ class Watch:
         "_armed",
         "_between_s",
         "_cancelling",
-        "_deadline",
         "_expired",
         "_fresh",
         "_level",
@@ -38,16 +37,17 @@ class Watch:
         "_timer",
         "_until",
         "begun",
+        "deadline",
     )
 
     def __init__(self, timeouts: Timeouts, level: str, *, stream: bool) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeouts, self._level = timeouts, level
         now = self._loop.time()
-        self._deadline = math.inf if timeouts.total_s is None else now + timeouts.total_s
+        self.deadline = math.inf if timeouts.total_s is None else now + timeouts.total_s
         first_s = timeouts.first_token_s if stream else None
         self._between_s = timeouts.between_chunks_s if stream else None
-        self._until = self._deadline if first_s is None else min(self._deadline, now + first_s)
+        self._until = self.deadline if first_s is None else min(self.deadline, now + first_s)
         self._armed = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -64,19 +64,14 @@ class Watch:
             self._timer.cancel()
             self._timer = None
 
-    @property
-    def left_s(self) -> float:
-        """Seconds until the total runs out."""
-        return self._deadline - self._loop.time()
-
     def __enter__(self) -> None:
         if self._fresh:
             self._fresh = False
-            self._until = self._deadline if self._between_s is None else min(self._deadline, self._loop.time() + self._between_s)
+            self._until = self.deadline if self._between_s is None else min(self.deadline, self._loop.time() + self._between_s)
         until = self._until
         if until == math.inf:
             return
-        if self._deadline == until and self._loop.time() >= until:
+        if self.deadline == until and self._loop.time() >= until:
             raise self._ran_out()
         self._task = task = asyncio.current_task()
         self._cancelling = task.cancelling() if task is not None else 0
@@ -104,7 +99,7 @@ class Watch:
 
     def _ran_out(self) -> TimedOut:
         limits = self._timeouts
-        if self._until >= self._deadline:
+        if self._until >= self.deadline:
             return TimedOut("total", self._level, limits.total_s or 0.0)
         if self.begun:
             return TimedOut("between_chunks", self._level, limits.between_chunks_s or 0.0)

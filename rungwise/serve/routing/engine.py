@@ -48,6 +48,7 @@ class Engine:
         prices: Sequence[Sequence[Listed]],
     ) -> None:
         chat_url(endpoint)
+        self.target = Target(self, endpoint.model)
         self.endpoint, self.name = endpoint, endpoint.name
         self.place = urlsplit(endpoint.base_url).netloc  # to keep it out of what clients are told
         self.upstream = open_upstream(endpoint.base_url)
@@ -55,7 +56,7 @@ class Engine:
         self.timeouts = Timeouts(
             first_token_s=endpoint.first_token_s, between_chunks_s=endpoint.between_chunks_s, total_s=endpoint.total_s
         )
-        self.machine = SharedSeconds(clock)
+        self.machine = SharedSeconds(clock) if endpoint.usd_per_hour else None
         self.in_flight = self.attempts = self.failures = 0
         self.rest_until = 0.0  # on the clock's tick: until then the engine asked not to be called, others go first
         self.without_usage = False  # it refuses `stream_options`
@@ -102,3 +103,11 @@ class Engine:
             attempts=self.attempts,
             failures=self.failures,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An engine and the model that it is asked for."""
+
+    engine: Engine
+    model: str

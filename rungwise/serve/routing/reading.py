@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -11,107 +10,122 @@ import msgspec
 from rungwise.engines.wire import TokenCount, WireError, read_json, token_count, write_json
 
 
-class _InputDetails(msgspec.Struct):
+class InputDetails(msgspec.Struct):
+    """Of `usage`."""
+
     cached_tokens: int | None = None
 
 
-class _OutputDetails(msgspec.Struct):
+class OutputDetails(msgspec.Struct):
+    """Of `usage`."""
+
     reasoning_tokens: int | None = None
 
 
-class _Used(msgspec.Struct):
+class Used(msgspec.Struct):
+    """The field `usage`."""
+
     prompt_tokens: int
     completion_tokens: int | None = None
     total_tokens: int | None = None
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
+    prompt_tokens_details: InputDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
+
+    @property
+    def count(self) -> TokenCount | None:
+        """The tokens, or None where they make no sense. Embeddings have no output."""
+        given, made = self.prompt_tokens, self.completion_tokens
+        if made is None:
+            made = max(0, (self.total_tokens or given) - given)
+        if given < 0 or made < 0:
+            return None
+        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details is not None else 0
+        reasoning = self.completion_tokens_details.reasoning_tokens if self.completion_tokens_details is not None else 0
+        return TokenCount(given, made, min(max(0, cached or 0), given), min(max(0, reasoning or 0), made))
 
 
-class _Choice(msgspec.Struct):
+class Choice(msgspec.Struct):
+    """One of `choices`."""
+
     finish_reason: str | None = None
 
 
-class _Answer(msgspec.Struct):
+class Said(msgspec.Struct):
     """The few fields of a body or a chunk that are looked at."""
 
     id: str | None = None
     model: str | None = None
-    choices: list[_Choice] | None = None
+    choices: list[Choice] | None = None
     data: msgspec.Raw | None = None  # of embeddings
-    usage: _Used | None = None
+    usage: Used | None = None
     error: msgspec.Raw | None = None
 
-
-@dataclass(slots=True)
-class Said:
-    """What was read of one body or chunk. `json` is what may be handed on."""
-
-    json: bytes
-    id: str | None = None
-    model: str | None = None
-    choices: int = 0
-    finish: str | None = None
-    count: TokenCount | None = None
-    error: Mapping[str, Any] | None = None
-    data: bool = False
+    @property
+    def finish(self) -> str | None:
+        """How the answer ended, if this says so."""
+        for choice in self.choices or ():
+            if choice.finish_reason is not None:
+                return choice.finish_reason
+        return None
 
 
-_DECODE = msgspec.json.Decoder(_Answer).decode
+class Reported(Exception):
+    """An answer that is an error object."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        self.error = error
+        super().__init__("an error inside an answer")
+
+
+_DECODE = msgspec.json.Decoder(Said).decode
 _NOTHING = (b"null", b"{}", b'""', b"false", b"[]")
 
 
-def read_answer(json: bytes) -> Said:
-    """What a body or a chunk says. Raises WireError when it is not a JSON object in the shape of OpenAI.
+def read_answer(json: bytes) -> tuple[Said, bytes]:
+    """What a body or a chunk says, and the bytes that may be handed on.
 
     Text that is not UTF-8 and JSON that only a lenient reader takes (NaN) are mended, so that every client can read them.
+    Raises WireError when it is not a JSON object in the shape of OpenAI, Reported when it is an error.
     """
     try:
         if not json.isascii():
             json.decode()  # fields that are passed over are not checked otherwise
-        answer = _DECODE(json)
+        said = _DECODE(json)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return _read_slowly(json)
-    if answer.error is not None and bytes(answer.error) not in _NOTHING:
+    if said.error is not None and bytes(said.error) not in _NOTHING:
         return _read_slowly(json)
-    choices, used = answer.choices, answer.usage
-    finish = None
-    for choice in choices or ():
-        finish = choice.finish_reason or finish
-    count = _count(used) if used is not None else None
-    return Said(json, answer.id, answer.model, len(choices or ()), finish, count, None, answer.data is not None)
+    return said, json
 
 
-def _count(used: _Used) -> TokenCount | None:
-    given, made = used.prompt_tokens, used.completion_tokens
-    if made is None:  # embeddings have none
-        made = max(0, (used.total_tokens or given) - given)
-    if given < 0 or made < 0:
-        return None
-    cached = used.prompt_tokens_details.cached_tokens or 0 if used.prompt_tokens_details is not None else 0
-    reasoning = used.completion_tokens_details.reasoning_tokens or 0 if used.completion_tokens_details is not None else 0
-    return TokenCount(given, made, min(max(0, cached), given), min(max(0, reasoning), made))
-
-
-def _read_slowly(json: bytes) -> Said:
+def _read_slowly(json: bytes) -> tuple[Said, bytes]:
     """The same for bodies of unusual shape, and for errors."""
     body = read_json(json)
     if not isinstance(body, Mapping):
         raise WireError(f"a JSON object was expected, not {type(body).__name__}")
     if body.get("error"):
         error = body["error"]
-        return Said(json, error=error if isinstance(error, Mapping) else {"message": str(error)})
+        raise Reported(error if isinstance(error, Mapping) else {"message": str(error)})
     choices = body.get("choices") or []
     if not isinstance(choices, list) or not all(isinstance(choice, Mapping) for choice in choices):
         raise WireError("'choices' is not a list of objects")
-    finish = [choice["finish_reason"] for choice in choices if isinstance(choice.get("finish_reason"), str)]
-    id, model = body.get("id"), body.get("model")
-    return Said(
-        write_json(body),
-        id if isinstance(id, str) else None,
-        model if isinstance(model, str) else None,
-        len(choices),
-        finish[-1] if finish else None,
-        token_count(body.get("usage")),
-        None,
-        "data" in body,
+    finishes = [choice.get("finish_reason") for choice in choices]
+    said = Said(
+        id=body["id"] if isinstance(body.get("id"), str) else None,
+        model=body["model"] if isinstance(body.get("model"), str) else None,
+        choices=[Choice(finish if isinstance(finish, str) else None) for finish in finishes],
+        data=msgspec.Raw(b"[]") if body.get("data") is not None else None,
+        usage=_used(token_count(body.get("usage"))),
+    )
+    return said, write_json(body)
+
+
+def _used(count: TokenCount | None) -> Used | None:
+    if count is None:
+        return None
+    return Used(
+        count.input,
+        count.output,
+        prompt_tokens_details=InputDetails(count.cached),
+        completion_tokens_details=OutputDetails(count.reasoning),
     )

@@ -19,8 +19,8 @@ from rungwise.engines.resilience import Failed, Failure
 from rungwise.serve.ask import Tape
 from rungwise.serve.failure import NotThere, Refused
 from rungwise.serve.routing.allowance import Allowance
-from rungwise.serve.routing.attempt import Attempt, Target
-from rungwise.serve.routing.engine import Engine, EngineState
+from rungwise.serve.routing.attempt import Attempt
+from rungwise.serve.routing.engine import Engine, EngineState, Target
 from rungwise.serve.routing.refusing import about_the_request, refusal, resting
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 1.0  # between rounds; somebody waits for the answer
@@ -99,15 +99,15 @@ class Router:
         if first is None:
             raise NotThere(f"there is no engine '{name}'")
         self._allowance.asked()
-        fallback = self._serving.fallback
-        others = fallback.get(name) or fallback.get(first.engine.name) or ()
-        targets = [first, *(target for one in others if (target := self._target(one)) is not None and target != first)]
+        targets = [first]
+        if (fallback := self._serving.fallback) and (others := fallback.get(name) or fallback.get(first.engine.name)):
+            targets += [target for one in others if (target := self._target(one)) is not None and target != first]
         return Route(targets, self._serving.retries, self._allowance, clock=self.clock, rng=self._rng)
 
     def _target(self, name: str) -> Target | None:
         engine = self._engines.get(name)
         if engine is not None:
-            return Target(engine, engine.endpoint.model)
+            return engine.target
         name, _, model = name.partition("/")
         engine = self._engines.get(name)
         return Target(engine, model) if engine is not None and model else None
@@ -129,13 +129,9 @@ class Route:
         target = self._next()
         if target is None:
             raise self._last or resting(self._name, min(one.engine.circuit.rests_s for one in self._targets))
-        timeouts, engine = target.engine.timeouts, target.engine
-        until = self._until.get(engine.name)
-        now = asyncio.get_running_loop().time() if timeouts.total_s is not None else 0.0
-        if until is not None:
-            timeouts = replace(timeouts, total_s=max(0.0, until - now))
-        elif timeouts.total_s is not None:
-            self._until[engine.name] = now + timeouts.total_s
+        timeouts = target.engine.timeouts
+        if self._until and (until := self._until.get(target.engine.name)) is not None:  # it was asked before
+            timeouts = replace(timeouts, total_s=max(0.0, until - asyncio.get_running_loop().time()))
         return Attempt(target, operation, body, tape, clock=self._clock, timeouts=timeouts)
 
     async def failed(self, attempt: Attempt, failure: Failure) -> None:
@@ -146,6 +142,7 @@ class Route:
         if attempt.told or about_the_request(failure.status):
             raise refused
         self._last = refused
+        self._until.setdefault(name, attempt.until)
         if failure.retry_after_s:
             target.engine.rest_until = self._clock.tick() + min(LONGEST_REST_S, failure.retry_after_s)
         if attempt.late is not None or not failure.retry:
@@ -172,7 +169,9 @@ class Route:
     def _next(self) -> Target | None:
         """The first that is not resting; one that asked for rest comes after the others."""
         left = self._left
-        if len(left) > 1:
+        if len(left) == 1:
+            return left[0] if left[0].engine.circuit.admits() else None
+        if left:
             now = self._clock.tick()
             left = sorted(left, key=lambda one: one.engine.rest_until > now)
         return next((one for one in left if one.engine.circuit.admits()), None)
