@@ -63,21 +63,27 @@ class _Guarded:
         """The request with each text looked at. What the client sent is not changed: others may still hold it."""
         if not self._in:
             return ask
-        body = {name: await self._looked(ask.body[name], tape) if name in _ASKED else ask.body[name] for name in ask.body}
-        return ask if body == ask.body else Ask(**{**_fields(ask), "body": body})
+        changed = {}
+        for name in _ASKED:
+            value = ask.body.get(name)
+            if value is not None and (looked := await self._looked(value, tape)) is not value:
+                changed[name] = looked
+        return Ask(**{**_fields(ask), "body": {**ask.body, **changed}}) if changed else ask
 
     async def _looked(self, value: Any, tape: Tape) -> Any:
         if isinstance(value, str):
             return await check(self._in, value, "input", tape)
         if isinstance(value, list):
-            return [await self._looked(item, tape) for item in value]
+            looked = [await self._looked(item, tape) for item in value]
+            return looked if any(new is not old for new, old in zip(looked, value, strict=True)) else value
         if isinstance(value, dict):
-            return {name: await self._looked(item, tape) if name in _SAID else item for name, item in value.items()}
+            own = {name: await self._looked(value[name], tape) for name in _SAID if name in value}
+            return {**value, **own} if any(new is not value[name] for name, new in own.items()) else value
         return value
 
 
-_ASKED = frozenset({"messages", "prompt", "input"})
-_SAID = frozenset({"content", "text", "tool_calls", "function", "arguments"})
+_ASKED = ("messages", "prompt", "input")
+_SAID = ("content", "text", "tool_calls", "function", "arguments")
 
 
 def _fields(ask: Ask) -> dict[str, Any]:
