@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from rungwise.core.record import digest, to_plain
 
@@ -31,7 +32,7 @@ class Feedback:
     value_usd: float | None = None
     by: str | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """SHA-256 of the content: the same judgement sent twice is one."""
         return digest(to_plain(self))

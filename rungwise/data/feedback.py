@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rungwise.core.feedback import Feedback
@@ -71,8 +71,20 @@ class Judgements:
         One that is not `dated` has the time of its arrival: it is the same as the last one of the same source and person on
         the same trace if it says the same, so that a request that is sent twice counts once and a changed mind counts.
         """
+        from rungwise.data.schema import feedback as table
+
+        handed_in, added, new = list(judged), list[Added](), list[dict[str, Any]]()
         with self.store.write(alone=True) as connection:  # `n` then counts in the order of the commits
-            return [_add(connection, feedback, about, dated=dated) for feedback, about in judged]
+            known = _Known(connection, [one for one, _ in handed_in], dated=dated)
+            for feedback, about in handed_in:
+                same = known.same(feedback)
+                added.append(Added(same or feedback.id, new=same is None))
+                if same is None:
+                    known.note(feedback)
+                    new.append(_values(feedback, about))
+            if new:
+                connection.execute(insert(connection, table), new)
+        return added
 
     def of(self, traces: Sequence[str], *, tenant: str | None = None) -> list[Kept]:
         """The judgements on these traces, in order."""
@@ -82,8 +94,8 @@ class Judgements:
 
         found: list[Kept] = []
         with self.store.read() as connection:
-            for start in range(0, len(traces), _NAMED_AT_ONCE):
-                query = select(table).where(table.c.trace.in_(traces[start : start + _NAMED_AT_ONCE]))
+            for some in _portions(traces):
+                query = select(table).where(table.c.trace.in_(some))
                 found += map(_kept, connection.execute(_of_tenant(query, tenant)))
         return sorted(found, key=lambda one: one.n)
 
@@ -147,20 +159,51 @@ class Judgements:
 
         gone = 0
         with self.store.write() as connection:
-            for start in range(0, len(traces), _NAMED_AT_ONCE):
-                statement = delete(table).where(table.c.trace.in_(traces[start : start + _NAMED_AT_ONCE]))
-                gone += connection.execute(statement).rowcount
+            for some in _portions(traces):
+                gone += connection.execute(delete(table).where(table.c.trace.in_(some))).rowcount
         return gone
 
 
-def _add(connection: Connection, feedback: Feedback, about: About, *, dated: bool) -> Added:
-    from rungwise.data.schema import feedback as table
+class _Known:
+    """What is kept already of some judgements: their ids or, for those without a date, the last of the same people."""
 
-    last = None if dated else _last(connection, feedback)
-    if last is not None and {**to_plain(last), "at": None} == {**to_plain(feedback), "at": None}:
-        return Added(last.id, new=False)
-    statement = insert(connection, table).values(**_values(feedback, about)).on_conflict_do_nothing()
-    return Added(feedback.id, new=connection.execute(statement).rowcount == 1)
+    def __init__(self, connection: Connection, judged: Sequence[Feedback], *, dated: bool) -> None:
+        from sqlalchemy import select
+
+        from rungwise.data.schema import feedback as table
+
+        self._ids: set[str] = set()
+        self._last: dict[tuple[str, str, str | None], Feedback] | None = None if dated else {}
+        for some in _portions([one.id for one in judged]):
+            self._ids.update(connection.execute(select(table.c.id).where(table.c.id.in_(some))).scalars())
+        if self._last is None:
+            return
+        for some in _portions(list(dict.fromkeys(one.trace for one in judged))):
+            bodies = connection.execute(select(table.c.body).where(table.c.trace.in_(some)).order_by(table.c.n)).scalars()
+            for body in bodies:
+                self.note(from_plain(Feedback, json.loads(body)))
+
+    def same(self, feedback: Feedback) -> str | None:
+        """The id of the judgement that says the same, whenever it was made where that is not told."""
+        last = self._last.get(_who(feedback)) if self._last is not None else None
+        if last is not None and replace(last, at=feedback.at) == feedback:
+            return last.id
+        return feedback.id if feedback.id in self._ids else None
+
+    def note(self, feedback: Feedback) -> None:
+        """This one is kept now."""
+        self._ids.add(feedback.id)
+        if self._last is not None:
+            self._last[_who(feedback)] = feedback
+
+
+def _who(feedback: Feedback) -> tuple[str, str, str | None]:
+    return feedback.trace, feedback.source, feedback.by
+
+
+def _portions(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), _NAMED_AT_ONCE):
+        yield items[start : start + _NAMED_AT_ONCE]
 
 
 def _values(feedback: Feedback, about: About) -> dict[str, Any]:
@@ -173,20 +216,8 @@ def _values(feedback: Feedback, about: About) -> dict[str, Any]:
         "thumb": None if feedback.thumb is None else float(feedback.thumb),
         "score": feedback.score,
         "value_usd": feedback.value_usd,
-        **to_plain(about),
+        **vars(about),
     }
-
-
-def _last(connection: Connection, feedback: Feedback) -> Feedback | None:
-    """The last judgement of the same source and person on the same trace."""
-    from sqlalchemy import select
-
-    from rungwise.data.schema import feedback as table
-
-    query = select(table.c.body).where(table.c.trace == feedback.trace, table.c.source == feedback.source)
-    bodies = connection.execute(query.order_by(table.c.n.desc())).scalars()
-    found = (from_plain(Feedback, json.loads(body)) for body in bodies)
-    return next((one for one in found if one.by == feedback.by), None)
 
 
 def _kept(row: Row[Any]) -> Kept:
