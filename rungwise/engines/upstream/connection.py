@@ -93,6 +93,7 @@ class Connection(asyncio.Protocol):
             self._settle(reply)
         elif reply.held_bytes > reply.limit_bytes:
             self.flow(paused=True)
+        reply.wake()
 
     def eof_received(self) -> None:
         """The server has ended its side: so do we."""
@@ -108,6 +109,7 @@ class Connection(asyncio.Protocol):
                 reply.end()
             else:
                 reply.fail(cut(reply.heard))
+            reply.wake()
         self._gone(self)
 
     # what the parser calls
@@ -143,8 +145,10 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
-        if self._reply is not None and not self._unasked:
-            self._reply.push(data)
+        reply = self._reply
+        if reply is not None and not self._unasked:
+            reply.pieces.append(data)
+            reply.held_bytes += len(data)
 
     def on_message_complete(self) -> None:
         """The end of an answer, unless it was an interim one."""
@@ -175,7 +179,6 @@ class PlainReply:
     __slots__ = (
         "_connection",
         "_loop",
-        "_pieces",
         "_waiter",
         "begun",
         "complete",
@@ -186,12 +189,13 @@ class PlainReply:
         "held_bytes",
         "keep",
         "limit_bytes",
+        "pieces",
         "status",
     )
 
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         self._connection, self._loop = connection, loop
-        self._pieces: deque[bytes] = deque()
+        self.pieces: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         self.failure: Failure | None = None
@@ -225,12 +229,12 @@ class PlainReply:
                 self.abort()
                 raise Failed(Failure(what=f"answered more than {limit_bytes:,} bytes", retry=False, agreed=False, worked=True))
             await self._wait()
-        pieces = self._pieces
+        pieces = self.pieces
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body in pieces as they come."""
-        pieces = self._pieces
+        pieces = self.pieces
         while True:
             while pieces:
                 data = b"".join(pieces) if len(pieces) > 1 else pieces[0]
@@ -251,6 +255,7 @@ class PlainReply:
         """Close its connection now."""
         if not self.complete and self.failure is None:
             self.fail(cut(self.heard))
+            self.wake()
             self._connection.close()
 
     # what the connection calls
@@ -258,26 +263,18 @@ class PlainReply:
     def begin(self, status: int) -> None:
         """The head is there."""
         self.status, self.begun = status, True
-        self._wake()
-
-    def push(self, data: bytes) -> None:
-        """A piece of the body has come."""
-        self._pieces.append(data)
-        self.held_bytes += len(data)
-        self._wake()
 
     def end(self) -> None:
         """The body is whole."""
         self.complete = True
-        self._wake()
 
     def fail(self, failure: Failure) -> None:
         """It will never be whole."""
         if self.failure is None and not self.complete:
             self.failure = failure
-            self._wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Something of this has happened, for whoever waits."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -118,13 +118,14 @@ class Attempt:
                         data = b""  # all was said but for the usage
                 self._answer_bytes += len(data)
                 for event in _split(events, data):
-                    if event.startswith(DONE):
-                        if not self._pieces:
-                            raise _rubbish("a stream without choices")
-                        reply.leave()
-                        return
-                    if not event or event.isspace():
-                        continue
+                    if event[:1] != b"{":
+                        if event.startswith(DONE):
+                            if not self._pieces:
+                                raise _rubbish("a stream without choices")
+                            reply.leave()
+                            return
+                        if not event or event.isspace():
+                            continue
                     said, event = self._understood(event, cut=not data)
                     if said.choices:
                         self._heard(watch)
