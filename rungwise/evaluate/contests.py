@@ -13,7 +13,7 @@ from rungwise.evaluate.betting import MOST_OF_THE_PURSE, risked
 WINNER, LOSER, CANNOT_TELL = "winner", "loser", "cannot_tell"
 
 # Each stake is the best one for a test of so many units; the wealth is shared evenly over all, so that none has to be chosen.
-# Against the one stake of `sequences.stakes_for_ever` this needs a third to a half of the outcomes (`benchmarks/contest.py`).
+# Against the one stake of `sequences.stakes_for_ever` this needs 35 to 70 % of the outcomes (`benchmarks/contest.py`).
 SIZES = tuple(30 * 4**step for step in range(8))
 SKEWED = 0.001
 """The level at which the share of judged units is said not to be the share of the traffic."""
