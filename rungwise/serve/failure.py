@@ -7,7 +7,7 @@ Served                             status  code
     ├── NotThere                      404  model_not_found
     ├── WrongMethod                   405  method_not_allowed
     ├── TooLarge                      413  request_too_large
-    ├── Limited                       429  rate_limit_exceeded, budget_exceeded
+    ├── Limited                       429  rate_limit_exceeded, budget_exceeded, engine_rate_limited
     ├── Blocked                       400  content_filter
     ├── EngineDown                    502  engine_failed, or 503 engine_unavailable
     ├── TimedOut                      504  timeout
