@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from rungwise.core.errors import RungwiseError
@@ -18,6 +19,7 @@ from rungwise.data.keys import ADMIN, SCOPES, Key, Keys
 from rungwise.data.master import PREFIX, MasterKey
 from rungwise.data.store import Store
 from rungwise.serve.ask import Caller
+from rungwise.serve.exchange import Exchange
 from rungwise.serve.failure import NotAllowed
 from rungwise.serve.signature import BadSignature, check, read_claim
 
@@ -30,6 +32,7 @@ _SOONEST_S = 0.1
 
 EVERYTHING = frozenset(SCOPES)
 _OUR_ID = re.compile(rb"Credential=[0-9a-f]{20}/")
+_HANDED_ON = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via")
 _OPEN = Caller(key=None, scopes=EVERYTHING)
 _UNKNOWN = "this key is not known here. Make one with: rungwise keys create"
 
@@ -223,6 +226,33 @@ def require(caller: Caller, scope: str) -> None:
     """Raise NotAllowed (403) unless the caller has the scope."""
     if scope not in caller.scopes:
         raise NotAllowed(f"this key has not the scope {scope}", status=403, code="not_allowed")
+
+
+def client_of(exchange: Exchange) -> str | None:
+    """The address that a request comes from; None where it comes from this machine only by way of somebody else.
+
+    A proxy on this machine hands on strangers, and a browser hands on pages: a page may let its own name lead to this machine
+    (DNS rebinding), or send a form here. Neither may use a project that needs no key. A proxy is told by the headers that it
+    adds or by the name that it was asked for, a page by its origin.
+    """
+    client = exchange.scope.get("client")
+    if not client:
+        return None
+    for name in _HANDED_ON:
+        if exchange.header(name) is not None:
+            return None
+    host, origin = exchange.header(b"host"), exchange.header(b"origin")
+    if (host is not None and not _named_here(host)) or (origin is not None and not _named_here(origin.partition(b"://")[2])):
+        return None
+    return str(client[0])
+
+
+@lru_cache(maxsize=256)
+def _named_here(host: bytes) -> bool:
+    """Whether HOST or HOST:PORT is a name of this machine that no name server gives."""
+    text = host.decode("latin-1").strip().lower()
+    name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    return name == "localhost" or name.endswith(".localhost") or is_loopback(name)
 
 
 def is_loopback(host: str | None) -> bool:

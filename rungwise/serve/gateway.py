@@ -11,7 +11,7 @@ from random import Random
 from rungwise.core.errors import UsageError
 from rungwise.core.trace import new_trace_id
 from rungwise.core.types import Clock
-from rungwise.serve.access import require
+from rungwise.serve.access import client_of, require
 from rungwise.serve.ask import Caller, Tape
 from rungwise.serve.exchange import Exchange
 from rungwise.serve.failure import NotAllowed, Refused
@@ -61,12 +61,12 @@ class Gateway:
 
     async def enter(self, exchange: Exchange, scope: str = INFER) -> tuple[Served, Caller]:
         """The project and the caller of a request with a bearer key, or with none. Raises NotAllowed."""
-        header, host = exchange.header(b"authorization"), _host(exchange)
+        header, host = exchange.header(b"authorization"), client_of(exchange)
         return await self._admitted(header, lambda served: served.access.by_bearer(header, host), scope)
 
     async def enter_signed(self, exchange: Exchange, body: bytes, scope: str = INFER) -> tuple[Served, Caller]:
         """The project and the caller of a request that is signed with AWS Signature Version 4. Raises NotAllowed."""
-        asked, host = exchange.scope, _host(exchange)
+        asked, host = exchange.scope, client_of(exchange)
         query, now = asked.get("query_string", b""), self.clock.now()
 
         def check(served: Served) -> Caller:
@@ -103,11 +103,6 @@ class Gateway:
         """Close every project."""
         for served in self.projects:
             await served.close()
-
-
-def _host(exchange: Exchange) -> str | None:
-    client = exchange.scope.get("client")
-    return str(client[0]) if client else None
 
 
 def told(error: Exception) -> Refused:

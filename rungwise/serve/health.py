@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rungwise.core.version import __version__
-from rungwise.serve.access import require
+from rungwise.serve.access import client_of, require
 from rungwise.serve.exchange import JSON, Exchange, Header
 from rungwise.serve.failure import NotAllowed
 from rungwise.serve.gateway import Gateway
@@ -63,8 +63,8 @@ async def metrics(exchange: Exchange, gateway: Gateway) -> None:
 
 async def _reader(exchange: Exchange, served: Served) -> None:
     """Let through whoever may see what a project counts. Raises NotAllowed."""
-    header, client = exchange.header(b"authorization"), exchange.scope.get("client")
-    caller = await served.access.admit(lambda: served.access.by_bearer(header, str(client[0]) if client else None))
+    header, host = exchange.header(b"authorization"), client_of(exchange)
+    caller = await served.access.admit(lambda: served.access.by_bearer(header, host))
     require(caller, "trace:read")
     if caller.tenant is not None:
         raise NotAllowed("this key belongs to one tenant, and metrics count all of them", status=403, code="not_allowed")

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from rungwise.data.keys import Keys, NewKey
 from rungwise.data.master import MasterKey
 from rungwise.data.store import Store
-from rungwise.serve.access import EVERYTHING, Access, is_loopback, require
+from rungwise.serve.access import EVERYTHING, Access, client_of, is_loopback, require
 from rungwise.serve.ask import Caller
+from rungwise.serve.exchange import Exchange
 from rungwise.serve.failure import NotAllowed
 from tests.clocks import StillClock
 from tests.serve.signed import Caught, caught
@@ -462,3 +463,47 @@ def test_a_key_finds_its_own_project(access: Access, made: NewKey) -> None:
     assert access.knows(bearer(made.key))
     assert access.knows(request.header(b"authorization"))
     assert not any(access.knows(header) for header in (None, b"", b"Bearer x", b"AWS4-HMAC-SHA256 x"))
+
+
+# What only seems to come from this machine.
+
+
+def coming(client: str | None, **headers: str) -> str | None:
+    async def never() -> Any:
+        raise AssertionError("the body is not read")
+
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"path": "/", "headers": pairs, "client": None if client is None else (client, 5000)}
+    return client_of(Exchange(scope, never, never))
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "localhost", "LOCALHOST:8000", "[::1]:8000", "[::1]", "127.0.0.2", "shop.localhost:80", None]
+)
+def test_a_program_on_this_machine_is_told_by_its_address(host: str | None) -> None:
+    assert coming(HERE, **({"host": host} if host else {})) == HERE
+    assert coming(HERE, **({"host": host} if host else {}), origin="http://localhost:3000") == HERE
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example:8000"},
+        {"host": "localhost.evil.example"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": "localhost", "origin": "https://evil.example"},
+        {"host": "localhost", "origin": "null"},
+        {"host": "localhost", "x_forwarded_for": "203.0.113.9"},
+        {"host": "localhost", "forwarded": "for=203.0.113.9"},
+        {"host": "localhost", "x_real_ip": "203.0.113.9"},
+        {"host": ""},
+        {"host": "[evil"},
+    ],
+)
+def test_pages_and_proxies_do_not_pass_for_this_machine(headers: dict[str, str]) -> None:
+    assert coming(HERE, **headers) is None
+
+
+def test_others_come_from_where_they_come_from() -> None:
+    assert coming("203.0.113.9", host="127.0.0.1:8000") == "203.0.113.9"
+    assert coming(None, host="127.0.0.1:8000") is None
