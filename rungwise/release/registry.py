@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.record import digest, from_plain, short
 from rungwise.core.release import Release, Variant
+from rungwise.data.audit import Audit, Entry
 from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
 
@@ -51,6 +52,7 @@ class Releases:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._audit = Audit(store)
 
     def live_id(self) -> str | None:
         """The id of the live release, or None before the first: one row by its key, cheap enough to look every second."""
@@ -92,7 +94,8 @@ class Releases:
                 if _same_plan(live, release):
                     return Moved(live=live, before=before, moved=False)
             Nouns(self.store).put_within(connection, release, made_from=_parents(release))
-            self._move(connection, release.id, verb, by, why)
+            entry = self._move(connection, release.id, verb, by, why)
+        self._audit.publish(entry)
         return Moved(live=release, before=before, moved=True)
 
     def reweigh(
@@ -133,8 +136,9 @@ class Releases:
             if aim is None and len(stack) < 2:
                 raise UsageError(_nothing_before(self.store, before))
             target = aim if aim is not None else self._within(connection, stack[-2])
-            if target.id != before:
-                self._move(connection, target.id, ROLLBACK, by, why)
+            entry = self._move(connection, target.id, ROLLBACK, by, why) if target.id != before else None
+        if entry is not None:
+            self._audit.publish(entry)
         return Moved(live=target, before=before, moved=target.id != before)
 
     def _standing(self) -> Release:
@@ -150,13 +154,15 @@ class Releases:
 
         return from_plain(Release, json.loads(connection.execute(select(nouns.c.body).where(nouns.c.id == id)).scalar_one()))
 
-    def _move(self, connection: Connection, release: str, verb: str, by: str | None, why: str | None) -> None:
+    def _move(self, connection: Connection, release: str, verb: str, by: str | None, why: str | None) -> Entry:
+        """Move the pointer, and tell the audit log; its entry is to be published once this is committed."""
         from sqlalchemy import insert
 
         from rungwise.data.schema import release_moves
 
         values = {"release": release, "verb": verb, "by": by, "why": why, "at": self.store.clock.now()}
         connection.execute(insert(release_moves).values(**values))
+        return self._audit.append(connection, by or "unnamed", f"release.{verb}", release, {"why": why})
 
 
 def salt_for(variants: tuple[Variant, ...], live: Release | None, at: float) -> str:
