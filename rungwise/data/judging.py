@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any
 
 from rungwise.core.errors import UnknownName, UsageError
@@ -24,6 +25,7 @@ KNOWN = ("trace", "response_id", *(field.name for field in fields(Feedback) if f
 _LONGEST = {"label": 1_000, "correction": 100_000, "comment": 10_000, "outcome": 200, "by": 200, "source": 50}
 _THUMBS = {"up": True, "down": False, True: True, False: False}
 _AHEAD_S = 300.0
+_DATE_DIGITS = 8  # 20260331 is a day; more digits are seconds
 
 
 class BadJudgement(UsageError):
@@ -161,12 +163,24 @@ def _number(data: Mapping[str, Any], name: str, low: float, high: float) -> floa
 
 
 def _when(data: Mapping[str, Any], now: float) -> float:
-    """When it was judged: the field `at`, seconds since 1970."""
+    """When it was judged: the field `at`, in seconds since 1970 or as ISO 8601, in UTC where it names no other."""
     value = data.get("at")
     if value is None:
         return now
+    if isinstance(value, str):
+        value = _moment(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise BadJudgement("at must be a time in seconds since 1970", "at")
+        raise BadJudgement("at must be a time: seconds since 1970, or 2026-03-31T12:00:00Z", "at")
     if value > now + _AHEAD_S:
         raise BadJudgement("at lies in the future. Give seconds since 1970, not milliseconds", "at")
     return float(value)
+
+
+def _moment(text: str) -> float | None:
+    try:
+        if text.replace(".", "", 1).isdecimal() and len(text) > _DATE_DIGITS:
+            return float(text)
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

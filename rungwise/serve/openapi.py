@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from rungwise.core.feedback import SOURCES
 from rungwise.core.version import __version__
 from rungwise.serve.bedrock.blocks import Converse, CountTokens
 from rungwise.serve.shapes import encode
@@ -178,7 +179,7 @@ def _feedback() -> dict[str, Any]:
                 "score": {"type": "number", "minimum": 0, "maximum": 1},
                 "value_usd": NUMBER,
                 **{name: {"type": "string", "maxLength": most} for name, most in longest.items()},
-                "source": {"type": "string", "description": "user, expert, judge or business."},
+                "source": {"enum": list(SOURCES)},
                 "at": {"description": "When it was judged: seconds since 1970, or ISO 8601."},
             },
         ),

@@ -73,6 +73,11 @@ def test_what_makes_no_sense_is_refused_by_its_field(sent: dict[str, Any], field
     assert refused.value.field == field
 
 
+def test_a_time_may_be_written_as_people_write_it() -> None:
+    for text in ("2023-03-31T12:00:00Z", "2023-03-31T12:00:00", "2023-03-31T14:00:00+02:00", "1680264000"):
+        assert read_judgement({"thumb": "up", "at": text}, trace="t1", now=NOW).at == 1_680_264_000.0
+
+
 def test_a_misspelt_field_is_named_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'correction'"):
         read_judgement({"corection": "x"}, trace="t1", now=NOW)

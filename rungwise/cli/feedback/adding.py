@@ -24,7 +24,7 @@ from rungwise.core.record import to_plain
 @click.option("--value-usd", type=float, help="What that was worth.")
 @click.option("--source", type=click.Choice(SOURCES), default="user", show_default=True, help="Who judges.")
 @click.option("--by", metavar="NAME", help="Whoever says so.")
-@click.option("--at", type=float, metavar="SECONDS", help="When it was judged, in seconds since 1970; by default now.")
+@click.option("--at", metavar="TIME", help="When it was judged, such as 2026-03-31T12:00:00Z; by default now.")
 @as_json
 def adding(directory: str, as_json: bool, **given: Any) -> int:
     """Judge one answer of PROJECT. The same judgement again is kept once."""
