@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rungwise.data.dialect import insert, write_first
-from rungwise.data.keys import LIMITS
+from rungwise.data.keys import LIMITS, USER
 from rungwise.data.store import Store
 
 if TYPE_CHECKING:
@@ -99,6 +99,12 @@ class Meters:
             for measure, kept in _KEPT.items():
                 old = window_of(measure, now) - kept
                 connection.execute(delete(meters).where((meters.c.measure == measure) & (meters.c.window < old)))
+
+
+def subject_of(kind: str, name: str, *, tenant: str = "") -> str:
+    """The subject of a key, user or tenant. A user's name comes from outside: whatever no database can keep is escaped."""
+    plain = name.encode("unicode_escape").decode("ascii")
+    return f"{kind}:{tenant}/{plain}" if kind == USER else f"{kind}:{plain}"
 
 
 def window_of(measure: str, now: float) -> int:

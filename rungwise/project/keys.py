@@ -62,12 +62,12 @@ class ProjectKeys:
 
     def list(self, *, tenant: str | None = None) -> list[Listed]:
         """The keys, oldest first; with `tenant` only its own."""
-        from rungwise.data.meters import Meters
+        from rungwise.data.meters import Meters, subject_of
 
         now = self.clock.now()
         with self._keys() as keys:
             meters = Meters(keys.store)
-            return [Listed(key, key.ended(now), meters.used(f"key:{key.root}", now)) for key in keys.all(tenant=tenant)]
+            return [Listed(key, key.ended(now), meters.used(subject_of("key", key.root), now)) for key in keys.all(tenant=tenant)]
 
     def rotate(self, id: str, *, overlap_s: float = 86_400.0) -> NewKey:
         """Make a key that replaces another, which opens for `overlap_s` seconds more. Both are counted on one meter."""
@@ -96,14 +96,13 @@ class ProjectKeys:
 
     def limits(self) -> Sequence[Allowed]:
         """The limits of tenants and users."""
-        from rungwise.data.keys import TENANT
-        from rungwise.data.meters import Meters
+        from rungwise.data.meters import Meters, subject_of
 
         now = self.clock.now()
         with self._keys() as keys:
             meters = Meters(keys.store)
             found = keys.allowances()
-            subjects = [f"tenant:{one.name}" if one.kind == TENANT else f"user:{one.tenant}/{one.name}" for one in found]
+            subjects = [subject_of(one.kind, one.name, tenant=one.tenant) for one in found]
             return [Allowed(one, meters.used(subject, now)) for one, subject in zip(found, subjects, strict=True)]
 
     def log(self, *, newest: int | None = None) -> Sequence[Entry]:

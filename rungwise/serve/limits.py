@@ -28,6 +28,7 @@ from rungwise.data.meters import (
     Meters,
     Want,
     from_units,
+    subject_of,
     to_units,
     window_ends,
     window_of,
@@ -187,16 +188,16 @@ class Limits:
     def _subjects(self, caller: Caller, user: str | None) -> Iterator[tuple[str, Mapping[str, float]]]:
         """Whose limits stand, and which."""
         if caller.limits:
-            yield f"key:{caller.meter or caller.key}", caller.limits
+            yield subject_of("key", caller.meter or caller.key or ""), caller.limits
         if not self._allowances:
             return
         tenant = caller.tenant or ""
         if user is not None:
             own = self._allowances.get((USER, tenant, user)) or self._allowances.get((USER, tenant, EVERY))
             if own:
-                yield f"{USER}:{tenant}/{user}", own
+                yield subject_of(USER, user, tenant=tenant), own
         if tenant and (shared := self._allowances.get((TENANT, "", tenant)) or self._allowances.get((TENANT, "", EVERY))):
-            yield f"{TENANT}:{tenant}", shared
+            yield subject_of(TENANT, tenant), shared
 
     def _local(self, meter: Meter) -> _Local:
         local = self._locals.get(meter)

@@ -334,3 +334,36 @@ async def test_old_windows_are_forgotten(store: Store, clock: StillClock) -> Non
     assert Meters(store).used("key:k", before)["requests_per_minute"] == 1
     Meters(store).prune(before + 2 * DAY_S)
     assert set(Meters(store).used("key:k", before)) == {"usd_per_month"}
+
+
+@pytest.mark.parametrize("user", ["\x00", "\ud800", "a\nb", "Jörg", "模型", "\\ud800"])
+async def test_a_user_with_a_name_that_no_database_keeps_is_counted_and_harms_nobody(
+    store: Store, clock: StillClock, user: str
+) -> None:
+    Keys(store, MasterKey(b"")).allow(USER, None, EVERY, {"requests_per_minute": 1}, actor="test")
+    async with opened(store, clock) as limits:
+        found = await asyncio.gather(*(outcome(limits, caller(), user=name) for name in (user, "ann", user)))
+        assert [type(one) for one in found] == [Hold, Hold, Limited]
+
+
+async def test_workers_whose_clocks_differ_keep_the_limit_of_each_window(store: Store) -> None:
+    clocks = [StillClock(1_700_000_040.0 + skew) for skew in (-45, 0, 30)]
+    workers = [Limits(store, clock=clock) for clock in clocks]
+    who = caller(requests_per_minute=10)
+    taken: dict[int, int] = {}
+    for _ in range(8):
+        for clock, worker in zip(clocks, workers, strict=True):
+            for _ in range(6):
+                if isinstance(await outcome(worker, who), Hold):
+                    window = int(clock.now() // MINUTE_S)
+                    taken[window] = taken.get(window, 0) + 1
+            clock.advance(11)
+    clocks[0].advance(-300)  # a clock that is set back meets windows that are full already
+    for _ in range(3):
+        await outcome(workers[0], who)
+    assert max(taken.values()) == 10
+    assert len(taken) >= 3
+    for worker in workers:
+        await worker.close()
+    for window, count in taken.items():
+        assert Meters(store).used("key:k", window * MINUTE_S)["requests_per_minute"] >= count
