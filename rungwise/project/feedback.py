@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from rungwise.watch.masking import masking
 
 if TYPE_CHECKING:
     from rungwise.core.serving import Contest
-    from rungwise.core.trace import Trace
     from rungwise.core.usecase import UseCase
     from rungwise.data.feedback import Kept
     from rungwise.release.verdict import Verdict
@@ -137,37 +137,39 @@ class ProjectFeedback:
         Personal data is masked, by `names` people's too. Each row says by its column `from_trace` where it comes from, and
         is never sealed. With `approved`, an answer with a thumb up counts as right.
         """
+        from rungwise.data.judging import traces_by_id
         from rungwise.watch.files import earlier_rows, row_line, write_lines
         from rungwise.watch.harvest import harvest_rows
         from rungwise.watch.provenance import linked_traces
 
         case, path = self._case(), output or self.directory / ROWS
         with self._store() as store:
-            judgements, traces = self._judged(store)
-            kept_on = {one.feedback.trace for one in judgements} | linked_traces(store)
+            judgements = self._judged(store)
             harvest = harvest_rows(
                 judgements,
-                traces,
+                partial(traces_by_id, store),
                 mask=masking(names=names) if mask else list,
                 known=self._known(case),
                 labels=case.task != "answer",
                 approved=approved,
             )
+            linked = linked_traces(store) - {one.feedback.trace for one in judgements}
         lines = [row_line(row) for row in harvest.rows]
-        earlier = earlier_rows(path, lines, kept_on - traces.keys())
+        earlier = earlier_rows(path, lines, harvest.gone | linked)
         write_lines(path, [*earlier, *lines])
         version = self._import(path, harvest) if lines or earlier else None
         return _harvested(path, harvest, len(lines), earlier=len(earlier), version=version)
 
     def pairs(self, *, output: Path | None = None, mask: bool = True, names: bool = False) -> Harvested:
         """Write pairs of a better and a worse answer as JSONL, in the conversational form that preference trainers read."""
+        from rungwise.data.judging import traces_by_id
         from rungwise.watch.files import pair_line, write_lines
         from rungwise.watch.harvest import harvest_pairs
 
         path = output or self.directory / PAIRS
         with self._store() as store:
-            judgements, traces = self._judged(store)
-            harvest = harvest_pairs(judgements, traces, mask=masking(names=names) if mask else list)
+            judgements = self._judged(store)
+            harvest = harvest_pairs(judgements, partial(traces_by_id, store), mask=masking(names=names) if mask else list)
         write_lines(path, [pair_line(pair) for pair in harvest.pairs])
         return _harvested(path, harvest, len(harvest.pairs))
 
@@ -203,10 +205,9 @@ class ProjectFeedback:
             return ()
         return {normalise(row.text) for row in read_dataset(file, case).dataset.rows if FROM_TRACE not in row.fields}
 
-    def _judged(self, store: Store) -> tuple[list[Kept], Mapping[str, Trace]]:
-        """All judgements, and the traces that they are about as far as those are kept. Raises UsageError where there is none."""
+    def _judged(self, store: Store) -> list[Kept]:
+        """All judgements. Raises UsageError where there is none."""
         from rungwise.data.feedback import Judgements
-        from rungwise.data.judging import traces_by_id
 
         found = list(Judgements(store).since())
         if not found:
@@ -214,7 +215,7 @@ class ProjectFeedback:
                 f"nobody has judged an answer of {self.directory} yet. "
                 f"Type: rungwise feedback add {self.directory} --trace ID --thumb up"
             )
-        return found, traces_by_id(store, {one.feedback.trace for one in found})
+        return found
 
     def _case(self) -> UseCase:
         return read_use_case(self.directory / FILE)

@@ -16,6 +16,11 @@ from rungwise.data.said import Said, said, text_of
 Mask = Callable[[Sequence[str]], Sequence[str]]
 """Takes personal data out of texts."""
 
+Find = Callable[[Collection[str]], Mapping[str, Trace]]
+"""Gives those of these traces that are kept."""
+
+_AT_ONCE = 1_000  # traces in memory at a time
+
 # Whose word counts more on the same trace; of equals the last one's does.
 _WEIGHT = {"judge": 0, "user": 1, "business": 2, "reviewer": 3}
 assert set(_WEIGHT) == set(SOURCES)
@@ -52,19 +57,21 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Harvest:
-    """What was made of feedback. `judged` counts the traces that had any, `left_out` those of no use here by the reason."""
+    """What was made of feedback. `judged` counts the traces that had any, `left_out` those of no use here by the reason; `gone`
+    are those that are no longer kept."""
 
     judged: int
     rows: tuple[Row, ...] = ()
     pairs: tuple[Pair, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """A trace with what counts of the judgements on it, the weightiest for each."""
 
-    trace: Trace
+    trace: str
     said: Said
     at: int
     wanted: str | None
@@ -73,7 +80,7 @@ class _Judged:
 
 def harvest_rows(
     judgements: Iterable[Kept],
-    traces: Mapping[str, Trace],
+    find: Find,
     *,
     mask: Mask,
     known: Collection[str] = (),
@@ -86,7 +93,7 @@ def harvest_rows(
     last one's. With `approved`, an answer with a thumb up counts as right. `known` are questions of the data, as `normalise`
     gives them. Follow-up questions are left out: alone they mean something else.
     """
-    found, left_out = _judged(judgements, traces, labels=labels)
+    found, left_out, gone = _judged(judgements, find, labels=labels, talks=False)
     questions, seen = mask([one.said.question for one in found]), frozenset(known)
     usable: dict[str, list[tuple[_Judged, str, str]]] = defaultdict(list)
     for one, question in zip(found, questions, strict=True):
@@ -101,19 +108,19 @@ def harvest_rows(
     rows = []
     for several in usable.values():
         decided, question, reference = max(several, key=lambda one: one[0].at)
-        agreeing = [one.trace.id for one, _, other in several if normalise(other) == normalise(reference) and one is not decided]
+        agreeing = [one.trace for one, _, other in several if normalise(other) == normalise(reference) and one is not decided]
         left_out[AGAIN] += len(agreeing)
         left_out[OVERRULED] += len(several) - len(agreeing) - 1
-        rows.append(Row(text=question, reference=reference, traces=(decided.trace.id, *agreeing)))
+        rows.append(Row(text=question, reference=reference, traces=(decided.trace, *agreeing)))
     references = mask([row.reference for row in rows])
     masked = tuple(replace(row, reference=reference) for row, reference in zip(rows, references, strict=True))
-    return Harvest(judged=len(found) + left_out[NO_TRACE] + left_out[NO_TEXT], rows=masked, left_out=_counted(left_out))
+    return Harvest(judged=len(found) + left_out[NO_TRACE] + left_out[NO_TEXT], rows=masked, left_out=_counted(left_out), gone=gone)
 
 
-def harvest_pairs(judgements: Iterable[Kept], traces: Mapping[str, Trace], *, mask: Mask) -> Harvest:
+def harvest_pairs(judgements: Iterable[Kept], find: Find, *, mask: Mask) -> Harvest:
     """Pairs for preference training: to the same conversation, an answer that was corrected or got a thumb down is rejected,
     and the correction, else an answer with a thumb up, is chosen."""
-    found, left_out = _judged(judgements, traces, labels=False)
+    found, left_out, gone = _judged(judgements, find, labels=False, talks=True)
     asked: dict[tuple[tuple[str, str], ...], list[_Judged]] = defaultdict(list)
     plain: dict[tuple[tuple[str, str], ...], tuple[Mapping[str, str], ...]] = {}
     for one in found:
@@ -128,31 +135,47 @@ def harvest_pairs(judgements: Iterable[Kept], traces: Mapping[str, Trace], *, ma
     for key, several in asked.items():
         made = _pairs(plain[key], sorted(several, key=lambda one: one.at))
         used = {id for pair in made for id in pair.traces}
-        left_out[ALONE] += sum(one.trace.id not in used for one in several)
+        left_out[ALONE] += sum(one.trace not in used for one in several)
         pairs += made
     return Harvest(
-        judged=len(found) + left_out[NO_TRACE] + left_out[NO_TEXT], pairs=_masked_pairs(pairs, mask), left_out=_counted(left_out)
+        judged=len(found) + left_out[NO_TRACE] + left_out[NO_TEXT],
+        pairs=_masked_pairs(pairs, mask),
+        left_out=_counted(left_out),
+        gone=gone,
     )
 
 
-def _judged(judgements: Iterable[Kept], traces: Mapping[str, Trace], *, labels: bool) -> tuple[list[_Judged], Counter[str]]:
-    """The traces with their judgements weighed, in the order of the last judgement on each."""
+def _judged(
+    judgements: Iterable[Kept], find: Find, *, labels: bool, talks: bool
+) -> tuple[list[_Judged], Counter[str], frozenset[str]]:
+    """The traces with their judgements weighed, in the order of the last judgement on each; how many were of no use and why;
+    and those that are gone. Whole conversations are kept with `talks` only: they are long."""
     by_trace: dict[str, list[Kept]] = defaultdict(list)
     for one in judgements:
         by_trace[one.feedback.trace].append(one)
-    found, left_out = [], Counter[str]()
-    for id, own in by_trace.items():
-        trace = traces.get(id)
-        spoken = said(trace) if trace is not None else Said()
-        if trace is None or not spoken.question.strip():
-            left_out[NO_TRACE if trace is None else NO_TEXT] += 1
-            continue
-        own = sorted(own, key=lambda one: (_WEIGHT[one.feedback.source], one.n))
-        wanted = [_wanted(one.feedback, labels=labels) for one in own]
-        thumbs = [one.feedback.thumb for one in own if one.feedback.thumb is not None]
-        last = max(one.n for one in own)
-        found.append(_Judged(trace, spoken, last, next(filter(None, reversed(wanted)), None), thumbs[-1] if thumbs else None))
-    return sorted(found, key=lambda one: one.at), left_out
+    found: list[_Judged] = []
+    gone: set[str] = set()
+    ids, silent = list(by_trace), 0
+    for start in range(0, len(ids), _AT_ONCE):
+        part = ids[start : start + _AT_ONCE]
+        traces = find(part)
+        gone.update(id for id in part if id not in traces)
+        for id, trace in traces.items():
+            spoken = said(trace) if talks else replace(said(trace), messages=())
+            if spoken.question.strip():
+                found.append(_weighed(id, spoken, by_trace[id], labels=labels))
+            else:
+                silent += 1
+    left_out = Counter({NO_TRACE: len(gone), NO_TEXT: silent})
+    return sorted(found, key=lambda one: one.at), left_out, frozenset(gone)
+
+
+def _weighed(trace: str, spoken: Said, own: Sequence[Kept], *, labels: bool) -> _Judged:
+    own = sorted(own, key=lambda one: (_WEIGHT[one.feedback.source], one.n))
+    wanted = [_wanted(one.feedback, labels=labels) for one in own]
+    thumbs = [one.feedback.thumb for one in own if one.feedback.thumb is not None]
+    last = max(one.n for one in own)
+    return _Judged(trace, spoken, last, next(filter(None, reversed(wanted)), None), thumbs[-1] if thumbs else None)
 
 
 def _wanted(feedback: Feedback, *, labels: bool) -> str | None:
@@ -188,7 +211,7 @@ def _pairs(messages: tuple[Mapping[str, str], ...], several: Sequence[_Judged]) 
         if answer and bad and normalise(answer) != normalise(chosen):
             worse.setdefault(normalise(answer), (one, answer))
     return [
-        Pair(messages=messages, chosen=chosen, rejected=answer, traces=tuple(dict.fromkeys((best.trace.id, one.trace.id))))
+        Pair(messages=messages, chosen=chosen, rejected=answer, traces=tuple(dict.fromkeys((best.trace, one.trace))))
         for one, answer in worse.values()
     ]
 

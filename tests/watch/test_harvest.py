@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypothesis import given
@@ -12,19 +12,23 @@ from rungwise.core.trace import Trace
 from rungwise.data.feedback import Kept
 from rungwise.data.judging import about
 from rungwise.watch import harvest as words
-from rungwise.watch.harvest import Harvest, Row, harvest_pairs, harvest_rows
+from rungwise.watch.harvest import Find, Harvest, Row, harvest_pairs, harvest_rows
 from rungwise.watch.masking import masking
 from tests.data.judged import answered, judgement
 
 
-def said(*judged: tuple[Trace, dict[str, Any]]) -> tuple[list[Kept], dict[str, Trace]]:
-    """Judgements in this order, and their traces."""
+def said(*judged: tuple[Trace, dict[str, Any]]) -> tuple[list[Kept], Find]:
+    """Judgements in this order, and where their traces are found."""
     kept = [
         Kept(n=n, feedback=one, about=about(trace, one))
         for n, (trace, given) in enumerate(judged, start=1)
         for one in [judgement(trace, at=float(n), **given)]
     ]
-    return kept, {trace.id: trace for trace, _ in judged}
+    return kept, among({trace.id: trace for trace, _ in judged})
+
+
+def among(traces: Mapping[str, Trace]) -> Find:
+    return lambda ids: {id: traces[id] for id in ids if id in traces}
 
 
 def rows(*judged: tuple[Trace, dict[str, Any]], **how: Any) -> Harvest:
@@ -92,9 +96,10 @@ def test_questions_that_are_the_same_once_masked_are_one_row_and_known_once_mask
 def test_what_cannot_become_a_row_is_counted_with_the_reason() -> None:
     talk = answered(1, "And now?", "x", before=[("user", "Where is it?"), ("assistant", "On its way")])
     silent = answered(2, "q", "x", request=None, response=None)
-    kept, traces = said((talk, {"label": "a"}), (silent, {"label": "a"}), (answered(3, "q3", "x"), {"label": "a"}))
-    del traces[kept[2].feedback.trace]
-    found = harvest_rows(kept, traces, mask=list, labels=True)
+    lost = answered(3, "q3", "x")
+    kept, _ = said((talk, {"label": "a"}), (silent, {"label": "a"}), (lost, {"label": "a"}))
+    found = harvest_rows(kept, among({talk.id: talk, silent.id: silent}), mask=list, labels=True)
+    assert found.gone == {lost.id}
     assert found.left_out == {words.FOLLOW_UP: 1, words.NO_TEXT: 1, words.NO_TRACE: 1}
     assert found.judged == 3
     assert found.rows == ()
@@ -160,8 +165,8 @@ _judged = st.fixed_dictionaries(
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), _judged), max_size=12), st.booleans())
 def test_every_judged_trace_is_in_a_row_or_counted(judged: Sequence[tuple[int, int, dict[str, Any]]], approved: bool) -> None:
     traces = {number: answered(number, f"question {number % 4}", "yes") for number, _, _ in judged}
-    kept, by_id = said(*((traces[number], given) for number, _, given in judged))
-    found = harvest_rows(kept, by_id, mask=list, labels=True, approved=approved)
+    kept, find = said(*((traces[number], given) for number, _, given in judged))
+    found = harvest_rows(kept, find, mask=list, labels=True, approved=approved)
     in_rows = {id for row in found.rows for id in row.traces}
     left = sum(count for reason, count in found.left_out.items() if reason != words.AGAIN)
     assert len(in_rows) + left == found.judged == len(traces)
