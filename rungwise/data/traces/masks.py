@@ -22,6 +22,9 @@ _KINDS = (
     {PLACES: "<u2", TAG_PLACES: "<u2", TAGS: "<u8"} | dict.fromkeys(segments.NUMBERS, "<f8") | dict.fromkeys(segments.NAMES, "<u8")
 )
 
+_RARE = {name: place for place, name in enumerate(("response_id", "shadow_of", "conversation", "user", TAGS, "key", "tenant"))}
+"""Columns of names that most segments have not, those with the most names first."""
+
 
 def columns_needed(conditions: Sequence[Condition]) -> list[str]:
     """The columns that tell something about these conditions."""
@@ -53,6 +56,20 @@ def decoded(columns: Mapping[str, bytes]) -> dict[str, Array]:
     import numpy as np
 
     return {name: np.frombuffer(data, dtype=_KINDS[name]) for name, data in columns.items()}
+
+
+def rarest(conditions: Sequence[Condition]) -> Condition | None:
+    """The condition that as a rule leaves the fewest segments, if any leaves some out by one column alone."""
+    names = [one for one in conditions if one.operator == "=" and isinstance(one.value, str) and set(_columns(one)) & _RARE.keys()]
+    return min(names, key=lambda one: _RARE[_columns(one)[0]], default=None)
+
+
+def anywhere(condition: Condition, columns: Mapping[str, Array]) -> bool:
+    """Whether any row can hold a condition that is the `rarest`."""
+    wanted = hash_of(
+        f"{condition.field[len(TAG) :]}={condition.value}" if condition.field.startswith(TAG) else str(condition.value)
+    )
+    return bool((columns[_columns(condition)[0]] == wanted).any())
 
 
 def mask(conditions: Sequence[Condition], columns: Mapping[str, Array]) -> Mask | None:

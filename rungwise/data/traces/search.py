@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rungwise.core.trace import Trace
 from rungwise.data.traces.file import facts_between, first_unsealed
-from rungwise.data.traces.masks import columns_in_memory, columns_needed, mask, read_columns
+from rungwise.data.traces.masks import anywhere, columns_in_memory, columns_needed, mask, rarest, read_columns
 from rungwise.data.traces.query import CONTENT, Condition, Query, forms
 from rungwise.data.traces.reading import views
 from rungwise.data.traces.rows import COLUMNS, trace_of
 from rungwise.data.traces.segments import PLACES, SEGMENT, fields_of
 
 if TYPE_CHECKING:
-    from rungwise.data.traces.masks import Array
+    from rungwise.data.traces.masks import Array, Mask
 
 FETCHED = 256
 """Rows that are read at a time."""
@@ -81,9 +81,9 @@ def moments(connections: Sequence[sqlite3.Connection], query: Query) -> Iterator
         for run in runs(connections, needed):
             while coming and -coming[0][0] > run.last_at:  # nothing that is still to be read is as new
                 yield _newest(coming)
-            if not out_of_time(run, query.conditions):
-                columns = columns_of_run(connections[run.file], run, needed)
-                for place in _matching(columns, query.conditions, run):
+            looked = looked_at(connections[run.file], run, query.conditions, needed)
+            if looked is not None:
+                for place in _places(*looked, run):
                     heapq.heappush(coming, place)
     while coming:
         yield _newest(coming)
@@ -159,12 +159,23 @@ def runs(connections: Sequence[sqlite3.Connection], needed: Sequence[str]) -> li
     return sorted(found, key=lambda run: run.last_at, reverse=True)
 
 
-def columns_of_run(connection: sqlite3.Connection, run: Run, needed: Sequence[str]) -> Mapping[str, Array]:
-    """Its columns."""
-    return read_columns(connection, run.segment, needed) if run.columns is None else run.columns
+def looked_at(
+    connection: sqlite3.Connection, run: Run, conditions: Sequence[Condition], needed: Sequence[str]
+) -> tuple[Mapping[str, Array], Mask] | None:
+    """The columns of a run and its rows that can be wanted; None when there are none. Most often one column says so already."""
+    if _out_of_time(run, conditions):
+        return None
+    columns = run.columns
+    if columns is None:
+        first = rarest(conditions)
+        if first is not None and not anywhere(first, read_columns(connection, run.segment, columns_needed([first]))):
+            return None
+        columns = read_columns(connection, run.segment, needed)
+    kept = mask(conditions, columns)
+    return None if kept is None else (columns, kept)
 
 
-def out_of_time(run: Run, conditions: Sequence[Condition]) -> bool:
+def _out_of_time(run: Run, conditions: Sequence[Condition]) -> bool:
     """Whether the bounds of a segment say already that nothing in it can be wanted."""
     for one in conditions:
         if one.field == "at" and (
@@ -175,14 +186,11 @@ def out_of_time(run: Run, conditions: Sequence[Condition]) -> bool:
     return False
 
 
-def _matching(columns: Mapping[str, Array], conditions: Sequence[Condition], run: Run) -> Iterator[Place]:
+def _places(columns: Mapping[str, Array], kept: Mask, run: Run) -> Iterator[Place]:
     import numpy as np
 
-    kept = mask(conditions, columns)
-    if kept is None:
-        return
-    moments = columns["at"] if len(columns["at"]) == len(kept) else np.broadcast_to(columns["at"], len(kept))
-    for at, place in zip(moments[kept].tolist(), columns[PLACES][kept].tolist(), strict=True):
+    moments = np.broadcast_to(columns["at"], len(kept))[kept]
+    for at, place in zip(moments.tolist(), columns[PLACES][kept].tolist(), strict=True):
         yield -at, run.file, run.segment * SEGMENT + place
 
 

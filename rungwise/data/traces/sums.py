@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from rungwise.core.errors import UnknownName
 from rungwise.core.trace import Trace
 from rungwise.data.traces import segments
-from rungwise.data.traces.masks import columns_needed, decides, mask
+from rungwise.data.traces.masks import columns_needed, decides
 from rungwise.data.traces.query import TAG, TEXTS, Query
 from rungwise.data.traces.reading import views
-from rungwise.data.traces.search import Run, columns_of_run, out_of_time, runs, search
+from rungwise.data.traces.search import Run, looked_at, runs, search
 from rungwise.data.traces.segments import PLACES, SEGMENT
 
 if TYPE_CHECKING:
@@ -103,12 +103,9 @@ def _of_columns(connections: Sequence[sqlite3.Connection], query: Query, by: str
     parts: list[_Groups] = []
     rows = 0
     for run in runs(connections, needed):
-        if out_of_time(run, query.conditions):
-            continue
-        columns = columns_of_run(connections[run.file], run, needed)
-        kept = mask(query.conditions, columns)
-        if kept is not None:
-            parts.append(_groups(columns, kept, by, run))
+        looked = looked_at(connections[run.file], run, query.conditions, needed)
+        if looked is not None:
+            parts.append(_groups(*looked, by, run))
             rows += len(parts[-1].hashes)
         if rows > _FOLDED:
             parts = [_folded(parts)]
