@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -69,9 +70,12 @@ class TraceWriter:
         self.behind = 0
         self._behind_bytes = 0
         self._sink, self._disk_full = sink, disk_full
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Item] | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failing = False
+        self._fresh: list[Item] = []  # what came in this turn of the loop
+        self._waiting: deque[Item] = deque()  # what the thread took from the queue
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self._thread.start()
 
@@ -91,14 +95,23 @@ class TraceWriter:
         else:
             self.behind += 1
             self._behind_bytes += size
-            self._queue.put((trace, future, size))
+            if not self._fresh:
+                loop.call_soon(self._hand_over)
+            self._fresh.append((trace, future, size))
         return future
 
     async def close(self) -> None:
         """Write what has queued, then let go of the file."""
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         await asyncio.sleep(0)  # what the thread said last is heard
+
+    def _hand_over(self) -> None:
+        """Give the thread what came in this turn of the loop, at once: it wakes once for all of it, and commits it together."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            self._queue.put(fresh)
 
     def _run(self) -> None:
         try:
@@ -109,20 +122,19 @@ class TraceWriter:
 
     def _next_group(self) -> list[Item]:
         """Whatever has queued, at least one; empty when the writer is closed."""
-        first = self._queue.get()
-        if first is None:
-            return []
-        group, size = [first], first[2]
-        while len(group) < GROUP and size < GROUP_BYTES:
+        waiting, group, size = self._waiting, list[Item](), 0
+        while not self._ended and len(waiting) < GROUP:
             try:
-                item = self._queue.get_nowait()
+                more = self._queue.get(block=not waiting)
             except Empty:
                 break
-            if item is None:
-                self._queue.put(None)  # after this group
-                break
-            group.append(item)
-            size += item[2]
+            if more is None:
+                self._ended = True
+            else:
+                waiting += more
+        while waiting and len(group) < GROUP and size < GROUP_BYTES:
+            group.append(waiting.popleft())
+            size += group[-1][2]
         return group
 
     def _commit(self, group: list[Item]) -> None:
