@@ -178,7 +178,7 @@ def test_bodies_that_are_no_request_are_told_so(shop: tuple[str, Path, Any]) -> 
 def test_a_body_over_the_limit_is_refused_unread(shop: tuple[str, Path, Any]) -> None:
     host, port = shop[0].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 10000001\r\n\r\n")
+        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10000001\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
 
 
@@ -221,7 +221,7 @@ def test_a_client_that_leaves_ends_the_call_and_is_traced_once(tmp_path: Path) -
             host, port = url.removeprefix("http://").split(":")
             with socket.create_connection((host, int(port))) as connection:
                 body = json.dumps({"model": "local", "messages": [{"role": "user", "content": "hi"}]}).encode()
-                head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+                head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
                 connection.sendall(head.encode() + body)
                 time.sleep(0.4)
             gone = time.monotonic()
