@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -200,3 +201,18 @@ def test_a_connection_with_bytes_after_the_end_of_its_answer_is_never_used_again
         assert not outcome.reused
         if junk.strip(b"\r\n"):  # line ends between answers are allowed
             assert not receive([data + junk]).reused
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(answers(), CUTS, st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=4)), max_size=3))
+def test_ten_thousand_answers_right_and_damaged_are_the_same_in_any_split(
+    data: bytes, cuts: list[int], damage: list[tuple[int, bytes]]
+) -> None:
+    for place, other in damage:
+        at = place % (len(data) + 1)
+        data = data[:at] + other + data[at + len(other) :]
+    whole, parts = receive([data]), receive(split(data, cuts), in_pieces=True)
+    assert whole.failed == parts.failed
+    if not whole.failed:
+        assert (whole.status, whole.body) == (parts.status, parts.body)

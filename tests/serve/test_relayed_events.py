@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
 
@@ -50,6 +51,19 @@ def expected(data: bytes) -> list[bytes]:
 @example(b":c\n\ndata: x\n:c\n\n:\ndata: y\n\n", list(range(40)))
 def test_any_split_gives_the_events_of_the_reference_reader(data: bytes, cuts: list[int]) -> None:
     assert read(split(data, cuts)) == expected(data)
+
+
+def test_ten_thousand_random_splits_of_a_real_stream_are_all_the_same() -> None:
+    rng = random.Random(7)
+    words = ["a", "é", "\u2028", "😀", "\\n", "日本"]
+    for _ in range(100):
+        end = rng.choice(["\n", "\r\n", "\r"])
+        chunks = [f'data: {{"choices":[{{"delta":{{"content":"{rng.choice(words)}"}}}}]}}{end}{end}' for _ in range(10)]
+        data = (rng.choice(["", "\ufeff", f": hi{end}{end}"]) + "".join(chunks) + f"data: [DONE]{end}{end}").encode()
+        whole = expected(data)
+        assert len(whole) == 11
+        for _ in range(100):
+            assert read(split(data, [rng.randrange(len(data)) for _ in range(rng.choice([1, 2, 5, 40, len(data)]))])) == whole
 
 
 @settings(max_examples=500, deadline=None)
