@@ -134,7 +134,7 @@ def split(data: bytes, cuts: Sequence[int]) -> list[bytes]:
 CUTS = st.lists(st.integers(0, 10**6), max_size=12)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(answers(), CUTS, st.booleans())
 def test_any_split_of_an_answer_is_the_same_answer_and_what_the_standard_library_reads(
     data: bytes, cuts: list[int], in_pieces: bool
@@ -155,7 +155,7 @@ def test_any_split_of_an_answer_is_the_same_answer_and_what_the_standard_library
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(answers(), CUTS, st.integers(0, 10**6))
 def test_an_answer_that_is_cut_is_never_taken_for_a_whole_one(data: bytes, cuts: list[int], at: int) -> None:
     shorter = data[: at % len(data)] if data else data
@@ -167,7 +167,7 @@ def test_an_answer_that_is_cut_is_never_taken_for_a_whole_one(data: bytes, cuts:
         assert outcome.body == whole.body
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(answers(), st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=4)), min_size=1, max_size=4), CUTS)
 def test_damaged_bytes_end_in_an_answer_or_a_failure_and_the_same_in_any_split(
     data: bytes, damage: list[tuple[int, bytes]], cuts: list[int]
@@ -181,7 +181,7 @@ def test_damaged_bytes_end_in_an_answer_or_a_failure_and_the_same_in_any_split(
         assert whole.body == parts.body
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300), CUTS)
 @example(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nabHTTP/1.1 200 OK\r\n\r\n", [])
 @example(b"HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nraw", [40])

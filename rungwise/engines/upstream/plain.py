@@ -1,7 +1,8 @@
 """Our own HTTP/1.1 client for plain HTTP: a pool of connections to one server that are kept open.
 
 Written for the one thing that a gateway does all day, a POST of a few kilobytes to a server near by, at about a fifth of what
-aiohttp costs and a ninetieth of what httpx does (`benchmarks/upstream_client.py`). It follows no redirect, sends no cookie and asks for no compression.
+aiohttp costs and a ninetieth of what httpx does (`benchmarks/upstream_client.py`). It follows no redirect, sends no cookie
+and asks for no compression.
 """
 
 from __future__ import annotations
