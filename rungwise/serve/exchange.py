@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
+from rungwise.serve.ask import Tape
 from rungwise.serve.failure import BadRequest, TooLarge
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Header: TypeAlias = tuple[bytes, bytes]
+T = TypeVar("T")
 
 JSON: Header = (b"content-type", b"application/json")
 EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -106,3 +108,30 @@ class Exchange:
     async def end(self, data: bytes = b"") -> None:
         """Send the last piece."""
         await self._send({"type": "http.response.body", "body": data})
+
+
+async def until_gone(exchange: Exchange, work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, unless the client leaves first: then it is cancelled, and Disconnected is raised."""
+    answering = asyncio.current_task()
+    assert answering is not None
+    left = False
+
+    def leave() -> None:
+        nonlocal left
+        left = True
+        answering.cancel()
+
+    stop = exchange.when_gone(leave)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if left and answering.uncancel() == 0:
+            raise Disconnected from None
+        raise
+    finally:
+        stop()
+
+
+def request_id(tape: Tape) -> Header:
+    """The header by which a client names the trace of its request."""
+    return (b"x-request-id", tape.id.encode())

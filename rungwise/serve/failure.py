@@ -103,3 +103,8 @@ class CannotTrace(Refused):
     """The answer could not be written down, and the project says that untraced answers are not given."""
 
     status, code, kind = 507, "cannot_trace", "server_error"
+
+
+def told(error: Exception) -> Refused:
+    """What a client is told of an error that nobody foresaw: nothing of its inside."""
+    return error if isinstance(error, Refused) else Refused("something went wrong here. The operator's log says what")

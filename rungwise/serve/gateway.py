@@ -14,7 +14,7 @@ from rungwise.core.types import Clock
 from rungwise.serve.access import client_of, require
 from rungwise.serve.ask import Caller, Tape
 from rungwise.serve.exchange import Exchange
-from rungwise.serve.failure import NotAllowed, Refused
+from rungwise.serve.failure import NotAllowed
 from rungwise.serve.seat import Seat
 from rungwise.serve.served import Served
 
@@ -103,8 +103,3 @@ class Gateway:
         """Close every project."""
         for served in self.projects:
             await served.close()
-
-
-def told(error: Exception) -> Refused:
-    """What a client is told of an error that nobody foresaw: nothing of its inside."""
-    return error if isinstance(error, Refused) else Refused("something went wrong here. The operator's log says what")

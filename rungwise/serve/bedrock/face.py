@@ -21,10 +21,8 @@ from rungwise.serve.bedrock.asking import (
     note_of,
 )
 from rungwise.serve.bedrock.blocks import read_converse, read_count
-from rungwise.serve.exchange import JSON, Disconnected, Exchange, Header
-from rungwise.serve.failure import BadRequest, Blocked, NotThere, Refused
-from rungwise.serve.gateway import told
-from rungwise.serve.openai.face import request_id, until_gone
+from rungwise.serve.exchange import JSON, Disconnected, Exchange, Header, request_id, until_gone
+from rungwise.serve.failure import BadRequest, Blocked, NotThere, Refused, told
 
 SIGNED = b"AWS4-HMAC-SHA256"
 _log = logging.getLogger(__name__)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from rungwise.serve.ask import CHAT, COMPLETION, EMBEDDINGS, Ask, Tape
-from rungwise.serve.exchange import EVENTS, JSON, Disconnected, Exchange, Header
-from rungwise.serve.failure import NotThere, Refused, WrongMethod
-from rungwise.serve.gateway import Gateway, told
+from rungwise.serve.exchange import EVENTS, JSON, Exchange, Header, request_id, until_gone
+from rungwise.serve.failure import NotThere, Refused, WrongMethod, told
+from rungwise.serve.gateway import Gateway
 from rungwise.serve.openai.reading import ask_of
 from rungwise.serve.served import Served
 from rungwise.serve.shapes import encode, error_body
@@ -64,28 +62,6 @@ async def _complete(exchange: Exchange, gateway: Gateway, operation: str) -> Non
         await refuse(exchange, refusal, tape)
 
 
-async def until_gone(exchange: Exchange, work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine, unless the client leaves first: then it is cancelled, and Disconnected is raised."""
-    answering = asyncio.current_task()
-    assert answering is not None
-    left = False
-
-    def leave() -> None:
-        nonlocal left
-        left = True
-        answering.cancel()
-
-    stop = exchange.when_gone(leave)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if left and answering.uncancel() == 0:
-            raise Disconnected from None
-        raise
-    finally:
-        stop()
-
-
 async def _stream(exchange: Exchange, served: Served, ask: Ask, tape: Tape) -> None:
     await until_gone(exchange, _events(exchange, served, ask, tape))
 
@@ -106,11 +82,6 @@ async def _events(exchange: Exchange, served: Served, ask: Ask, tape: Tape) -> N
     if not exchange.started:
         await exchange.begin((EVENTS, (b"cache-control", b"no-cache"), request_id(tape)))
     await exchange.end(DONE)
-
-
-def request_id(tape: Tape) -> Header:
-    """The header by which a client names the trace of its request."""
-    return (b"x-request-id", tape.id.encode())
 
 
 def error_of(refusal: Refused) -> bytes:
