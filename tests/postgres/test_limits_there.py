@@ -1,0 +1,3 @@
+"""The same tests, on PostgreSQL."""
+
+from tests.serve.test_limits import *  # noqa: F403
