@@ -213,7 +213,7 @@ def main() -> None:
     print("us for a trace       clock   processors")
     for name, (clock, processors) in speeds.items():
         print(f"{name:<18} {clock:>7.1f} {processors:>12.1f}")
-    with tempfile.TemporaryDirectory(dir=".") as name:
+    with tempfile.TemporaryDirectory() as name:
         folder, other = Path(name) / "traces", Path(name) / "usual.db"
         took = filled(folder, total, [TraceFile(folder, worker=worker) for worker in range(2)])
         print(f"{total:,} traces written in {took:.0f} s")
