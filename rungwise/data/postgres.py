@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOTE = "store.json"
 EXAMPLE = "postgresql://user:password@host:5432/database"
-CONNECT_S = 10
+CONNECT_S, LOCK_S = 10, 30
 _DRIVERS = ("postgresql", "postgres", "postgresql+psycopg")
 _OPENERS = 0x52756E68
 """The advisory lock of those who make or change a schema."""
@@ -69,8 +69,14 @@ def connect(url: str, place: Place) -> Engine:
     from sqlalchemy import create_engine
 
     parsed = _parsed(url)
-    options = f"{parsed.query.get('options', '')} -c search_path={place.schema} -c synchronous_commit=on".strip()
-    settings: dict[str, Any] = {"options": options, "connect_timeout": CONNECT_S, "application_name": "rungwise"}
+    ours = {"search_path": place.schema, "synchronous_commit": "on", "lock_timeout": f"{LOCK_S}s"}
+    options = " ".join([str(parsed.query.get("options", "")), *(f"-c {name}={value}" for name, value in ours.items())]).strip()
+    settings: dict[str, Any] = {
+        "options": options,
+        "connect_timeout": CONNECT_S,
+        "tcp_user_timeout": LOCK_S * 1000,  # a server that fell silent is gone
+        "application_name": "rungwise",
+    }
     try:
         # A server that was started again has cut the connections of the pool: each is tried before it is used.
         return create_engine(parsed.set(query={}), connect_args={**parsed.query, **settings}, pool_pre_ping=True)

@@ -8,15 +8,12 @@ from pathlib import Path
 import pytest
 from terminal import Terminal
 
-from rungwise.cli.app import VERBS
 from tests.clocks import StillClock
 from tests.release.decided_projects import CASE, CLASSICAL, HEAD, Decided, decided
 
 
 @pytest.fixture
-def rungwise(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    for verb in ("release", "rollback", "gate"):
-        monkeypatch.setitem(VERBS, verb, (verb, ""))
+def rungwise(capsys: pytest.CaptureFixture[str]) -> Terminal:
     return Terminal(capsys)
 
 

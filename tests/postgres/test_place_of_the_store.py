@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from terminal import Terminal, ticket_rows, write_csv
 
-from rungwise.cli.app import VERBS
 from rungwise.core.errors import StoreError, UsageError
+from rungwise.data import postgres
 from rungwise.data.postgres import NOTE
 from rungwise.data.store import EMBEDDED, FILE, VARIABLE, Store
 from rungwise.release.registry import Releases
@@ -124,6 +124,15 @@ def test_many_first_commands_at_once_make_one_store(tmp_path: Path, clock: Still
         store.close()
 
 
+def test_who_waits_too_long_for_another_writer_is_told(tmp_path: Path, clock: StillClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "LOCK_S", 1)
+    one, other = opened(tmp_path, clock), opened(tmp_path, clock)
+    with one.write(alone=True), pytest.raises(StoreError, match="lock timeout"), other.write(alone=True):
+        pass
+    for store in (one, other):
+        store.close()
+
+
 def test_a_store_of_a_newer_version_asks_for_an_upgrade(tmp_path: Path, clock: StillClock) -> None:
     store = opened(tmp_path, clock)
     with store.write() as connection:
@@ -147,11 +156,7 @@ def test_a_store_survives_a_restart_of_the_server(tmp_path: Path, clock: StillCl
         store.close()
 
 
-def test_a_project_climbs_releases_and_replays_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for verb in ("release", "rollback", "gate"):
-        monkeypatch.setitem(VERBS, verb, (verb, ""))
+def test_a_project_climbs_releases_and_replays_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rungwise, project = Terminal(capsys), tmp_path / "tickets"
     source = write_csv(tmp_path / "tickets.csv", ticket_rows())
     document = rungwise("climb", source, "--target", "accuracy=0.7", "--until", "classical", "--quiet", "--json").document
