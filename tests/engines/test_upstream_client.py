@@ -410,6 +410,20 @@ async def test_a_refused_connection_an_unknown_host_and_a_silent_one_say_what_th
             one.close()
 
 
+async def test_a_server_that_closes_every_connection_at_once_is_a_failure_and_leaves_nothing_behind() -> None:
+    async def closes(line: Line) -> None:
+        if line.number % 2:
+            line.writer.transport.abort()
+
+    async with server(closes) as there, client(there.url) as upstream:
+        for _ in range(10):
+            said = await asyncio.gather(*(ask(upstream) for _ in range(20)), return_exceptions=True)
+            assert {type(one) for one in said} == {Failed}
+        await asyncio.sleep(0.01)
+        assert isinstance(upstream, PlainUpstream)
+        assert not upstream._all
+
+
 async def test_a_header_cannot_smuggle_another_one() -> None:
     async with client("http://127.0.0.1:9/v1") as upstream:
         for bad in ("a\r\nx: y", "a\nb", "a\0b"):
@@ -444,6 +458,7 @@ def test_all_of_it_is_the_same_on_the_loop_that_serves() -> None:
             test_whoever_is_cancelled_closes_the_connection_at_once,
             test_a_large_request_reaches_a_server_that_reads_slowly,
             test_an_answer_that_comes_before_the_request_was_read_is_read_and_the_connection_not_used_again,
+            test_a_server_that_closes_every_connection_at_once_is_a_failure_and_leaves_nothing_behind,
             test_a_refused_connection_an_unknown_host_and_a_silent_one_say_what_they_are,
         ):
             await test()

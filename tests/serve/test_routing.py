@@ -274,7 +274,9 @@ async def test_a_fallback_of_an_engine_serves_whichever_model_it_was_asked_for()
         assert text_of(await ask(routing, engine="first/large")) == "second"
 
 
-async def test_an_engine_that_fails_again_and_again_is_not_asked_while_it_rests(clock: StillClock) -> None:
+async def test_an_engine_that_fails_again_and_again_is_not_asked_while_it_rests(
+    clock: StillClock, caplog: pytest.LogCaptureFixture
+) -> None:
     async with (
         upstream(*[fails(500)] * 3, says()) as server,
         router(engine(server.url), clock=clock, retries=0, breaker=Breaker(failures=3, rest_s=10.0)) as routing,
@@ -291,6 +293,7 @@ async def test_an_engine_that_fails_again_and_again_is_not_asked_while_it_rests(
         clock.advance(6)
         assert text_of(await ask(routing)) == "hello"
         assert routing.states()[0].circuit == "closed"
+    assert caplog.messages == ["the engine 'first' rests for 10 s: it answered with status 500", "the engine 'first' is back"]
 
 
 async def test_while_one_request_tries_whether_an_engine_is_back_the_others_go_elsewhere(clock: StillClock) -> None:

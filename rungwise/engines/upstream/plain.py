@@ -12,7 +12,7 @@ import os
 import socket
 
 from rungwise.engines.resilience import Failed, Failure
-from rungwise.engines.upstream.connection import Connection, PlainReply
+from rungwise.engines.upstream.connection import Connection, PlainReply, cut
 from rungwise.engines.upstream.reply import Headers, Reply
 
 KEPT = 512  # idle connections that are kept open
@@ -86,8 +86,10 @@ class PlainUpstream:
         try:
             async with asyncio.timeout(self._connect_s):
                 _, connection = await loop.create_connection(self._made, self._host, self._port)
-            self._all.add(connection)
-            return connection
+            if connection.usable:
+                self._all.add(connection)
+                return connection
+            failure = cut(False)  # closed again before anybody could say a word
         except TimeoutError:
             failure = Failure(what="did not accept the connection in time", retry=True, sent=False)
         except socket.gaierror:

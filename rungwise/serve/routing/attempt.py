@@ -242,15 +242,12 @@ class Attempt:
         engine.in_flight -= 1
         if self._reply is not None and not self._done:
             self._reply.abort()
-        if failure is None and not self._done:
-            engine.circuit.left()
-        elif failure is not None and blames(failure):
-            engine.failures += 1
-            engine.circuit.failed()
-        elif failure is None or about_the_request(failure.status):
-            engine.circuit.succeeded()
+        if failure is None:
+            engine.judge(good=True if self._done else None)
+        elif blames(failure):
+            engine.judge(good=False, why=failure.what)
         else:
-            engine.circuit.left()
+            engine.judge(good=True if about_the_request(failure.status) else None)
         seconds = tape.elapsed_s - self._begun_s
         usage = self._usage(engine.machine.stop(self._mark) if engine.machine is not None else 0.0, seconds)
         tape.add(usage)

@@ -46,15 +46,19 @@ class Circuit:
         self._trying = True
         return True
 
-    def succeeded(self) -> None:
-        """The engine answered."""
+    def succeeded(self) -> bool:
+        """The engine answered. Returns whether this closed it."""
+        back = self._opened_at is not None
         self._failures, self._opened_at, self._trying = 0, None, False
+        return back
 
-    def failed(self) -> None:
-        """The engine failed. Failures of requests that were under way when it opened change nothing."""
+    def failed(self) -> bool:
+        """The engine failed. Returns whether this opened it; those that were under way when it opened change nothing."""
         self._failures += 1
-        if self._trying or (self._opened_at is None and self._failures >= self._settings.failures):
+        opens = self._trying or (self._opened_at is None and self._failures >= self._settings.failures)
+        if opens:
             self._opened_at, self._trying = self._clock.tick(), False
+        return opens
 
     def left(self) -> None:
         """The request ended without showing anything: the client went away, or was told what is wrong with its request."""

@@ -93,6 +93,18 @@ class Engine:
             price = self._prices[model] = price_of(replace(self.endpoint, model=model), self._tables)
         return price
 
+    def judge(self, *, good: bool | None, why: str = "") -> None:
+        """An attempt has ended: it speaks for the engine, against it, or (None) for neither."""
+        if good:
+            if self.circuit.succeeded():
+                _log.warning("the engine '%s' is back", self.name)
+        elif good is None:
+            self.circuit.left()
+        else:
+            self.failures += 1
+            if self.circuit.failed():
+                _log.warning("the engine '%s' rests for %g s: it %s", self.name, self.circuit.rests_s, why)
+
     def state(self) -> EngineState:
         """How it does."""
         return EngineState(
