@@ -26,8 +26,11 @@ class Verdict:
     ruling: Ruling
 
 
-def standing(store: Store, rules: Contest) -> Verdict | None:
-    """The verdict now; it may be asked for at any time and as often as one likes. None where nothing is released."""
+def standing(store: Store, rules: Contest, *, shadows: bool = True) -> Verdict | None:
+    """The verdict now; it may be asked for at any time and as often as one likes. None where nothing is released.
+
+    Looking at `shadows` reads every trace that they wrote.
+    """
     releases = Releases(store)
     live = releases.live()
     if live is None:
@@ -35,7 +38,8 @@ def standing(store: Store, rules: Contest) -> Verdict | None:
     ids = dict.fromkeys(move.release for move in releases.history())
     own = alike(live, map(releases.get, ids))
     duels = hold_contest(Judgements(store), own, rules)
-    return Verdict(release=live, duels=duels, shadows=shadow_duels(store, own, level=rules.level), ruling=decide(duels, live))
+    unseen = shadow_duels(store, own, level=rules.level) if shadows else ()
+    return Verdict(release=live, duels=duels, shadows=unseen, ruling=decide(duels, live))
 
 
 def follow(store: Store, rules: Contest) -> Moved | None:
@@ -43,7 +47,7 @@ def follow(store: Store, rules: Contest) -> Moved | None:
 
     A release that went live meanwhile stays as it is: the next look is at that one.
     """
-    verdict = standing(store, rules)
+    verdict = standing(store, rules, shadows=False)  # they have no traffic that could move
     if verdict is None or verdict.ruling.action == KEEP:
         return None
     releases = Releases(store)
