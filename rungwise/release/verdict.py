@@ -45,10 +45,15 @@ def standing(store: Store, rules: Contest, *, shadows: bool = True) -> Verdict |
 def follow(store: Store, rules: Contest) -> Moved | None:
     """Give a shown winner all traffic, and take it from a shown loser. None where the verdict changes nothing.
 
-    A release that went live meanwhile stays as it is: the next look is at that one.
+    A release that went live meanwhile stays as it is: the next look is at that one. Once a person has moved the traffic after
+    it moved by itself, it is theirs to move.
     """
     verdict = standing(store, rules, shadows=False)  # they have no traffic that could move
     if verdict is None or verdict.ruling.action == KEEP:
         return None
     releases = Releases(store)
+    last, *before = releases.history()
+    alike_ids = {one.id for one in alike(verdict.release, map(releases.get, {move.release for move in before}))}
+    if last.by != AUTOMATIC and any(move.by == AUTOMATIC and move.release in alike_ids for move in before):
+        return None
     return releases.reweigh(verdict.ruling.weights, by=AUTOMATIC, why=verdict.ruling.why, instead_of=verdict.release.id)
