@@ -230,6 +230,7 @@ WRONGS: list[tuple[bytes, str]] = [
     (b"HTTP/1.1 2x0 OK\r\n\r\n", "not HTTP"),
     (b"HTTP/9.9 200 OK\r\n\r\n", "not HTTP"),
     (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", "not HTTP"),
+    (b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000, "not HTTP: more than"),
     (b"<html>gateway</html>", "not HTTP"),
     (b"SSH-2.0-OpenSSH_9.2\r\n", "not HTTP"),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "not HTTP"),
@@ -263,6 +264,15 @@ async def test_an_answer_over_the_limit_is_refused_before_it_fills_the_memory() 
     async with server(talk) as there, client(there.url) as upstream:
         with pytest.raises(Failed, match="more than 1,000,000 bytes"):
             await ask(upstream, limit=1_000_000)
+
+
+async def test_chunks_of_a_single_byte_cost_their_bytes() -> None:
+    chunks = b"1\r\nx\r\n" * 200_000
+    async with (
+        server(answers(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")) as there,
+        client(there.url) as upstream,
+    ):
+        assert await ask(upstream) == b"x" * 200_000
 
 
 async def test_a_slow_reader_slows_the_sender_down() -> None:

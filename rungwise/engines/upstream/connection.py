@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import cast
 
@@ -91,7 +90,7 @@ class Connection(asyncio.Protocol):
             self.close()
         elif reply.complete:
             self._settle(reply)
-        elif reply.held_bytes > reply.limit_bytes:
+        elif len(reply.held) > reply.limit_bytes:
             self.flow(paused=True)
         reply.wake()
 
@@ -138,8 +137,11 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < 200:
             reply.headers.clear()
+            reply.head_bytes += len(b"HTTP/1.1 100\r\n\r\n")  # there is no end of them otherwise
             if status == 101:
                 reply.fail(not_http("it wants to speak another protocol"))
+            elif reply.head_bytes > HEAD_LIMIT_BYTES:
+                reply.fail(not_http(f"more than {HEAD_LIMIT_BYTES:,} bytes of headers"))
         else:
             reply.begin(status)
 
@@ -147,8 +149,7 @@ class Connection(asyncio.Protocol):
         """A piece of the body."""
         reply = self._reply
         if reply is not None and not self._unasked:
-            reply.pieces.append(data)
-            reply.held_bytes += len(data)
+            reply.held += data
 
     def on_message_complete(self) -> None:
         """The end of an answer, unless it was an interim one."""
@@ -186,20 +187,19 @@ class PlainReply:
         "head_bytes",
         "headers",
         "heard",
-        "held_bytes",
+        "held",
         "keep",
         "limit_bytes",
-        "pieces",
         "status",
     )
 
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         self._connection, self._loop = connection, loop
-        self.pieces: deque[bytes] = deque()
+        self.held = bytearray()  # of the body, not read yet; one buffer, since a server may cut it into chunks of a byte
         self._waiter: asyncio.Future[None] | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         self.failure: Failure | None = None
-        self.status = self.head_bytes = self.held_bytes = 0
+        self.status = self.head_bytes = 0
         self.limit_bytes = HELD_LIMIT_BYTES
         self.heard = self.begun = self.complete = self.keep = False
 
@@ -225,21 +225,19 @@ class PlainReply:
         self.limit_bytes = limit_bytes
         self._connection.flow(paused=False)
         while not self.complete:
-            if self.held_bytes > limit_bytes:
+            if len(self.held) > limit_bytes:
                 self.abort()
                 raise Failed(Failure(what=f"answered more than {limit_bytes:,} bytes", retry=False, agreed=False, worked=True))
             await self._wait()
-        pieces = self.pieces
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return bytes(self.held)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body in pieces as they come."""
-        pieces = self.pieces
+        held = self.held
         while True:
-            while pieces:
-                data = b"".join(pieces) if len(pieces) > 1 else pieces[0]
-                pieces.clear()
-                self.held_bytes = 0
+            while held:
+                data = bytes(held)
+                held.clear()
                 yield data
             if self.complete:
                 return
