@@ -27,6 +27,7 @@ from pathlib import Path
 
 from rungwise.core.content import Usage
 from rungwise.core.trace import Trace, new_trace_id
+from rungwise.data.traces import file
 from rungwise.data.traces.file import TraceFile, files
 from rungwise.data.traces.query import Query
 from rungwise.data.traces.removal import erase
@@ -41,6 +42,8 @@ FRESH_AFTER = 25
 GONE = "gone"
 """The user whose traces are erased."""
 LINE_BYTES = 33
+COPIED_BYTES = 100_000
+"""From so many bytes on the log is copied back: so few that a child does it several times in its short life."""
 
 
 @dataclass
@@ -109,6 +112,7 @@ def _write_for_ever(folder: Path, out: int, seed: int, *, erasing: bool) -> None
 
 
 async def _write(folder: Path, out: int, rng: random.Random, *, erasing: bool) -> None:
+    file.COPIED_BYTES = COPIED_BYTES
     traces = TraceWriter(TraceFile(folder, worker=rng.randrange(2)), disk_full="refuse")
 
     async def ask() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from itertools import chain, count, groupby
 from pathlib import Path
@@ -19,8 +20,11 @@ FOLDER = "traces"
 VERSION = 1
 """The schema of a file, in its `user_version`. An older file is brought up to date when it is opened."""
 
-CHECKPOINT_PAGES = 4_000
-"""The WAL is written back to the file when it has so many pages (16 MB): seldom enough that hardly a request waits for it."""
+COPIED_BYTES = 8_000_000
+"""From so many bytes on the write-ahead log is copied back into the file, beside the commits and not before the next."""
+MOST_PAGES = 16_000
+"""With so many pages in the log (64 MB) a commit waits until it is copied: a net, for when copying does not keep up."""
+_COMMIT_BYTES = 8_192  # of the log, beside the content
 BUSY_S = 30.0
 
 _SCHEMA = f"""
@@ -43,6 +47,8 @@ class TraceFile:
         self._n = 0
         self._open: list[tuple[int, Row]] = []  # the facts of rows that no segment holds yet
         self._changes = 0
+        self._logged_bytes = 0
+        self._copying: threading.Thread | None = None
         try:
             self._reopen()
         except (sqlite3.Error, StoreError) as error:
@@ -64,12 +70,15 @@ class TraceFile:
         except sqlite3.Error as error:
             self._let_go()  # after a failed sync nothing may be assumed about this connection
             raise _cannot_write(self.path, error) from error
-        if self._n // SEGMENT > self._open[0][0] // SEGMENT:
-            with suppress(sqlite3.Error):  # the traces are committed; the next group tries this again
+        with suppress(sqlite3.Error):  # the traces are committed; the next group tries this again
+            if self._n // SEGMENT > self._open[0][0] // SEGMENT:
                 self._seal(connection)
+            self._copy_back(connection, traces)
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._copying is not None:
+            self._copying.join()
         self._let_go()
         os.close(self._lock)
 
@@ -89,10 +98,20 @@ class TraceFile:
                     write_segment(connection, segment, list(rows))
         self._open = [row for row in self._open if row[0] // SEGMENT >= last]
 
+    def _copy_back(self, connection: sqlite3.Connection, traces: Sequence[Trace]) -> None:
+        """Copy the log back now and then: most of it in a thread, then the little that came meanwhile, so that it begins anew."""
+        self._logged_bytes += _COMMIT_BYTES + sum(len(trace.request or "") + len(trace.response or "") for trace in traces)
+        if self._copying is None and self._logged_bytes >= COPIED_BYTES:
+            self._copying = threading.Thread(target=_copied, args=(self.path,), name="traces-log", daemon=True)
+            self._copying.start()
+        elif self._copying is not None and not self._copying.is_alive():
+            self._copying, self._logged_bytes = None, 0
+            connection.execute("pragma wal_checkpoint(passive)")
+
     def _reopen(self) -> sqlite3.Connection:
         connection = connect(self.path)
         try:
-            connection.execute(f"pragma wal_autocheckpoint={CHECKPOINT_PAGES}")
+            connection.execute(f"pragma wal_autocheckpoint={MOST_PAGES}")
             prepare(connection, self.path)
             self._open, self._changes = _unsealed(connection), _changes(connection)
             self._n = _next_number(connection)
@@ -107,6 +126,11 @@ class TraceFile:
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+
+
+def _copied(path: Path) -> None:
+    with suppress(sqlite3.Error), closing(connect(path)) as connection:  # a failure is met again by the next commit, which tells
+        connection.execute("pragma wal_checkpoint(passive)")
 
 
 def connect(path: Path) -> sqlite3.Connection:
