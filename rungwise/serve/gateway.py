@@ -61,16 +61,17 @@ class Gateway:
 
     async def enter(self, exchange: Exchange, scope: str = INFER) -> tuple[Served, Caller]:
         """The project and the caller of a request with a bearer key, or with none. Raises NotAllowed."""
-        header, host = exchange.header(b"authorization"), client_of(exchange)
-        return await self._admitted(header, lambda served: served.access.by_bearer(header, host), scope)
+        header = exchange.header(b"authorization")
+        return await self._admitted(header, lambda served: served.access.by_bearer(header, _near(served, exchange)), scope)
 
     async def enter_signed(self, exchange: Exchange, body: bytes, scope: str = INFER) -> tuple[Served, Caller]:
         """The project and the caller of a request that is signed with AWS Signature Version 4. Raises NotAllowed."""
-        asked, host = exchange.scope, client_of(exchange)
+        asked = exchange.scope
         query, now = asked.get("query_string", b""), self.clock.now()
 
         def check(served: Served) -> Caller:
-            return served.access.by_signature(exchange.method, exchange.raw_path, query, asked["headers"], body, now, host)
+            near = _near(served, exchange)
+            return served.access.by_signature(exchange.method, exchange.raw_path, query, asked["headers"], body, now, near)
 
         return await self._admitted(exchange.header(b"authorization"), check, scope)
 
@@ -103,3 +104,8 @@ class Gateway:
         """Close every project."""
         for served in self.projects:
             await served.close()
+
+
+def _near(served: Served, exchange: Exchange) -> str | None:
+    """The client's address where it decides who is let in: a project with keys does not ask."""
+    return client_of(exchange) if served.access.open else None

@@ -43,6 +43,7 @@ def shop_in(folder: Path, **serve: Any) -> Iterator[tuple[str, Project]]:
     project = Project.create(folder / "shop", source=data)
     with served(answers) as upstream:
         configure(project.directory, endpoints=[engine(upstream.url)], **({"serve": serve} if serve else {}))
+        project.keys.create(["infer"])  # so that it is closed from the beginning
         with running(project.directory, scratch=folder / "scratch") as (url, _):
             yield url, project
 
