@@ -24,17 +24,22 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 """The schema of the table, in its comment."""
+MOST = 4 * FETCHED
+"""Rows that are read at a time by those who read to the end."""
 STEP = 500
 """Rows that are deleted in one transaction."""
 
 _NUMBERS = {"at": "float8", "seconds": "float8", "usd": "float8"} | dict.fromkeys(
     ("status", "input_tokens", "output_tokens"), "int8"
 )
+_ID, _AT = COLUMNS.index("id"), COLUMNS.index("at")
 _LISTED = ", ".join(f'"{name}"' for name in COLUMNS)
 _TEXT = 'text collate "C"'  # compared letter by letter, as in the files
 _TYPED = ", ".join(f'"{name}" {_NUMBERS.get(name, _TEXT)}' for name in COLUMNS)
+# The more is known of rare values, the better it is told whether to go back in time or through an index.
 _SCHEMA = f"""
 create table traces ({_TYPED}, tag_words text[] collate "C");
+alter table traces alter usd set statistics 1000, alter "user" set statistics 1000, alter tag_words set statistics 1000;
 create index traces_at on traces (at desc, id desc);
 create index traces_id on traces (id);
 create index traces_user on traces ("user", at desc, id desc);
@@ -44,8 +49,6 @@ create index traces_tags on traces using gin (tag_words);
 create index traces_response on traces (response_id) where response_id is not null;
 comment on table traces is '{VERSION}';
 """
-# A search reads the newest first, and seldom to the end.
-_FIRST_SOON = "set local cursor_tuple_fraction = 0.001"
 
 
 class TableSink:
@@ -107,14 +110,20 @@ class TraceTable:
     def search(self, query: Query, *, after: Cursor | None = None, limit: int | None = None) -> Generator[Trace]:
         """The traces that a query wants, newest first, as they are when the first is given."""
         clause, values = where(query)
-        if after is not None:
-            clause, values = f"{clause} and (at, id) < (%s, %s)", [*values, *after]
-        statement = f"select {_LISTED} from traces where {clause} order by at desc, id desc"
-        with self._reading() as connection, connection.cursor("found") as cursor:
-            cursor.itersize = FETCHED if limit is None else max(1, min(FETCHED, limit))
-            cursor.execute(statement, values)
-            found = (trace for trace in map(trace_of, cursor) if query.holds(trace))
-            yield from islice(found, limit)
+        size, given = min(limit or FETCHED, FETCHED), 0
+        with self._reading() as connection:
+            while limit is None or given < limit:
+                page, of = (clause, values) if after is None else (f"{clause} and (at, id) < (%s, %s)", [*values, *after])
+                # With a limit the planner knows how soon it may end; a cursor's reader may go on for ever.
+                statement = f"select {_LISTED} from traces where {page} order by at desc, id desc limit {size}"
+                rows = connection.execute(statement, of).fetchall()
+                found = [trace for trace in map(trace_of, rows) if query.holds(trace)]
+                for trace in found[: None if limit is None else limit - given]:
+                    given += 1
+                    yield trace
+                if len(rows) < size:
+                    return
+                after, size = (rows[-1][_AT], rows[-1][_ID]), min(size * 4, MOST)
 
     def get(self, id: str) -> Trace | None:
         """The trace with an id, or None."""
@@ -182,8 +191,9 @@ class TraceTable:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection[Any]]:
+        """One view from the first look to the end; writers go on meanwhile."""
         with _connected(self.store, "read") as connection:
-            connection.execute(_FIRST_SOON)
+            connection.execute("set transaction isolation level repeatable read read only")
             yield connection
 
 
