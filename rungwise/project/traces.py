@@ -99,15 +99,19 @@ class ProjectTraces:
             return self._forgotten(store, removed.ids, wiped=removed.wiped)
 
     def expire(self) -> Forgotten:
-        """Remove what is older than `retention_days` of the section serve in rungwise.yaml; nothing where that is not set."""
+        """Remove what is older than `retention_days` of the section serve in rungwise.yaml; nothing where that is not set.
+
+        Judgements stay: comparisons go on with them. A server does this by itself.
+        """
         from rungwise.data.traces.door import archive_of
+        from rungwise.data.traces.reach import forget_replies
 
         days = read_serving(self.directory / FILE).retention_days
         if days is None:
             return Forgotten(traces=0)
         with self._store() as store:
             removed = archive_of(store).expire(self.clock.now() - days * DAY_S)
-            return self._forgotten(store, removed.ids, wiped=removed.wiped)
+            return Forgotten(traces=len(removed.ids), replies=forget_replies(store, removed.ids), wiped=removed.wiped)
 
     def _query(self, store: Store, where: str) -> Query:
         from rungwise.data.feedback import Judgements
