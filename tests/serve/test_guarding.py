@@ -15,7 +15,7 @@ from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.serving import Guarding
 from rungwise.engines.clock import SystemClock
 from rungwise.serve.ask import CHAT, Ask, Caller, Tape, Whole
-from rungwise.serve.failure import Blocked
+from rungwise.serve.failure import BadRequest, Blocked
 from rungwise.serve.guarding import with_guards
 from rungwise.serve.guards import Judged, Placed, check, load_guards
 
@@ -128,6 +128,90 @@ def test_a_stream_that_passes_says_the_same_and_keeps_its_ending_and_usage(piece
     assert said == "".join(pieces)
     assert chunks[-1]["usage"]["completion_tokens"] == 2
     assert chunks[-2]["choices"][0]["finish_reason"] == "stop"
+
+
+class Streaming(Saying):
+    """Streams choices as they are given, one in each chunk; answers whole with the last of them as a message."""
+
+    def __init__(self, *choices: dict[str, Any]) -> None:
+        super().__init__()
+        self.choices = choices
+
+    async def whole(self, ask: Ask, tape: Tape) -> Whole:
+        last = {name: item for name, item in self.choices[-1].items() if name != "delta"}
+        return Whole(json.dumps({"choices": [{**last, "message": self.choices[-1]["delta"]}]}).encode())
+
+    async def stream(self, ask: Ask, tape: Tape) -> AsyncIterator[bytes]:
+        for choice in self.choices:
+            yield json.dumps({"id": "x", "choices": [{"index": 0, "finish_reason": None, **choice}]}).encode()
+
+
+def calling(arguments: str, **more: Any) -> dict[str, Any]:
+    return {"tool_calls": [{"index": 0, **more, "function": {"arguments": arguments}}]}
+
+
+def gathered(pieces: list[bytes]) -> dict[str, Any]:
+    from rungwise.serve.gathered import Gathered
+
+    whole = Gathered()
+    for piece in pieces:
+        whole.feed(piece)
+    answer: dict[str, Any] = json.loads(whole.whole() or b"{}")
+    return answer
+
+
+async def test_several_answers_in_one_stream_are_kept_apart() -> None:
+    said = [{"index": index, "delta": {"content": word}} for word in ("pur", "ple ele", "phant") for index in (0, 1)]
+    ends = [{"index": index, "delta": {}, "finish_reason": "stop"} for index in (0, 1)]
+    guarded = with_guards(Streaming(*said, *ends), load_guards([rule(on_fail="mask")])).stream(asking("hi"), tape())
+    choices = gathered([piece async for piece in guarded])["choices"]
+    assert [(one["index"], one["message"]["content"], one["finish_reason"]) for one in choices] == [
+        (0, "[...]", "stop"),
+        (1, "[...]", "stop"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [
+        lambda text: {"role": "assistant", "content": text},
+        lambda text: {"reasoning_content": text},
+        lambda text: {"content": text, "refusal": None, "tool_calls": None},
+        lambda text: calling(text, id="call_1", type="function"),
+        lambda text: calling(text),
+    ],
+)
+async def test_whatever_an_engine_says_beside_its_text_nothing_of_a_phrase_leaves(spoken: Any) -> None:
+    pieces = [{"delta": spoken(letter), "logprobs": {"content": [{"token": letter}]}} for letter in f"a {SECRET} b"]
+    guards, seen = load_guards([rule()]), list[bytes]()
+    with pytest.raises(Blocked):
+        await into(
+            seen, with_guards(Streaming(*pieces, {"delta": {}, "finish_reason": "stop"}), guards).stream(asking("hi"), tape())
+        )
+    assert "purple" not in json.dumps(gathered(seen))
+    with pytest.raises(Blocked):
+        await with_guards(Streaming({"delta": spoken(f"a {SECRET} b")}), guards).whole(asking("hi"), tape())
+    masked = with_guards(Streaming(*pieces), load_guards([rule(on_fail="mask")])).stream(asking("hi"), tape())
+    assert "a [...] b" in json.dumps(gathered([piece async for piece in masked]))
+
+
+async def test_a_tool_call_passes_with_its_name_after_the_text_before_it() -> None:
+    named = {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "look_up"}}]}
+    streaming = Streaming({"delta": {"content": "wait "}}, {"delta": named}, *({"delta": calling(one)} for one in ("{", "}")))
+    guarded = with_guards(streaming, load_guards([rule()])).stream(asking("hi"), tape())
+    pieces = [piece async for piece in guarded]
+    assert b"wait" in pieces[0]
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+    assert gathered(pieces)["choices"][0]["message"] == {"content": "wait ", "tool_calls": [call]}
+
+
+async def test_a_message_that_is_nested_too_deeply_is_the_clients_error() -> None:
+    content: Any = "x"
+    for _ in range(900):
+        content = [{"type": "text", "content": content}]
+    ask = Ask(CHAT, "m", {"model": "m", "messages": [{"role": "user", "content": content}]}, CALLER)
+    with pytest.raises(BadRequest, match="nested too deeply"):
+        await with_guards(Saying("fine"), load_guards([rule()])).whole(ask, tape())
 
 
 async def test_a_guard_that_breaks_is_closed_or_open_as_it_is_told() -> None:
