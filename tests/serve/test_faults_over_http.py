@@ -15,6 +15,7 @@ from served import served
 
 from rungwise.core.trace import Trace
 from rungwise.project import Project
+from tests.engines.upstream import piece
 from tests.serve.faults import CASES, OTHER, Case, say, silent, words_for_ever
 from tests.serve.running import configure, engine, running
 
@@ -22,6 +23,7 @@ from tests.serve.running import configure, engine, running
 PLAIN = [case for case in CASES if not case.limits and not ("come back" in case.name and case.fallback)]
 LIMITS = {"first_token_s": 1.5, "between_chunks_s": 1.5, "total_s": 3.0}
 AT_ONCE = 12
+sent: list[int] = []  # by the engine that answers as fast as it can
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +42,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
             await silent(reply, asked)
         elif name == "words for ever":
             await words_for_ever(reply, asked)
+        elif name == "as fast as you can":
+            await reply.head(200, "text/event-stream")
+            event = f"data: {json.dumps(piece('w' * 10_000))}\n\n".encode()
+            while True:
+                await reply.raw(event)
+                sent.append(len(event))
         else:
             await PLAIN[int(name)].script(reply, asked)
 
+    sent.clear()
     project = Project.create(folder / "shop", task="answer")
     with served(script) as upstream:
         engines = [engine(upstream.url, name, **LIMITS) for name in ("first", "alone")]
@@ -153,3 +162,15 @@ async def test_a_client_that_leaves_a_stream_is_traced_once_with_what_it_cost(
     assert (trace.status, trace.error, trace.usage.estimated) == (499, "client_gone", True)
     assert trace.usage.usd > 0
     assert trace.seconds < 2.0
+
+
+async def test_a_client_that_does_not_read_makes_the_engine_wait(client: aiohttp.ClientSession) -> None:
+    body = question("as fast as you can", model="alone", stream=True)
+    async with client.post("chat/completions", json=body, read_bufsize=1_000) as response:
+        assert response.status == 200
+        await asyncio.sleep(1.0)
+        held = sum(sent)
+        await asyncio.sleep(0.5)
+        assert sum(sent) == held  # all waits
+        assert held < 30_000_000  # what the sockets of four sides hold; without it a gigabyte a second would pile up
+        response.close()
