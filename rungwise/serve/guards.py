@@ -33,21 +33,26 @@ GuardFactory: TypeAlias = Callable[[Mapping[str, Any]], Guard]
 """A guard from its settings; built once, when the project is opened. Registered under the entry points `rungwise.guards`."""
 
 PASSED = Judged(True)
+_UNSEEN = dict.fromkeys((0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+"""Characters that nobody sees inside a word: soft hyphen, zero-width space, joiners, byte-order mark."""
 
 
 def PHRASES(settings: Mapping[str, Any]) -> Guard:  # noqa: N802 - the name that the entry point gives it
-    """Refuses texts that hold one of `settings["words"]`, whole words, in any case."""
+    """Refuses texts that hold one of `settings["words"]`: whole words, in any case, whatever space is between them."""
     words = settings.get("words")
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word.strip() for word in words):
         raise UsageError("the guard 'phrases' needs its words: settings: {words: [first phrase, second phrase]}")
-    ordered = sorted((word.strip() for word in words), key=len, reverse=True)
-    pattern = re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in ordered), re.IGNORECASE)
+    ordered = sorted((" ".join(word.split()) for word in words), key=len, reverse=True)
+    spaced = (r"\s+".join(map(re.escape, word.split())) for word in ordered)
+    pattern = re.compile("|".join(rf"(?<!\w){word}(?!\w)" for word in spaced), re.IGNORECASE)
     plain = [word.lower() for word in ordered] if all(word.isascii() for word in ordered) else None
 
     def judge(text: str) -> Judged:
-        # Thirty times quicker than the pattern, and as good for ASCII: beyond it, letters fold in more ways than `lower` knows.
-        if plain is not None and text.isascii():
-            small = text.lower()
+        if not text.isascii():
+            text = text.translate(_UNSEEN)
+        elif plain is not None:
+            # Much quicker than the pattern, and as good for ASCII: beyond it, letters fold in more ways than `lower` knows.
+            small = " ".join(text.lower().split())
             if not any(word in small for word in plain):
                 return PASSED
         found = pattern.search(text)

@@ -74,6 +74,7 @@ class Names:
                 known = ", ".join(one.name for one in live.release.variants)
                 raise NotThere(f"the live release has no variant '{variant}'. Its variants: {known}", param="model")
             chosen = found[0]
+            tape.asked = f"{self.project}:{variant}"  # also where an alias named it: who chose is no part of a comparison
         tape.release, tape.variant, tape.candidate = live.id, chosen.name, chosen.candidate
         candidate = live.candidates[chosen.candidate]
         engine = self._engines.get(candidate.model.partition("/")[0])

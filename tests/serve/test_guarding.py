@@ -223,6 +223,12 @@ async def test_a_guard_that_breaks_is_closed_or_open_as_it_is_told() -> None:
     assert await check([Placed(rule(on_error="open"), broken)], "hi", "input", tape()) == "hi"
 
 
+@pytest.mark.parametrize("text", ["purple  elephant", "Purple\nElephant", "purple\u00a0elephant", "pur\u200bple elephant"])
+async def test_a_phrase_is_found_whatever_space_is_between_its_words(text: str) -> None:
+    with pytest.raises(Blocked):
+        await check(load_guards([rule()]), f"an {text}!", "input", tape())
+
+
 async def test_personal_data_is_found_with_the_detector_of_the_data_verbs() -> None:
     pytest.importorskip("re2")
     guards = load_guards([rule(guard="personal-data", on_fail="mask", settings={"types": ["email"]})])
