@@ -54,8 +54,19 @@ class Questions:
 
 def question_key(ask: Ask, target: str) -> str:
     """Whose question it is, who answers, and the body less what only notes something."""
-    shaping = {name: value for name, value in ask.body.items() if name not in _UNSHAPING}
-    return digest(["question", ask.caller.tenant, ask.operation, target, shaping])
+    return digest(["question", ask.caller.tenant, ask.operation, target, _shaping(ask)])
+
+
+def request_key(ask: Ask) -> str:
+    """What one request is known by when it is sent again: whose it is, its idempotency key, and what it asks of whom.
+
+    A key that a client uses again for another question does not get the answer to the first.
+    """
+    return digest(["request", ask.caller.tenant, ask.caller.key, ask.idempotency, ask.operation, ask.model, _shaping(ask)])
+
+
+def _shaping(ask: Ask) -> dict[str, Any]:
+    return {name: value for name, value in ask.body.items() if name not in _UNSHAPING}
 
 
 @dataclass(slots=True)
@@ -73,7 +84,7 @@ async def once(replies: Replies, ask: Ask, trace: str, clock: Clock) -> AsyncIte
 
     The answer is durable before the block is left. A block that fails gives the key back.
     """
-    key = digest(["request", ask.caller.tenant, ask.caller.key, ask.idempotency])
+    key = request_key(ask)
     claim = Claim(await _claimed(replies, key, trace, clock))
     if claim.before is not None:
         yield claim

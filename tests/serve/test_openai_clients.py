@@ -18,7 +18,7 @@ from served import served
 
 from rungwise.core.trace import Trace
 from rungwise.project import Project
-from tests.serve.running import answers, completion, configure, decided, engine, running
+from tests.serve.running import answers, configure, decided, engine, running
 
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
 
@@ -168,7 +168,15 @@ def test_bodies_that_are_no_request_are_told_so(shop: tuple[str, Path, Any]) -> 
             with error:
                 return error.code, json.load(error)
 
-    for body in (b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"model": 1}', b'{"model":"shop","messages":"x"}'):
+    for body in (
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"model": 1}',
+        b'{"model":"shop","messages":"x"}',
+        b'{"model":"local","messages":[null]}',
+    ):
         status, told = ask(body)
         assert (status, set(told["error"])) == (400, {"message", "type", "param", "code"}), body[:20]
     assert ask(b"", "/v1/chat/completions", "GET")[0] == 405
@@ -191,6 +199,15 @@ def test_a_request_that_is_sent_twice_is_answered_and_paid_once(client: openai.O
     other = client.chat.completions.create(**asked, extra_headers={"Idempotency-Key": "k2"})
     assert other.id
     assert len(shop[2].asked) == before + 2
+
+
+def test_an_idempotency_key_that_is_used_for_another_question_does_not_get_the_first_answer(client: openai.OpenAI) -> None:
+    again = {"Idempotency-Key": "used twice"}
+    for text in ("one", "two", "one"):
+        said = client.chat.completions.create(model="local", messages=[{"role": "user", "content": text}], extra_headers=again)
+        assert said.choices[0].message.content == f"you said {text}"
+    vectors = client.embeddings.create(model="hashed", input="one", extra_headers=again)
+    assert len(vectors.data) == 1
 
 
 def test_langchain_answers_streams_and_calls_tools(shop: tuple[str, Path, Any]) -> None:

@@ -45,8 +45,8 @@ def ask_of(exchange: Exchange, body: bytes, operation: str, caller: Caller) -> A
 
 
 def _check(data: Mapping[str, Any], operation: str) -> None:
-    if operation == CHAT and (not isinstance(data.get("messages"), list) or not data["messages"]):
-        raise BadRequest("messages must be a list with at least one message", param="messages")
+    if operation == CHAT:
+        _check_messages(data.get("messages"))
     if operation == COMPLETION and not isinstance(data.get("prompt"), (str, list)):
         raise BadRequest("prompt must be text or a list of texts", param="prompt")
     if operation == EMBEDDINGS and not isinstance(data.get("input"), (str, list)):
@@ -54,6 +54,15 @@ def _check(data: Mapping[str, Any], operation: str) -> None:
     options = data.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise BadRequest("stream_options must be an object", param="stream_options")
+
+
+def _check_messages(messages: Any) -> None:
+    """What is no message at all reaches no engine: some answer it as if they were broken, and are then left to rest."""
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("messages must be a list with at least one message", param="messages")
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise BadRequest(f"messages[{place}] must be an object with a role", param="messages")
 
 
 def _tags(metadata: Any) -> dict[str, str]:
