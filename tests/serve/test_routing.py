@@ -274,6 +274,23 @@ async def test_a_fallback_of_an_engine_serves_whichever_model_it_was_asked_for()
         assert text_of(await ask(routing, engine="first/large")) == "second"
 
 
+async def test_vectors_come_from_another_engine_only_where_it_has_the_same_model() -> None:
+    vectors = json.dumps(
+        {"object": "list", "data": [{"embedding": [0.5]}], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    ).encode()
+    async with upstream(fails(500)) as first, upstream(sends(vectors)) as second:
+        for fallback, works in (("second", False), ("second/first-model", True)):
+            async with router(
+                engine(first.url), engine(second.url, "second"), retries=0, fallback={"first": (fallback,)}
+            ) as routing:
+                asking = routing.whole("first", EMBEDDINGS, {"input": "x"}, tape())
+                if works:
+                    assert json.loads(await asking) == json.loads(vectors)
+                else:
+                    with pytest.raises(EngineDown):
+                        await asking
+
+
 async def test_an_engine_that_fails_again_and_again_is_not_asked_while_it_rests(
     clock: StillClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -323,6 +340,28 @@ async def test_while_one_request_tries_whether_an_engine_is_back_the_others_go_e
         back.set()
         assert text_of(await trying) == "first"
         assert text_of(await ask(routing)) == "first"
+
+
+async def test_while_the_one_that_stands_in_rests_the_first_is_tried_again(clock: StillClock) -> None:
+    async with (
+        upstream(fails(500), fails(500), says("first")) as first,
+        upstream(fails(500)) as second,
+        router(
+            engine(first.url),
+            engine(second.url, "second"),
+            clock=clock,
+            retries=1,
+            breaker=Breaker(failures=2),
+            fallback={"first": ("second",)},
+        ) as routing,
+    ):
+        for _ in range(2):
+            with pytest.raises(EngineDown):
+                await ask(routing, engine="second")
+        assert routing.states()[1].circuit == "open"
+        first.scripts[1] = says("first")
+        assert text_of(await ask(routing)) == "first"
+        assert len(second.asked) == 2
 
 
 async def test_what_is_wrong_with_the_request_speaks_against_no_engine() -> None:

@@ -37,11 +37,16 @@ class Circuit:
             return 0.0
         return max(0.0, self._opened_at + self._settings.rest_s - self._clock.tick())
 
+    @property
+    def ready(self) -> bool:
+        """Whether a request would be admitted now."""
+        return self._opened_at is None or not (self._trying or self.rests_s > 0)
+
     def admits(self) -> bool:
         """Whether a request may be sent now. Half open, it is the one that tries: it must be settled."""
         if self._opened_at is None:
             return True
-        if self._trying or self.rests_s > 0:
+        if not self.ready:
             return False
         self._trying = True
         return True

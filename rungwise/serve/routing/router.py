@@ -16,7 +16,7 @@ from rungwise.core.types import Clock
 from rungwise.core.usecase import Endpoint
 from rungwise.engines.prices import Listed
 from rungwise.engines.resilience import Failed, Failure
-from rungwise.serve.ask import Tape
+from rungwise.serve.ask import EMBEDDINGS, Tape
 from rungwise.serve.failure import NotThere, Refused
 from rungwise.serve.routing.allowance import Allowance
 from rungwise.serve.routing.attempt import Attempt
@@ -33,7 +33,8 @@ class Router:
     An engine is named `ENGINE`, which means its own model, or `ENGINE/MODEL`. When it fails, those that `serve.fallback` names
     for it are asked in their order, at once; when all have failed for a reason that may pass, they are asked again after a
     short wait, at most `serve.retries` times and within the budget for retries. A limit of an engine that ran out is final for
-    that engine. What the engine says about the request itself (400, 404, 422 ...) is the answer.
+    that engine. What the engine says about the request itself (400, 404, 422 ...) is the answer. Vectors come from another
+    engine only where it has the same model.
     Raises UsageError for an address that cannot be one, UnknownName for a fallback that is no engine.
     """
 
@@ -58,7 +59,7 @@ class Router:
 
     async def whole(self, engine: str, operation: str, body: Mapping[str, Any], tape: Tape) -> bytes:
         """The body of the answer, as the engine wrote it. Raises Refused. Cancelled, it ends the call upstream at once."""
-        route = self._route(engine)
+        route = self._route(engine, operation)
         while True:
             attempt = route.attempt(operation, body, tape)
             try:
@@ -73,7 +74,7 @@ class Router:
         Raises Refused: before the first chunk when no engine can answer, after it when the one that answers breaks off.
         Closing it ends the call upstream at once.
         """
-        route = self._route(engine)
+        route = self._route(engine, operation)
         while True:
             attempt = route.attempt(operation, body, tape)
             try:
@@ -94,7 +95,7 @@ class Router:
         for engine in self._engines.values():
             await engine.upstream.aclose()
 
-    def _route(self, name: str) -> Route:
+    def _route(self, name: str, operation: str) -> Route:
         first = self._target(name)
         if first is None:
             raise NotThere(f"there is no engine '{name}'")
@@ -102,6 +103,8 @@ class Router:
         targets = [first]
         if (fallback := self._serving.fallback) and (others := fallback.get(name) or fallback.get(first.engine.name)):
             targets += [target for one in others if (target := self._target(one)) is not None and target != first]
+            if operation == EMBEDDINGS:  # vectors of another model are of another space
+                targets = [target for target in targets if target.model == first.model]
         return Route(targets, self._serving.retries, self._allowance, clock=self.clock, rng=self._rng)
 
     def _target(self, name: str) -> Target | None:
@@ -148,7 +151,7 @@ class Route:
         if attempt.late is not None or not failure.retry:
             self._targets = [one for one in self._targets if one.engine is not target.engine]
         self._left = [one for one in self._left if one is not target and one in self._targets]
-        if self._left:
+        if any(one.engine.circuit.ready for one in self._left):
             return
         if not self._targets or self._rounds >= self._retries or not self._allowance.take():
             raise refused
