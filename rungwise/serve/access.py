@@ -70,6 +70,7 @@ class Access:
         self._following: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._looked = -_SOONEST_S
+        self._told = ""
 
     @classmethod
     def load(cls, store: Store, master: MasterKey | None = None) -> Access:
@@ -218,8 +219,11 @@ class Access:
     def _try_refresh(self) -> None:
         try:
             self.refresh()
+            self._told = ""
         except RungwiseError as error:
-            _log.error("the keys cannot be read anew, those known before go on: %s", error)
+            if str(error) != self._told:  # once, not at every look
+                self._told = str(error)
+                _log.error("the keys cannot be read anew, those known before go on: %s", error)
 
 
 def require(caller: Caller, scope: str) -> None:

@@ -285,7 +285,7 @@ class Limits:
         )
 
     async def _tick_on(self) -> None:
-        ticks = 0
+        ticks, told = 0, ""
         while not self._closing.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), TICK_S)
@@ -294,8 +294,11 @@ class Limits:
                 await self.tick()
                 if ticks % _PRUNE_TICKS == 0:
                     await asyncio.to_thread(self._meters.prune, self._clock.now())
+                told = ""
             except RungwiseError as error:
-                _log.error("leases of limits cannot be given back yet: %s", error)
+                if str(error) != told:  # once, not at every tick
+                    told = str(error)
+                    _log.error("leases of limits cannot be given back: %s", error)
 
     async def tick(self) -> None:
         """Give back what is leased beyond a second's demand, write down what is owed, and read changed limits."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rungwise.core.errors import StoreError
 from rungwise.data.keys import Keys, NewKey
 from rungwise.data.master import MasterKey
 from rungwise.data.store import Store
@@ -507,3 +508,23 @@ def test_pages_and_proxies_do_not_pass_for_this_machine(headers: dict[str, str])
 def test_others_come_from_where_they_come_from() -> None:
     assert coming("203.0.113.9", host="127.0.0.1:8000") == "203.0.113.9"
     assert coming(None, host="127.0.0.1:8000") is None
+
+
+async def test_a_store_that_cannot_be_read_leaves_the_keys_as_they_are_and_is_told_once(
+    store: Store, keys: Keys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = keys.create(["infer"], actor="test")
+    access = Access.load(store)
+
+    def fail() -> bool:
+        raise StoreError("the disk is gone")
+
+    monkeypatch.setattr(access, "refresh", fail)
+    try:
+        for _ in range(3):
+            with pytest.raises(NotAllowed):
+                await access.admit(lambda: access.by_bearer(b"Bearer rw-unknown", None))
+        assert access.by_bearer(bearer(made.key), None).key == made.kept.id
+        assert caplog.text.count("the disk is gone") == 1
+    finally:
+        await access.close()
