@@ -22,6 +22,7 @@ NUMBERS = ("at", "seconds", "usd", "input_tokens", "output_tokens", "status")
 """Columns whose values are kept as numbers (float64)."""
 NAMES = ("user", "tenant", "key", "conversation", "release", "variant", "candidate", "engine", "model", "response_id", "shadow_of")
 """Columns whose values are kept as hashes (uint64)."""
+_UNIQUE = ("response_id", "shadow_of")  # no value comes again, so that none is worth remembering
 PLACES, TAGS, TAG_PLACES = "places", "tags", "tag_places"
 """Where each row stands in its segment (uint16); a hash for each tag (uint64), and the row that has it (uint16)."""
 
@@ -31,7 +32,7 @@ NONE = 0
 _AT = FACTS.index("at")
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def hash_of(value: str | None) -> int:
     """A hash of 64 bits that is the same on every machine; 0 for no value. Two of a million names are one in 40 million."""
     if value is None:
@@ -46,7 +47,8 @@ def columns_of(rows: Sequence[tuple[int, Row]], fields: Sequence[str] = FACTS) -
         if name in NUMBERS:
             made[name] = _packed("d", [value or 0.0 for value in values])
         elif name in NAMES:
-            made[name] = _packed("Q", list(map(hash_of, values)))
+            hashed = hash_of.__wrapped__ if name in _UNIQUE else hash_of
+            made[name] = _packed("Q", list(map(hashed, values)))
         elif name == "tags":
             made[TAG_PLACES], made[TAGS] = _tag_columns(values)
     return made
