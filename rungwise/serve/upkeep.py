@@ -15,6 +15,7 @@ from rungwise.core.serving import Serving
 from rungwise.data.replies import Replies
 from rungwise.data.store import Store
 from rungwise.data.traces.door import archive_of
+from rungwise.data.traces.reach import forget_replies
 from rungwise.release.verdict import follow
 
 DAY_S = 86_400.0
@@ -43,7 +44,8 @@ async def _again_and_again(every_s: float, chore: Callable[[], None], name: str)
 def _tidy(store: Store, serving: Serving) -> None:
     Replies(store).forget()
     if serving.retention_days is not None:
-        archive_of(store).expire(store.clock.now() - serving.retention_days * DAY_S)
+        removed = archive_of(store).expire(store.clock.now() - serving.retention_days * DAY_S)
+        forget_replies(store, removed.ids)
 
 
 def _follow(store: Store, serving: Serving, name: str) -> None:
