@@ -17,7 +17,6 @@ from rungwise.serve.shapes import encode
 TEXT = {"type": "string"}
 NAME = {"type": "string", "minLength": 1}
 WHOLE = {"type": "integer"}
-NUMBER = {"type": "number"}
 FLAG = {"type": "boolean"}
 ANYTHING: Mapping[str, Any] = {}
 
@@ -127,16 +126,18 @@ def _schemas() -> dict[str, Any]:
         "description": "Tags of the trace; `conversation` decides, with the user, which variant answers.",
     }
     model = {**NAME, "description": "PROJECT, PROJECT:VARIANT, ENGINE or ENGINE/MODEL. GET /v1/models lists them."}
-    shared = {"model": model, "stream": stream, "stream_options": options, "metadata": metadata, "user": ANYTHING}
+    user = {"type": ["string", "null"], "maxLength": 512, "description": "Whose question it is: variants are sticky by it."}
+    whose = {"metadata": metadata, "user": user, "safety_identifier": user}
+    shared = {"stream": stream, "stream_options": options, **whose}
     texts = {"type": ["string", "array"], "description": "Text, or a list of texts or of tokens."}
     choice = _object({"index": WHOLE, "finish_reason": {"type": ["string", "null"]}}, optional={"message": {"type": "object"}})
     return {
         "ChatRequest": _object(
             {"model": model, "messages": {"type": "array", "minItems": 1, "items": ANYTHING}},
-            optional={name: schema for name, schema in shared.items() if name != "model"},
+            optional=shared,
         ),
         "CompletionRequest": _object({"model": model, "prompt": texts}, optional=shared),
-        "EmbeddingRequest": _object({"model": model, "input": texts}, optional={"metadata": metadata, "user": ANYTHING}),
+        "EmbeddingRequest": _object({"model": model, "input": texts}, optional=whose),
         "ChatCompletion": _object(
             {"id": TEXT, "object": {"const": "chat.completion"}, "choices": {"type": "array", "items": choice}},
             optional={"created": WHOLE, "model": TEXT, "usage": {"type": ["object", "null"]}},
@@ -177,10 +178,13 @@ def _feedback() -> dict[str, Any]:
                 "response_id": {**NAME, "maxLength": 200, "description": "The id in the body of the answer."},
                 "thumb": {"enum": ["up", "down", True, False]},
                 "score": {"type": "number", "minimum": 0, "maximum": 1},
-                "value_usd": NUMBER,
-                **{name: {"type": "string", "maxLength": most} for name, most in longest.items()},
+                "value_usd": {"type": "number", "minimum": -1e12, "maximum": 1e12},
+                **{name: {"type": "string", "pattern": r"\S", "maxLength": most} for name, most in longest.items()},
                 "source": {"enum": list(SOURCES)},
-                "at": {"description": "When it was judged: seconds since 1970, or ISO 8601."},
+                "at": {
+                    "type": ["number", "string"],
+                    "description": "When it was judged: seconds since 1970, or ISO 8601. Not to come.",
+                },
             },
         ),
         "additionalProperties": False,
