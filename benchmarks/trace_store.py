@@ -175,7 +175,13 @@ def kinds(rng: random.Random) -> dict[str, Callable[[], Draw]]:
     def of_nobody() -> Draw:
         return Query().where("user", "=", "nobody"), "user = ?", ("nobody",)
 
-    draws = (by_user, by_user_and_cost, by_tag, by_time, by_cost, by_tag_and_day, of_nobody)
+    def words_of_an_hour() -> Draw:
+        begin = day()
+        query = Query().where("text", "~", "no such words").where("at", ">=", begin).where("at", "<", begin + 3600)
+        likes = "(request like ? or response like ?) and at >= ? and at < ?"
+        return query, likes, ("%no such words%", "%no such words%", begin, begin + 3600)
+
+    draws = (by_user, by_user_and_cost, by_tag, by_time, by_cost, by_tag_and_day, of_nobody, words_of_an_hour)
     return {draw.__name__.replace("_", " "): draw for draw in draws}
 
 

@@ -38,7 +38,7 @@ class Forgotten:
 
 
 class ProjectTraces:
-    """The traces of a project folder. `where` is as in `user=ann and usd>0.01 and at>=7d`; see docs/reference/cli.md."""
+    """The traces of a project folder. `where` is as in `user=ann and usd>0.01 and at>=7d`: type rungwise traces --help."""
 
     def __init__(self, directory: Path, clock: Clock, state: Path) -> None:
         self.directory, self.clock, self.state = directory, clock, state

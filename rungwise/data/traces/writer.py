@@ -86,7 +86,7 @@ class TraceWriter:
             loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         size = len(trace.request or "") + len(trace.response or "")
-        if not self._thread.is_alive():
+        if self._closed:
             self._settle_one(future, StoreError("traces are not written any more: the writer is closed"))
         elif self.behind >= BEHIND or self._behind_bytes >= BEHIND_BYTES:
             self._settle_one(

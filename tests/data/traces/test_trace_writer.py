@@ -69,6 +69,17 @@ async def test_what_has_queued_is_written_when_the_writer_is_closed(tmp_path: Pa
         await traces.add(a_trace(501))
 
 
+async def test_a_trace_that_comes_while_the_writer_closes_is_told_so(tmp_path: Path) -> None:
+    traces = TraceWriter(TraceFile(tmp_path, worker=0), disk_full="refuse")
+    early = traces.add(a_trace(1))
+    closing = asyncio.create_task(traces.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StoreError, match="closed"):
+        await traces.add(a_trace(2))
+    await asyncio.gather(closing, early)
+    assert kept(tmp_path) == [a_trace(1)]
+
+
 async def test_a_request_that_was_cancelled_is_traced_all_the_same(tmp_path: Path) -> None:
     traces = TraceWriter(TraceFile(tmp_path, worker=0), disk_full="refuse")
     traces.add(a_trace(1)).cancel()
