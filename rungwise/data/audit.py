@@ -191,7 +191,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
 
 
 def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft = path.with_name(f"{path.name}.new")  # one name, so that kills leave one draft at most; whoever writes it is alone
     with draft.open("w", encoding="utf-8") as file:
         file.write(text + "\n")
         file.flush()
