@@ -27,7 +27,7 @@ class Replies:
     def claim(self, key: str, trace: str, *, until: float, takeover_s: float) -> Reply | None:
         """Claim a key for this trace. None: it is ours to answer. A reply: it was answered, or, with status CLAIMED, is being.
 
-        A claim that is older than `takeover_s` belonged to a process that died; it is taken over.
+        A claim that nobody has held for `takeover_s` belonged to a process that died; it is taken over.
         """
         from sqlalchemy import delete, select
 
@@ -35,23 +35,37 @@ class Replies:
         from rungwise.data.schema import replies
 
         now = self._store.clock.now()
+        stale = (replies.c.until < now) | ((replies.c.status == CLAIMED) & (replies.c.at < now - takeover_s))
+        with self._store.read() as connection:  # whoever waits looks often, and must not keep others from writing
+            found = connection.execute(select(replies).where(replies.c.key == key, ~stale)).one_or_none()
+            if found is not None and found.trace != trace:
+                return Reply(found.status, found.body, found.trace)
         with self._store.write() as connection:
-            stale = (replies.c.until < now) | ((replies.c.status == CLAIMED) & (replies.c.at < now - takeover_s))
             connection.execute(delete(replies).where(replies.c.key == key, stale))
             row = {"key": key, "status": CLAIMED, "body": "", "trace": trace, "at": now, "until": until}
             connection.execute(insert(connection, replies).values(row).on_conflict_do_nothing())
             found = connection.execute(select(replies).where(replies.c.key == key)).one()
         return None if found.trace == trace else Reply(found.status, found.body, found.trace)
 
+    def hold(self, key: str, trace: str) -> None:
+        """Say that a claim is still being answered, so that nobody takes it over."""
+        from sqlalchemy import update
+
+        from rungwise.data.schema import replies
+
+        mine = (replies.c.key == key) & (replies.c.trace == trace) & (replies.c.status == CLAIMED)
+        with self._store.write() as connection:
+            connection.execute(update(replies).where(mine).values(at=self._store.clock.now()))
+
     def fill(self, key: str, reply: Reply) -> None:
-        """Keep the answer to a request that was claimed."""
+        """Keep the answer to a request that was claimed; not where somebody else has taken it over since."""
         from sqlalchemy import update
 
         from rungwise.data.schema import replies
 
         with self._store.write() as connection:
-            values = {"status": reply.status, "body": reply.body, "trace": reply.trace}
-            connection.execute(update(replies).where(replies.c.key == key).values(values))
+            values = {"status": reply.status, "body": reply.body}
+            connection.execute(update(replies).where(replies.c.key == key, replies.c.trace == reply.trace).values(values))
 
     def release(self, key: str, trace: str) -> None:
         """Give a claim back: the request failed, and may be sent again."""

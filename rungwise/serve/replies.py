@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rungwise.core.errors import StoreError
 from rungwise.core.record import digest
 from rungwise.core.types import Clock
 from rungwise.data.replies import CLAIMED, Replies, Reply
@@ -19,9 +21,15 @@ KEPT = 10_000
 """Answers held in memory; the oldest go first."""
 IDEMPOTENT_S = 86_400.0
 """How long a request is known by its idempotency key."""
-TAKEOVER_S = 900.0
-"""After so long a request that was begun and never answered belonged to a process that died."""
-POLL_S = 0.05
+HOLD_S = 5.0
+"""How often whoever answers a request says that it is still being answered."""
+TAKEOVER_S = 30.0
+"""A claim that nobody has held for so long belonged to a process that died: the request is answered anew."""
+WAIT_S = 900.0
+"""How long a request waits for the answer to the same request."""
+POLL_S, SLOWEST_POLL_S = 0.05, 1.0
+
+_log = logging.getLogger(__name__)
 
 # What does not shape an answer, or is the client's own note on a request.
 _UNSHAPING = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key", "stream", "stream_options", "store", "model"})
@@ -89,9 +97,11 @@ async def once(replies: Replies, ask: Ask, trace: str, clock: Clock) -> AsyncIte
     if claim.before is not None:
         yield claim
         return
+    holding = asyncio.create_task(_hold(replies, key, trace))
     try:
         yield claim
     finally:
+        holding.cancel()
         if claim.body is None:
             await _durably(replies.release, key, trace)
         else:
@@ -99,14 +109,38 @@ async def once(replies: Replies, ask: Ask, trace: str, clock: Clock) -> AsyncIte
 
 
 async def _claimed(replies: Replies, key: str, trace: str, clock: Clock) -> Reply | None:
-    deadline = clock.tick() + TAKEOVER_S
+    deadline, pause = clock.tick() + WAIT_S, POLL_S
     while True:
-        found = await asyncio.to_thread(lambda: replies.claim(key, trace, until=clock.now() + IDEMPOTENT_S, takeover_s=TAKEOVER_S))
+        found = await _ask(replies, key, trace, clock)
         if found is None or found.status != CLAIMED:
             return found
         if clock.tick() > deadline:
             raise Limited("this request is being answered under the same idempotency key", code="in_progress", status=409)
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(pause)
+        pause = min(SLOWEST_POLL_S, pause * 1.5)
+
+
+async def _ask(replies: Replies, key: str, trace: str, clock: Clock) -> Reply | None:
+    """Claim the key once. A client that leaves meanwhile leaves no claim behind."""
+    until = clock.now() + IDEMPOTENT_S
+    asking = asyncio.ensure_future(asyncio.to_thread(lambda: replies.claim(key, trace, until=until, takeover_s=TAKEOVER_S)))
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        await asyncio.wait([asking])
+        if asking.exception() is None and asking.result() is None:
+            await _durably(replies.release, key, trace)
+        raise
+
+
+async def _hold(replies: Replies, key: str, trace: str) -> None:
+    """Hold a claim until cancelled."""
+    while True:
+        await asyncio.sleep(HOLD_S)
+        try:
+            await asyncio.to_thread(replies.hold, key, trace)
+        except StoreError as error:
+            _log.warning("a request that may come twice could not be held: %s", error)
 
 
 async def _durably(write: Any, *arguments: Any) -> None:
