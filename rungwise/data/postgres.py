@@ -80,7 +80,8 @@ def connect(url: str, place: Place) -> Engine:
     }
     try:
         # A server that was started again has cut the connections of the pool: each is tried before it is used.
-        return create_engine(parsed.set(query={}), connect_args={**parsed.query, **settings}, pool_pre_ping=True)
+        given = {name: value if isinstance(value, str) else ",".join(value) for name, value in parsed.query.items()}
+        return create_engine(parsed.set(query={}), connect_args={**given, **settings}, pool_pre_ping=True)
     except ImportError as error:
         raise MissingExtra("PostgreSQL as the store", "server") from error
 

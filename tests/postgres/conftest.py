@@ -18,6 +18,13 @@ def server() -> Iterator[Cluster]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def frail() -> Iterator[Cluster]:
+    """A server that may be made to crash: it holds little, so that it is soon up again."""
+    with cluster() as made:
+        yield made
+
+
 @pytest.fixture(autouse=True)
 def _stores_are_there(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Also those that a test opens itself; whatever it leaves open, as a killed process does, is closed after it."""

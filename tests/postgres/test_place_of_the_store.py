@@ -142,18 +142,17 @@ def test_a_store_of_a_newer_version_asks_for_an_upgrade(tmp_path: Path, clock: S
         opened(tmp_path, clock)
 
 
-def test_a_store_survives_a_restart_of_the_server(tmp_path: Path, clock: StillClock) -> None:
-    from tests.cluster import cluster
-
-    with cluster() as own:
-        store = opened(tmp_path, clock, own.url)
-        store.set_setting("decision", "x")
-        own.stop("immediate")
+def test_a_store_survives_a_crash_of_the_server(tmp_path: Path, clock: StillClock, frail: Cluster) -> None:
+    store = opened(tmp_path, clock, frail.url)
+    store.set_setting("decision", "x")
+    frail.stop("immediate")
+    try:
         with pytest.raises(StoreError, match="server"):
             store.setting("decision")
-        own.start()
-        assert store.setting("decision") == "x"
-        store.close()
+    finally:
+        frail.start()
+    assert store.setting("decision") == "x"
+    store.close()
 
 
 def test_a_project_climbs_releases_and_replays_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

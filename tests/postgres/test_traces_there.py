@@ -60,7 +60,7 @@ def test_all_of_them_are_given_newest_first(archive: TraceArchive, everything: l
     assert list(archive.search(Query())) == everything
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(conditions=conditions, limit=st.none() | st.integers(1, 40))
 def test_any_query_gives_what_a_look_at_each_trace_gives(
     archive: TraceArchive, everything: list[Trace], conditions: tuple[Condition, ...], limit: int | None
@@ -70,7 +70,7 @@ def test_any_query_gives_what_a_look_at_each_trace_gives(
     assert list(archive.search(query, limit=limit)) == expected[:limit]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(conditions=conditions, by=st.sampled_from([None, "user", "tenant", "variant", "asked", "tag.team", "model"]))
 def test_sums_are_those_of_the_traces(
     archive: TraceArchive, everything: list[Trace], conditions: tuple[Condition, ...], by: str | None
@@ -171,21 +171,23 @@ def test_traces_that_were_in_files_before_are_found_beside_the_new_ones(store: S
     assert archive.sums(Query())[0].traces == 27
 
 
-async def test_while_the_server_is_down_the_policy_holds_and_afterwards_it_goes_on(tmp_path: Path) -> None:
-    from tests.cluster import cluster
-
-    with cluster() as own:
-        store = Store.open(tmp_path, clock=StillClock(), url=own.url)
-        strict = open_traces(store, worker=0, disk_full="refuse")
-        await strict.add(a_trace(1))
-        own.stop("immediate")
+async def test_while_the_server_is_down_the_policy_holds_and_afterwards_it_goes_on(tmp_path: Path, frail: Cluster) -> None:
+    store = Store.open(tmp_path, clock=StillClock(), url=frail.url)
+    strict, lenient = (open_traces(store, worker=0, disk_full=policy) for policy in ("refuse", "answer"))
+    await asyncio.gather(strict.add(a_trace(1)), lenient.add(a_trace(2)))
+    frail.stop("immediate")
+    try:
         with pytest.raises(StoreError, match="goes on by itself"):
-            await strict.add(a_trace(2))
-        own.start()
-        await strict.add(a_trace(3))
-        assert [trace.id for trace in archive_of(store).search(Query())] == [a_trace(3).id, a_trace(1).id]
-        await strict.close()
-        store.close()
+            await strict.add(a_trace(3))
+        await lenient.add(a_trace(4))
+    finally:
+        frail.start()
+    await asyncio.gather(strict.add(a_trace(5)), lenient.add(a_trace(6)))
+    assert [trace.id for trace in archive_of(store).search(Query())] == [a_trace(number).id for number in (6, 5, 2, 1)]
+    assert (strict.unlogged, lenient.unlogged) == (0, 1)
+    await strict.close()
+    await lenient.close()
+    store.close()
 
 
 WRITER = """
