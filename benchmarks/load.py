@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 
 from benchmarks.upstream_server import PIECES, SLOWLY, TEXT
 
+FIRST = PIECES[0][:6].encode()
+"""What the first content of a stream begins with: a piece that only names the role is no content."""
 PROMPTS = 64
 QUESTION = (
     "You are the help desk of a parcel service. Answer the question of the customer in two or three friendly sentences, name the "
@@ -151,7 +153,7 @@ class Connection(asyncio.Protocol):
         self.transport.write(self.load.next_request())
 
     def data_received(self, data: bytes) -> None:
-        if self.first is None and self.load.stream and b'"delta"' in data:
+        if self.first is None and self.load.stream and FIRST in data:
             self.first = time.perf_counter() - self.asked
         if self.expect == -1:
             self.buffer += data
