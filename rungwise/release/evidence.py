@@ -11,6 +11,7 @@ from rungwise.core.errors import StoreError
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.release import Release
 from rungwise.core.usecase import Endpoint, UseCase
+from rungwise.data import artefacts
 from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
 from rungwise.ladder.evidence import dev_evaluations
@@ -22,13 +23,15 @@ RELAY_PROMPT = "{messages}"
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """A candidate with what was found out about it. `decided_at` is seconds since 1970; `decision` is None where no climb
-    ever tested it, as for an engine that is relayed to."""
+    ever tested it, as for an engine that is relayed to. `missing` names the techniques whose fitted parts are not kept any more.
+    """
 
     candidate: Candidate
     decision: Decision | None = None
     decided_at: float | None = None
     rung: RungResult | None = None
     evaluation: Evaluation | None = None
+    missing: tuple[str, ...] = ()
 
 
 def relay_candidate(endpoint: Endpoint) -> Candidate:
@@ -61,6 +64,7 @@ def decisions(store: Store) -> list[Decision]:
 
 def evidence_for(store: Store, candidate: Candidate, known: Sequence[Decision]) -> Evidence:
     """What speaks for a candidate, by the first of the decisions in which it stood for a rung."""
+    missing = tuple(part.technique for part in candidate.parts if not artefacts.has(store, part.id))
     for decision in known:
         rung = next((one for one in decision.rungs if one.candidate == candidate.id), None)
         if rung is not None:
@@ -70,8 +74,9 @@ def evidence_for(store: Store, candidate: Candidate, known: Sequence[Decision]) 
                 decided_at=_decided_at(store, decision),
                 rung=rung,
                 evaluation=dev_evaluations(store, decision).get(rung.rung),
+                missing=missing,
             )
-    return Evidence(candidate=candidate)
+    return Evidence(candidate=candidate, missing=missing)
 
 
 def decision_of(store: Store, release: Release, candidate: str) -> Decision | None:

@@ -20,6 +20,7 @@ DAY_S = 86_400.0
 GATES = {
     "verdict": "The climb's verdict on the candidate, by the sealed test.",
     "target": "The sealed bound reaches the target that rungwise.yaml names now.",
+    "parts": "The fitted parts that it answers with are there, whole.",
     "allowed": "The engine may be asked at all: offline, licences.",
     "p95": "The upper bound of the p95 latency is within the limit.",
     "price": "The price per 1,000 answers is within the limit.",
@@ -48,14 +49,14 @@ def check(
 ) -> tuple[GateResult, ...]:
     """Every gate for every candidate, then those of the release itself, whose `candidate` is empty.
 
-    Shadows and variants without a share are `unseen`: of them only is asked whether their engine may be asked at all.
+    Shadows and variants without a share are `unseen`: of them only is asked whether they can and may answer.
     `now` is seconds since 1970. Raises UnknownName for a verdict that no climb gives.
     """
     for verdict in rules.gates.verdicts:
         if verdict not in STATES:
             raise UnknownName("verdict", verdict, STATES, where="rungwise.yaml, under 'gates'")
     results = [one for evidence in live for one in _of_candidate(rules, evidence, now)]
-    results += [_allowed(rules.case, evidence) for evidence in unseen]
+    results += [one for evidence in unseen for one in _of_unseen(rules, evidence)]
     if rules.guards:
         missing = sorted(set(rules.guards) - set(rules.known_guards))
         why = f"there is no guard {', '.join(missing)}" if missing else f"{len(set(rules.guards))} guards are there"
@@ -81,7 +82,7 @@ def failed(results: Sequence[GateResult]) -> tuple[GateResult, ...]:
 
 def _of_candidate(rules: Rules, evidence: Evidence, now: float) -> Iterator[GateResult]:
     gates, case, id = rules.gates, rules.case, evidence.candidate.id
-    yield _allowed(case, evidence)
+    yield from _of_unseen(rules, evidence)
     yield _verdict(gates, evidence)
     if evidence.decision is None:
         return
@@ -95,6 +96,14 @@ def _of_candidate(rules: Rules, evidence: Evidence, now: float) -> Iterator[Gate
     if gates.evidence_days is not None and evidence.decided_at is not None:
         days = (now - evidence.decided_at) / DAY_S
         yield _result("age", id, days <= gates.evidence_days, f"decided {days:.1f} days ago, at most {gates.evidence_days:g}")
+
+
+def _of_unseen(rules: Rules, evidence: Evidence) -> Iterator[GateResult]:
+    yield _allowed(rules.case, evidence)
+    if evidence.candidate.parts:
+        gone = ", ".join(evidence.missing)
+        why = f"{gone} is gone or was erased: climb again" if gone else f"{len(evidence.candidate.parts)} are there"
+        yield _result("parts", evidence.candidate.id, not gone, why)
 
 
 def _result(gate: str, candidate: str, passes: bool, why: str) -> GateResult:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from decided_projects import CASE, CLASSICAL, ENGINE, FLOOR, HEAD, SEALED, decision, measured
 
+from rungwise.core.candidate import Fitted
 from rungwise.core.decision import GroupVerdict
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.release import FAILED, PASSED, WAIVED, GateResult
@@ -126,6 +127,15 @@ def test_whoever_users_do_not_meet_needs_no_evidence() -> None:
     results = check(Rules(gates=Gates(), case=CASE), [evidence()], unseen=[evidence(HEAD)], now=NOW)
     assert [(one.gate, one.candidate) for one in results if one.candidate != CLASSICAL.id] == [("allowed", HEAD.id)]
     assert not failed(results)
+
+
+def test_a_candidate_whose_parts_were_erased_cannot_answer_not_even_unseen() -> None:
+    fitted = CLASSICAL.but(head=Fitted(technique="linear"))
+    known = evidence(candidate=CLASSICAL)
+    assert states(of=replace(known, candidate=fitted))["parts"] == PASSED
+    gone = replace(known, candidate=fitted, missing=("linear",))
+    assert states(of=gone)["parts"] == FAILED
+    assert [one.gate for one in failed(check(Rules(gates=Gates(), case=CASE), [known], unseen=[gone], now=NOW))] == ["parts"]
 
 
 def test_a_guard_that_is_not_there_stands_in_the_way() -> None:
