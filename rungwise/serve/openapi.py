@@ -18,7 +18,6 @@ TEXT = {"type": "string"}
 NAME = {"type": "string", "minLength": 1}
 WHOLE = {"type": "integer"}
 FLAG = {"type": "boolean"}
-ANYTHING: Mapping[str, Any] = {}
 
 
 @cache
@@ -133,7 +132,7 @@ def _schemas() -> dict[str, Any]:
     choice = _object({"index": WHOLE, "finish_reason": {"type": ["string", "null"]}}, optional={"message": {"type": "object"}})
     return {
         "ChatRequest": _object(
-            {"model": model, "messages": {"type": "array", "minItems": 1, "items": ANYTHING}},
+            {"model": model, "messages": {"type": "array", "minItems": 1, "items": _object({"role": NAME})}},
             optional=shared,
         ),
         "CompletionRequest": _object({"model": model, "prompt": texts}, optional=shared),
