@@ -215,7 +215,7 @@ class Served:
                 raise UsageError(
                     f"the release asks the engine '{engine}', which is not among the endpoints of {self.directory / FILE}"
                 )
-            return Relay(self.router, engine)
+            return Relay(self.router, candidate.model)
         decision = self._decision(release, candidate)
         case = Nouns(self.store).get(UseCase, decision.use_case)
         serving = ready(
