@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -51,14 +52,28 @@ def named_trace(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return found[0], found[1]
 
 
-def judged_trace(store: Store, trace: str | None, response: str | None) -> Trace | None:
-    """The trace with an id, else the newest whose answer had the id `response`; None where there is none."""
+def judged_trace(
+    store: Store, trace: str | None, response: str | None, *, tenant: str | None = None, user: str | None = None
+) -> Trace | None:
+    """The trace with an id, else the newest whose answer had the id `response`; None where there is none.
+
+    With `tenant` or `user` only theirs are looked at: engines may give one id to answers of several, and so does the cache.
+    """
     from rungwise.data.traces.door import archive_of
+    from rungwise.data.traces.query import Query
 
     traces = archive_of(store)
     if trace is not None:
-        return traces.get(trace)
-    return traces.by_response_id(response) if response is not None else None
+        found = traces.get(trace)
+        theirs = found is not None and tenant in (None, found.tenant) and user in (None, found.user)
+        return found if theirs else None
+    if response is None:
+        return None
+    query = Query().where("response_id", "=", response)
+    for name, value in (("tenant", tenant), ("user", user)):
+        query = query if value is None else query.where(name, "=", value)
+    with closing(traces.search(query, limit=1)) as newest:
+        return next(newest, None)
 
 
 def traces_by_id(store: Store, ids: Iterable[str]) -> dict[str, Trace]:

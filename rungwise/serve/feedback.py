@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import msgspec
 
 from rungwise.core.errors import StoreError, UsageError
-from rungwise.core.trace import Trace
 from rungwise.core.types import Clock
 from rungwise.data.feedback import Judgements
 from rungwise.data.judging import BadJudgement, about, judged_trace, named_trace, read_judgement
@@ -59,8 +58,8 @@ def _read(body: bytes) -> Mapping[str, Any]:
 def _keep(served: Desk, caller: Caller, data: Mapping[str, Any]) -> dict[str, Any]:
     try:
         trace, response = named_trace(data)
-        found = judged_trace(served.store, trace, response)
-        if found is None or not _may_judge(caller, found):
+        found = judged_trace(served.store, trace, response, tenant=caller.tenant, user=caller.user)
+        if found is None:
             name, id = ("trace", trace) if trace is not None else ("response_id", response)
             raise NotThere(f"there is no answer with the {name} '{id}'", code="trace_not_found", param=name)
         feedback = read_judgement(data, trace=found.id, now=served.clock.now())
@@ -74,8 +73,3 @@ def _keep(served: Desk, caller: Caller, data: Mapping[str, Any]) -> dict[str, An
         _log.error("a judgement could not be kept: %s", error)
         raise Refused("the judgement could not be kept; send it again later", code="cannot_keep", status=507) from error
     return {"object": "feedback", "id": kept.id, "trace": found.id, "new": kept.new}
-
-
-def _may_judge(caller: Caller, trace: Trace) -> bool:
-    """Whether a trace exists for this caller: their tenant's and, where the key is a user's own, that user's."""
-    return caller.tenant in (None, trace.tenant) and caller.user in (None, trace.user)

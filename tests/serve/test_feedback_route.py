@@ -49,6 +49,14 @@ async def post(desk: Desk, body: Any, caller: Caller = ANYBODY) -> dict[str, Any
     return json.loads(await post_feedback(desk, caller, sent))  # type: ignore[no-any-return]
 
 
+async def test_an_answer_s_id_that_several_were_given_means_ones_own(desk: Desk) -> None:
+    mine = answered(1, "Where is it?", "delivery", tenant="north", response_id="chatcmpl-same")
+    theirs = answered(2, "Where is it?", "delivery", tenant="south", response_id="chatcmpl-same")
+    await written(desk.store, mine, theirs)
+    assert (await post(desk, {"response_id": "chatcmpl-same", "thumb": "up"}, NORTH))["trace"] == mine.id
+    assert (await post(desk, {"response_id": "chatcmpl-same", "thumb": "up"}))["trace"] == theirs.id
+
+
 async def test_a_judgement_is_kept_with_the_trace_of_the_answer(desk: Desk) -> None:
     trace = answered(1, "Where is it?", "delivery", conversation="c1")
     await written(desk.store, trace)
