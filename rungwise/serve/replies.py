@@ -15,7 +15,7 @@ from rungwise.core.record import digest
 from rungwise.core.types import Clock
 from rungwise.data.replies import CLAIMED, Replies, Reply
 from rungwise.serve.ask import Ask
-from rungwise.serve.failure import Limited
+from rungwise.serve.failure import CannotTrace, Limited
 
 KEPT = 10_000
 """Answers held in memory; the oldest go first."""
@@ -90,10 +90,15 @@ class Claim:
 async def once(replies: Replies, ask: Ask, trace: str, clock: Clock) -> AsyncIterator[Claim]:
     """Hold the key of a request while it is answered; one that is sent again meanwhile waits for that answer.
 
-    The answer is durable before the block is left. A block that fails gives the key back.
+    The answer is durable before the block is left. A block that fails gives the key back. Raises CannotTrace where the key
+    cannot be written down: the request might then be answered twice.
     """
     key = request_key(ask)
-    claim = Claim(await _claimed(replies, key, trace, clock))
+    try:
+        claim = Claim(await _claimed(replies, key, trace, clock))
+    except StoreError as error:
+        _log.error("a request that may come twice could not be claimed: %s", error)
+        raise CannotTrace("the idempotency key could not be written down, so nothing was answered. Send it again later") from error
     if claim.before is not None:
         yield claim
         return
@@ -144,5 +149,11 @@ async def _hold(replies: Replies, key: str, trace: str) -> None:
 
 
 async def _durably(write: Any, *arguments: Any) -> None:
-    """Write to the end, also when the request is cancelled meanwhile."""
-    await asyncio.shield(asyncio.to_thread(write, *arguments))
+    """Write to the end, also when the request is cancelled meanwhile.
+
+    Whoever was answered gets the answer, also where it cannot be kept for a second time: they have no reason to ask again.
+    """
+    try:
+        await asyncio.shield(asyncio.to_thread(write, *arguments))
+    except StoreError as error:
+        _log.error("what became of a request that may come twice could not be written down: %s", error)

@@ -7,10 +7,12 @@ import threading
 
 import pytest
 
+from rungwise.core.errors import StoreError
 from rungwise.data.replies import CLAIMED, Replies, Reply
 from rungwise.data.store import Store
 from rungwise.serve import replies as way
 from rungwise.serve.ask import CHAT, Ask, Caller
+from rungwise.serve.failure import CannotTrace
 from rungwise.serve.replies import TAKEOVER_S, once
 from tests.clocks import StillClock
 
@@ -92,3 +94,16 @@ async def test_whoever_waits_does_not_write(store: Store, clock: StillClock, mon
     found = Replies(store).claim(way.request_key(ASK), "second", until=clock.now() + 1, takeover_s=TAKEOVER_S)
     assert found is not None
     assert (found.status, found.trace) == (CLAIMED, "dead")
+
+
+async def test_a_key_that_cannot_be_written_down_is_told_and_an_answer_that_cannot_be_kept_is_given(
+    store: Store, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **more: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(Replies, "fill", full)
+    assert await given(store, clock, "first", b"fresh") == "fresh"
+    monkeypatch.setattr(Replies, "claim", full)
+    with pytest.raises(CannotTrace, match="idempotency key could not be written down"):
+        await given(store, clock, "second", b"never given")
