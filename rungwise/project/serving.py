@@ -47,7 +47,7 @@ def serve(directories: Sequence[Path], wanted: Wanted, *, clock: Clock, ready: C
 
     Raises UsageError for a folder that is no project and an address that cannot be used, and whatever keeps a worker from starting.
     """
-    from rungwise.serve.workers import Workers, listen, url_of
+    from rungwise.serve.workers import Workers, all_of, listen, url_of
 
     folders = [_checked(directory) for directory in directories]
     if len(set(folders)) < len(folders):
@@ -55,7 +55,7 @@ def serve(directories: Sequence[Path], wanted: Wanted, *, clock: Clock, ready: C
     if wanted.store is not None:
         os.environ[STORE] = wanted.store  # the workers inherit it; on a command line everybody on the machine could read it
     certificate, private_key, exports = _certificate(folders, wanted, clock)
-    listeners = listen(wanted.host, wanted.port)
+    listeners = listen(wanted.host, wanted.port, wanted.workers)
     scratch = tempfile.mkdtemp(prefix="rungwise-")
     try:
         plan = Plan(
@@ -69,11 +69,11 @@ def serve(directories: Sequence[Path], wanted: Wanted, *, clock: Clock, ready: C
             private_key=private_key,
             drain_s=wanted.drain_s,
         )
-        url = url_of(listeners[0], tls=certificate is not None)
+        url = url_of(listeners[0][0], tls=certificate is not None)
         told = Listening(url, wanted.workers, exports(url) if exports is not None else None)
         asyncio.run(Workers(plan, listeners).run(lambda: ready(told)))
     finally:
-        for listener in listeners:
+        for listener in all_of(listeners):
             listener.close()
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -117,8 +117,11 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """The worker is about to end. A connection that waits for its next request is served once more, or closed soon."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        """The worker is about to end. A connection is closed only after an answer that said so, or when nothing has come for long.
+
+        An answer whose head is under way said nothing, and the client may send its next request right after it.
+        """
+        if not self._idle() and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     def check(self, now: float) -> None:

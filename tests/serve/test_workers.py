@@ -21,7 +21,7 @@ import pytest
 
 from rungwise.core.errors import UsageError
 from rungwise.serve.seat import Patience, Plan
-from rungwise.serve.workers import listen, url_of
+from rungwise.serve.workers import all_of, listen, url_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
@@ -30,9 +30,9 @@ from rungwise.core.errors import RungwiseError
 from rungwise.serve.seat import Plan
 from rungwise.serve.workers import Workers, listen, url_of
 plan = Plan.from_json(sys.argv[1])
-listeners = listen(plan.host, plan.port)
+listeners = listen(plan.host, plan.port, plan.workers)
 try:
-    asyncio.run(Workers(plan, listeners).run(lambda: print(url_of(listeners[0], tls=False), flush=True)))
+    asyncio.run(Workers(plan, listeners).run(lambda: print(url_of(listeners[0][0], tls=False), flush=True)))
 except RungwiseError as error:
     print(type(error).__name__, error, error.exit_code, flush=True)
     sys.exit(error.exit_code)
@@ -172,6 +172,21 @@ async def test_an_idle_connection_is_served_once_more_while_its_worker_leaves(tm
         assert await asyncio.wait_for(server.process.wait(), 20) == 0
 
 
+async def test_a_stream_that_ends_while_its_worker_leaves_does_not_take_the_next_request_with_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.request("GET", "/stream?n=8&every=0.1")
+        stream = connection.getresponse()
+        stream.readline()
+        server.signal(signal.SIGTERM)
+        assert stream.read().endswith(b"[DONE]\n\n")
+        connection.request("GET", "/")  # the stream's head did not say that the connection would be closed
+        answer = connection.getresponse()
+        assert answer.getheader("connection") == "close"
+        assert json.loads(answer.read())["draining"] is True
+        connection.close()
+
+
 async def test_a_worker_that_dies_is_started_again_under_its_number(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         before = await server.get("/")
@@ -301,15 +316,17 @@ async def test_a_client_that_reads_nothing_of_its_answer_is_let_go(tmp_path: Pat
 
 
 def test_a_port_in_use_and_a_host_that_is_not_ours_are_told_with_what_to_type() -> None:
-    held = listen("127.0.0.1", 0)
-    port = held[0].getsockname()[1]
+    held = listen("127.0.0.1", 0, 2)
+    port = held[0][0].getsockname()[1]
     try:
-        assert url_of(held[0], tls=True) == f"https://127.0.0.1:{port}"
-        with pytest.raises(UsageError, match=f"port {port} of 127.0.0.1 is in use.*--port {port + 1}"):
-            listen("127.0.0.1", port)
+        assert url_of(held[0][0], tls=True) == f"https://127.0.0.1:{port}"
+        for workers in (1, 2):
+            with pytest.raises(UsageError, match=f"port {port} of 127.0.0.1 is in use.*--port {port + 1}"):
+                listen("127.0.0.1", port, workers)
         with pytest.raises(UsageError, match=r"cannot listen at 192\.0\.2\.1"):
             listen("192.0.2.1", 0)
         with pytest.raises(UsageError, match=r"no address .nowhere\.invalid"):
             listen("nowhere.invalid", 0)
     finally:
-        held[0].close()
+        for one in all_of(held):
+            one.close()
