@@ -21,7 +21,7 @@ WAITING = 2048
 """Traces that may wait to be sent, as in OpenTelemetry's own exporters; later ones are lost, and counted."""
 BATCH = 256
 SLICE = 16
-"""Traces that are encoded in one go: about a third of a millisecond in which no request is served."""
+"""Traces that are encoded in one go: half a millisecond or so in which no request is served (36 us each, measured)."""
 PAUSE_S = 1.0
 TIMEOUT_S = 10.0
 TRIES = 5
