@@ -76,6 +76,7 @@ class TraceWriter:
         self._fresh: list[Item] = []  # what came in this turn of the loop
         self._waiting: deque[Item] = deque()  # what the thread took from the queue
         self._ended = False
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self._thread.start()
 
@@ -102,6 +103,7 @@ class TraceWriter:
 
     async def close(self) -> None:
         """Write what has queued, then let go of the file."""
+        self._closed = True
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
