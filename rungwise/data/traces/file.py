@@ -227,7 +227,7 @@ def _claim(directory: Path, worker: int) -> tuple[int, Path]:
     import fcntl
 
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people asked is for whoever runs the server
         for turn in count():
             name = f"worker-{worker}" if not turn else f"worker-{worker}-{turn}"
             lock = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
