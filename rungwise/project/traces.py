@@ -84,6 +84,7 @@ class ProjectTraces:
 
         `agree` is told how many traces they are before any goes. Raises UsageError without a condition.
         """
+        from rungwise.data.audit import Audit
         from rungwise.data.traces.door import archive_of
 
         if not where.strip():
@@ -96,6 +97,7 @@ class ProjectTraces:
             if dry_run or not agree(wanted):
                 return Forgotten(traces=wanted, done=False)
             removed = archive.erase(query)
+            Audit(store).add("unnamed", "erase", "traces", {"where": where, "traces": len(removed.ids)})
             return self._forgotten(store, removed.ids, wiped=removed.wiped)
 
     def expire(self) -> Forgotten:

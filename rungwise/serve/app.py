@@ -28,7 +28,9 @@ async def judge(exchange: Exchange, gateway: Gateway) -> None:
     """POST /v1/feedback."""
     served, caller = await gateway.enter(exchange, "feedback:write")
     body = await exchange.body(served.body_limit_bytes)
-    await exchange.answer(200, await post_feedback(served, caller, body))
+    kept = await post_feedback(served, caller, body)
+    gateway.seat.metrics.count("rungwise_feedback_total", served.name).add()
+    await exchange.answer(200, kept)
 
 
 ROUTES: Mapping[tuple[str, str], Handler] = {

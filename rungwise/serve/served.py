@@ -17,6 +17,7 @@ from rungwise.core.decision import Decision
 from rungwise.core.errors import UsageError
 from rungwise.core.record import short
 from rungwise.core.release import Release
+from rungwise.core.serving import MASKED
 from rungwise.core.trace import new_trace_id
 from rungwise.core.types import Clock
 from rungwise.core.usecase import UseCase
@@ -38,6 +39,7 @@ from rungwise.serve.guarding import with_guards
 from rungwise.serve.guards import Placed, load_guards
 from rungwise.serve.limits import Limits
 from rungwise.serve.live import RELAYED, Live, bring_live
+from rungwise.serve.masking import masked
 from rungwise.serve.relaying import Relay
 from rungwise.serve.responding import Responding
 from rungwise.serve.routing.router import Router
@@ -75,7 +77,10 @@ class Served:
         """Open a project. Raises UsageError where there is none, and whatever its live release needs and lacks."""
         environ = os.environ if environ is None else environ
         case, serving = read_use_case(directory / FILE), read_serving(directory / FILE)
+        if serving.capture == MASKED:
+            masked({"content": ""})  # a missing package is told now, and not to the first user
         store = Store.open(directory / STATE, clock=clock)
+        access = Access.load(store)
         try:
             listed = project_prices(directory)
             router = Router(case.endpoints, serving, clock=clock, rng=rng, environ=environ, prices=listed)
@@ -92,13 +97,12 @@ class Served:
                 clock=clock,
                 bound=Bounds(case.endpoints, {one.name: price_of(one, listed) for one in case.endpoints}, serving.fallback),
             )
-            shadows = Shadows(answering.traces, clock, capture=serving.capture)
+            shadows = Shadows(answering.traces, clock, capture=serving.capture, observers=answering.observers)
             answering.after.append(shadows.follow)
-            served = cls(
-                directory, case, store, answering, access=Access.load(store), router=router, shadows=shadows, guards=guards
-            )
+            served = cls(directory, case, store, answering, access, router, shadows, guards)
             await served.refresh()
         except BaseException:
+            await access.close()
             store.close()
             raise
         served._tasks.append(asyncio.create_task(served._keep_up()))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rungwise.core.errors import StoreError
 from rungwise.core.trace import Trace, new_trace_id
 from rungwise.core.types import Clock
 from rungwise.serve.answerer import Answerer
+from rungwise.serve.answering import Observe
 from rungwise.serve.ask import Ask, Tape
 from rungwise.serve.failure import Refused
 from rungwise.serve.live import Live
@@ -28,8 +30,11 @@ _log = logging.getLogger(__name__)
 class Shadows:
     """Runs the shadows of a project."""
 
-    def __init__(self, traces: TraceWriter, clock: Clock, *, capture: str, at_once: int = AT_ONCE) -> None:
+    def __init__(
+        self, traces: TraceWriter, clock: Clock, *, capture: str, observers: Sequence[Observe] = (), at_once: int = AT_ONCE
+    ) -> None:
         self._traces, self._clock, self._capture, self._at_once = traces, clock, capture, at_once
+        self._observers = observers
         self._running: set[asyncio.Task[None]] = set()  # the loop keeps only weak references to tasks
         self.skipped = 0
 
@@ -64,6 +69,8 @@ class Shadows:
         except Exception as error:  # noqa: BLE001 - boundary: a shadow may never hurt the live path
             tape.status, tape.error = 500, type(error).__name__
         trace = make_trace(tape, ask, body, self._capture, shadow_of=live.id)
+        for observe in self._observers:
+            observe(trace)
         try:
             await self._traces.add(trace)
         except StoreError as error:
