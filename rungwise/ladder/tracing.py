@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from rungwise.data.store import Store
 from rungwise.data.versions.provenance import find_records
 from rungwise.data.versions.version import Versions
 
+_TRACE_ID = re.compile("[0-9a-f]{32}")
 TRACE = "Trace"
 """What a trace is called here. The edges to it are made in watch/provenance.py."""
 
@@ -20,13 +22,13 @@ TRACE = "Trace"
 def trace_lineage(store: Store, id: str) -> Mapping[str, Any]:
     """Ancestors and descendants of a noun or a row, by kind. `id` may be shortened, or be the user's own key of a row.
 
-    A row reaches every dataset that holds it, and what was made from those; one that feedback made is made of traces, and a
-    trace that made rows is found by its whole id. Raises UnknownName when nothing, or more than one thing, begins with `id`.
+    A row reaches every dataset that holds it, and what was made from those; one that feedback made is made of traces. A trace
+    is found by its whole id: made of the release that answered and all behind it, it reached the rows that feedback on it made.
+    Raises UnknownName when nothing, or more than one thing, begins with `id`.
     """
     lineage = Lineage(store)
-    made = _rows_of_trace(store, id)
-    if made:
-        return {"id": id, "kind": TRACE, "made_of": [], "reached": [{"id": one, "kind": "Record"} for one in made]}
+    if _TRACE_ID.fullmatch(id) and (found := _of_trace(store, lineage, id)) is not None:
+        return found
     kind, full = _find(store, id)
     if kind in ("Row", "Record"):
         return _of_row(store, lineage, kind, full)
@@ -89,6 +91,34 @@ def _of_row(store: Store, lineage: Lineage, kind: str, full: str) -> Mapping[str
         "places": sorted({one.place for one in traced}),
         "set_aside": [{"version": version, "reason": reason} for one in traced for version, reason in one.aside],
     }
+
+
+def _of_trace(store: Store, lineage: Lineage, id: str) -> Mapping[str, Any] | None:
+    """An answer that was given: who gave it and what that was made of, and what learned from it. None where there is none."""
+    from rungwise.data.traces.door import archive_of
+
+    trace, made = archive_of(store).get(id), _rows_of_trace(store, id)
+    if trace is None and not made:
+        return None
+    answering = [] if trace is None else [one for one in (trace.release, trace.candidate) if one is not None]
+    behind = list(dict.fromkeys([*answering, *(one for noun in answering for one in lineage.ancestors(noun))]))
+    learned = [one for record in made for one in _learned(store, lineage, record)] or _learned(store, lineage, id)
+    return {
+        "id": id,
+        "kind": TRACE,
+        "made_of": _described(store, behind),
+        "reached": list({one["id"]: one for one in learned}.values()),
+        "rows": _row_counts(store, behind),
+    }
+
+
+def _learned(store: Store, lineage: Lineage, id: str) -> list[Mapping[str, Any]]:
+    """A row that feedback made, by its id or by the id of its trace, and all that it reached."""
+    try:
+        kind, full = _find(store, id)
+    except UsageError:
+        return []
+    return [{"id": full, "kind": kind}, *_of_row(store, lineage, kind, full)["reached"]] if kind in ("Row", "Record") else []
 
 
 def _rows_of_trace(store: Store, id: str) -> list[str]:

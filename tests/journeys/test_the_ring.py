@@ -183,7 +183,8 @@ def test_the_ring_is_walked_and_survives_kill_9(shop: Shop) -> None:
 
     # Lineage is walked both ways: from a trace's row to what learned from it, and back.
     reached = shop.type("lineage", folder, wrong[0])
-    assert second["release"] in json.dumps(reached)
+    assert second["release"] in json.dumps(reached["reached"])
+    assert first["release"] in json.dumps(reached["made_of"])
     origin = shop.type("lineage", folder, second["release"])
     assert again["chosen"]["candidate"] in json.dumps(origin)
 

@@ -142,7 +142,7 @@ def test_a_row_names_all_the_traces_that_it_was_made_of(project: Project) -> Non
         assert set(Lineage(store).ancestors(record)) == {one.id, two.id}
         assert Lineage(store).descendants(one.id) == [record]
     for trace in (one, two):  # both ways, by the verb that people type
-        assert project.lineage(trace.id)["reached"] == [{"id": record, "kind": "Record"}]
+        assert [reached["id"] for reached in project.lineage(trace.id)["reached"]] == [record, version]
     found = project.lineage(record)
     assert {made["id"] for made in found["made_of"] if made["kind"] == "Trace"} == {one.id, two.id}
     assert [reached["id"] for reached in found["reached"]] == [version]
