@@ -46,6 +46,7 @@ class Answering:
     clock: Clock
     bound: Bound
     live: Live = field(default_factory=Live)
+    lost: bool = False
     observers: list[Observe] = field(default_factory=list)
     after: list[Callable[[Ask, Trace, Live], None]] = field(default_factory=list)
 
@@ -119,6 +120,8 @@ class Answering:
         """Limits before, exact use after, and the trace whatever happens. Raises CannotTrace when an answer cannot be kept."""
         hold: Hold | None = None
         tape.asked = ask.model
+        if self.lost:
+            raise CannotTrace("the state of this project is gone, so nothing can be written down. The operator's log says more")
         try:
             target = self.names.find(ask, self.live, tape)
             if self.limits.bind(ask.caller):

@@ -38,6 +38,8 @@ async def readyz(exchange: Exchange, gateway: Gateway) -> None:
 
 def why_not(served: Served) -> str | None:
     """Why a project cannot answer. An engine that rests is no reason: its questions get a clear answer, and others are served."""
+    if served.answering.lost:
+        return f"the state of {served.name} is gone"
     if served.answering.live.release is None and not served.router.states():
         return f"{served.name} has no release yet and no engines. Type: rungwise release"
     return None

@@ -24,6 +24,7 @@ from rungwise.core.usecase import UseCase
 from rungwise.data.nouns import Nouns
 from rungwise.data.replies import Replies
 from rungwise.data.spec import FILE, read_serving, read_use_case
+from rungwise.data.store import FILE as STORE_FILE
 from rungwise.data.store import Store
 from rungwise.data.traces.door import open_traces
 from rungwise.engines.prices import price_of, project_prices
@@ -182,12 +183,20 @@ class Served:
         while True:
             await asyncio.sleep(LOOK_S)
             try:
+                self.answering.lost = self._is_lost()
                 await self.refresh()
                 told = ""
             except Exception as error:  # noqa: BLE001 - boundary: what is live goes on, whatever is wrong with the next
                 if str(error) != told:
                     told = str(error)
                     _log.error("the release of %s cannot be brought live: %s", self.name, error)
+
+    def _is_lost(self) -> bool:
+        """Whether the state was taken away while it was used: what is written then goes nowhere."""
+        lost = not self.store.is_remote and not (self.store.directory / STORE_FILE).exists()
+        if lost and not self.answering.lost:
+            _log.error("the state of %s in %s is gone: nothing is answered until it is back", self.name, self.store.directory)
+        return lost
 
     def _bring(self, release: Release) -> Live:
         nouns = Nouns(self.store)

@@ -191,3 +191,14 @@ def test_a_climbed_candidate_asks_its_engine_through_the_routing(tmp_path: Path)
     assert (status, body["choices"][0]["message"]["content"]) == (200, "parcel")
     trace = project.traces.get(id)
     assert (trace.engine, trace.candidate, trace.usage.usd > 0) == ("second", decision.chosen, True)
+
+
+def test_nothing_is_answered_once_the_state_was_taken_away(tmp_path: Path) -> None:
+    with served(answers) as upstream:
+        project = relayed(tmp_path / "p", upstream.url)
+        with running(project.directory, scratch=tmp_path / "s") as (url, _):
+            assert post(url, asking("first"))[0] == 200
+            (project.directory / "state").rename(project.directory / "elsewhere")
+            assert eventually(lambda: post(url, asking("first"))[0] == 507)
+            (project.directory / "elsewhere").rename(project.directory / "state")
+            assert eventually(lambda: post(url, asking("first"))[0] == 200)
