@@ -66,6 +66,8 @@ class Shadows:
             body = (await answerer.whole(_unstreamed(ask), tape)).body
         except Refused as refusal:
             tape.status, tape.error = refusal.status, refusal.code
+        except asyncio.CancelledError:  # the server ends, and waits for nobody's shadow
+            tape.status, tape.error = 503, "stopped"
         except Exception as error:  # noqa: BLE001 - boundary: a shadow may never hurt the live path
             tape.status, tape.error = 500, type(error).__name__
         trace = make_trace(tape, ask, body, self._capture, shadow_of=live.id)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rungwise.core.candidate import Candidate
+from rungwise.core.errors import UnknownName
 from rungwise.core.usecase import Endpoint
 from rungwise.release.assign import variant_of
 from rungwise.serve.answerer import Answerer
@@ -28,7 +29,7 @@ class Target:
 
 
 class Names:
-    """The model names of one project."""
+    """The model names of one project. Making it raises UnknownName for an alias of a name that stands for nobody."""
 
     def __init__(
         self,
@@ -44,6 +45,10 @@ class Names:
             target = Target(f"engine {endpoint.name}", relays[endpoint.name], endpoint)
             for name in (endpoint.model, f"{endpoint.name}/{endpoint.model}", endpoint.name):
                 self._engines[name] = target
+        for alias, name in aliases.items():
+            if name.partition(":")[0] not in (project, RELEASE) and name not in self._engines:
+                known = [project, RELEASE, *self._engines]
+                raise UnknownName("model", name, known, where=f"rungwise.yaml, under 'serve', under 'aliases' for '{alias}'")
 
     def listed(self, live: Live) -> list[str]:
         """Every name that can be asked for, the release first."""

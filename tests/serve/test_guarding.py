@@ -78,6 +78,12 @@ async def test_a_question_that_a_guard_refuses_reaches_nobody() -> None:
     assert not answerer.asked
 
 
+@pytest.mark.parametrize("space", ["  ", "\n", "\u00a0", " \t\u2003"])
+async def test_no_kind_of_space_hides_a_phrase(space: str) -> None:
+    with pytest.raises(Blocked):
+        await with_guards(Saying("fine"), load_guards([rule()])).whole(asking(f"a purple{space}elephant"), tape())
+
+
 async def test_a_masked_question_goes_on_without_the_phrase_and_the_client_s_own_body_stays() -> None:
     answerer, ask = Saying("fine"), asking(f"the {SECRET} sleeps")
     await with_guards(answerer, load_guards([rule(on_fail="mask")])).whole(ask, tape())

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from served import served
 
+from rungwise.core.errors import UnknownName
 from rungwise.core.trace import Trace
 from rungwise.ladder.expedition import Wishes as ClimbWishes
 from rungwise.project import Project
 from rungwise.release.plan import Wishes
+from rungwise.serve.targets import Names
 from tests.serve.running import answers, completion, configure, engine, running
 
 
@@ -73,6 +75,29 @@ def test_a_shadow_that_is_slow_and_fails_hurts_nobody_and_is_traced(tmp_path: Pa
             assert time.monotonic() - started < 0.45
     beside = [trace for trace in project.traces.search() if trace.shadow_of == id]
     assert [(trace.variant, trace.status, trace.engine) for trace in beside] == [("shadow", 502, "second")]
+
+
+def test_a_shadow_that_never_answers_is_stopped_with_the_server_and_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(reply: Any, asked: Any) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("rungwise.serve.shadow.CLOSING_S", 0.1)
+    with served(answers) as live, served(hangs) as shadow:
+        project = relayed(tmp_path / "p", live.url, shadow.url, retries=0)
+        released(project, relays=("first",), shadow=("second",))
+        with running(project.directory, scratch=tmp_path / "s") as (url, _):
+            _, _, id = post(url, asking("p"))
+    assert [(trace.shadow_of, trace.status, trace.error) for trace in project.traces.search() if trace.shadow_of] == [
+        (id, 503, "stopped")
+    ]
+
+
+def test_an_alias_of_a_name_that_nobody_has_is_told_at_the_start() -> None:
+    known: Any = {"project": "shop", "endpoints": (), "relays": {}, "encoders": {}}
+    for name in ("shop", "release", "shop:new"):
+        Names(aliases={"gpt-4o": name}, **known)
+    with pytest.raises(UnknownName, match=r"there is no model 'relase' .*'gpt-4o'. Did you mean 'release'"):
+        Names(aliases={"gpt-4o": "relase"}, **known)
 
 
 def test_the_same_question_is_answered_from_memory_for_as_long_as_it_was_told(tmp_path: Path) -> None:
