@@ -54,10 +54,12 @@ class TraceFile:
         except (sqlite3.Error, StoreError) as error:
             self.close()
             raise error if isinstance(error, StoreError) else _cannot_write(self.path, error) from error
+        self._inode = os.stat(self.path).st_ino
 
     def write(self, traces: Sequence[Trace]) -> None:
         """Commit traces. Raises StoreError, and then none of them is there."""
         rows = [row_of(trace) for trace in traces]
+        self._check_place()
         try:
             connection = self._connection or self._reopen()
             try:
@@ -74,6 +76,13 @@ class TraceFile:
             if self._n // SEGMENT > self._open[0][0] // SEGMENT:
                 self._seal(connection)
             self._copy_back(connection, traces)
+
+    def _check_place(self) -> None:
+        """Raise StoreError when the file was taken away: what is written to it now, nobody would ever find."""
+        with suppress(OSError):
+            if os.stat(self.path).st_ino == self._inode:
+                return
+        raise StoreError(f"{self.path} was removed or replaced while it was written. Put it back, or start the server again")
 
     def close(self) -> None:
         """Let go of the file."""

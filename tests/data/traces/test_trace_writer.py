@@ -41,6 +41,18 @@ async def test_what_is_acknowledged_is_read_by_another_connection(store: Store) 
     await traces.close()
 
 
+async def test_a_folder_that_is_taken_away_acknowledges_nothing_until_it_is_back(store: Store) -> None:
+    traces = open_traces(store, worker=0, disk_full="refuse")
+    await traces.add(a_trace(1))
+    folder = (store.directory / "traces").rename(store.directory / "elsewhere")
+    with pytest.raises(StoreError, match="removed or replaced"):
+        await traces.add(a_trace(2))
+    folder.rename(store.directory / "traces")
+    await traces.add(a_trace(3))
+    await traces.close()
+    assert [trace.id for trace in kept(store.directory / "traces")] == [a_trace(3).id, a_trace(1).id]
+
+
 async def test_those_that_wait_together_are_one_commit(tmp_path: Path) -> None:
     sizes: list[int] = []
 
