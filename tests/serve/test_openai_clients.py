@@ -195,7 +195,12 @@ def test_a_request_that_is_sent_twice_is_answered_and_paid_once(client: openai.O
     asked: dict[str, Any] = {"model": "local", "messages": [{"role": "user", "content": "once"}]}
     first, again = (client.chat.completions.create(**asked, extra_headers={"Idempotency-Key": "k1"}) for _ in range(2))
     assert first.choices[0].message.content == again.choices[0].message.content
+    assert first._request_id == again._request_id  # a trace that there is, and that can be judged
     assert len(shop[2].asked) == before + 1
+    with client.chat.completions.with_streaming_response.create(
+        **asked, stream=True, extra_headers={"Idempotency-Key": "k1"}
+    ) as streamed:
+        assert streamed.headers["x-request-id"] == first._request_id
     other = client.chat.completions.create(**asked, extra_headers={"Idempotency-Key": "k2"})
     assert other.id
     assert len(shop[2].asked) == before + 2
