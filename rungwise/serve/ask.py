@@ -38,7 +38,7 @@ class Ask:
     """One request, in the shape of OpenAI whichever protocol it came in. `body` is the JSON object of `operation`.
 
     `model` is what was asked for by name; `user` and `conversation` decide which variant answers; `idempotency` makes two
-    sendings of it one. `protocol` is openai or bedrock.
+    sendings of it one. `raw` is the body as it came, where it came in this shape. `protocol` is openai or bedrock.
     """
 
     operation: str
@@ -51,6 +51,7 @@ class Ask:
     tags: Mapping[str, str] = field(default_factory=dict)
     idempotency: str | None = None
     protocol: str = "openai"
+    raw: bytes | None = None
 
 
 @dataclass(slots=True)

@@ -33,7 +33,8 @@ def make_trace(tape: Tape, ask: Ask, response: bytes | None, capture: str, *, sh
     caller, error, spans = ask.caller, tape.error, tuple(tape.spans)
     asked = answered = None
     if capture == FULL:
-        asked, answered = _text(ask.body), None if response is None else response.decode("utf-8", "replace")
+        asked = _text(ask.body) if ask.raw is None else ask.raw.decode("utf-8", "replace")
+        answered = None if response is None else response.decode("utf-8", "replace")
     elif capture != OFF:
         asked, answered = _masked_body(ask.body), _masked_answer(response)
         error = None if error is None else masked_text(error)

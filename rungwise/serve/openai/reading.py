@@ -41,6 +41,7 @@ def ask_of(exchange: Exchange, body: bytes, operation: str, caller: Caller) -> A
         conversation,
         tags,
         _header(exchange, b"idempotency-key"),
+        raw=body,
     )
 
 
