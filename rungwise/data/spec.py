@@ -62,6 +62,13 @@ def _serving(data: Any, *, where: str) -> Serving:
     ):
         if value not in known:
             raise UnknownName(f"value of {name}", value, known, where=where)
+    if serving.breaker.failures < 1 or serving.body_limit_bytes < 1:
+        raise UsageError(f"{where}: breaker.failures and body_limit_bytes must be at least 1. Leave them out for the usual values")
+    if serving.otlp_url is not None and not serving.otlp_url.startswith(("http://", "https://")):
+        raise UsageError(f"{where}: otlp_url must look like http://localhost:4318/v1/traces, not '{serving.otlp_url}'")
+    for engine, others in serving.fallback.items():
+        if engine in others:
+            raise UsageError(f"{where}: the engine '{engine}' cannot stand in for itself. Take it out of its own fallback")
     amounts = ("retries", "retry_share", "cache_s", "body_limit_bytes", "retention_days")
     _check_amounts(((name, value) for name in amounts if (value := getattr(serving, name)) is not None), where)
     if not 0.0 < serving.contest.level < 1.0:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from rungwise.core.candidate import Candidate
+from rungwise.core.errors import RungwiseError
+from rungwise.core.record import short
 from rungwise.core.release import Release
 from rungwise.core.serving import Timeouts
 from rungwise.serve.answerer import Answerer
@@ -14,6 +17,7 @@ from rungwise.serve.timing import with_timeouts
 
 RELAYED = "{messages}"
 """The prompt of a candidate that hands a conversation on as it came."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,17 @@ def bring_live(
 ) -> Live:
     """Everything that a release needs, one answerer for each candidate; `timeouts` by the name of the variant.
 
-    Raises what building raises; nothing is live then.
+    Raises what building raises; nothing is live then. A shadow that cannot be built is left out, and the log says why: what
+    nobody sees must not keep what everybody sees from answering.
     """
-    ids = dict.fromkeys([*(variant.candidate for variant in release.variants), *release.shadow])
-    candidates = {id: find(id) for id in ids}
-    built = {id: build(candidate) for id, candidate in candidates.items()}
-    return Live(
-        release,
-        {one.name: with_timeouts(built[one.candidate], timeouts.get(one.name)) for one in release.variants},
-        {id: built[id] for id in release.shadow},
-        candidates,
-    )
+    ids = dict.fromkeys(variant.candidate for variant in release.variants)
+    candidates = {id: find(id) for id in (*ids, *release.shadow)}
+    built = {id: build(candidates[id]) for id in ids}
+    shadows = {}
+    for id in release.shadow:
+        try:
+            shadows[id] = built.get(id) or build(candidates[id])
+        except RungwiseError as error:
+            _log.error("the shadow %s is left out: %s", short(id), error)
+    answerers = {one.name: with_timeouts(built[one.candidate], timeouts.get(one.name)) for one in release.variants}
+    return Live(release, answerers, shadows, candidates)

@@ -89,6 +89,9 @@ def test_capture_may_be_off_although_yaml_reads_that_as_false(tmp_path: Path) ->
         ("contest: {metric: scor}", "Did you mean 'score'"),
         ("contest: {level: 2}", "contest.level must lie between 0 and 1"),
         ("cache_s: -1", "cache_s cannot be negative"),
+        ("breaker: {failures: 0}", "must be at least 1"),
+        ("otlp_url: 'file:///tmp/x'", "otlp_url must look like"),
+        ("fallback: {a: [a]}", "cannot stand in for itself"),
     ],
 )
 def test_a_value_of_serve_that_cannot_be_is_told_when_the_project_is_read(tmp_path: Path, section: str, told: str) -> None:

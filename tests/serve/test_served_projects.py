@@ -100,6 +100,15 @@ def test_an_alias_of_a_name_that_nobody_has_is_told_at_the_start() -> None:
         Names(aliases={"gpt-4o": "relase"}, **known)
 
 
+def test_a_shadow_that_cannot_be_built_keeps_nothing_from_answering(tmp_path: Path) -> None:
+    with served(answers) as upstream:
+        project = relayed(tmp_path / "p", upstream.url, upstream.url)
+        released(project, relays=("first",), shadow=("second",))
+        configure(project.directory, endpoints=[engine(upstream.url, "first")])
+        with running(project.directory, scratch=tmp_path / "s") as (url, _):
+            assert post(url, asking("p"))[0] == 200
+
+
 def test_the_same_question_is_answered_from_memory_for_as_long_as_it_was_told(tmp_path: Path) -> None:
     with served(answers) as upstream:
         project = relayed(tmp_path / "p", upstream.url, cache_s=60)

@@ -102,7 +102,8 @@ def _writing(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("pragma secure_delete=on")
             yield connection
     except sqlite3.Error as error:
-        raise StoreError(f"traces cannot be removed from {path}: {error}. Mend the cause and run the same command again") from error
+        hint = "On a full disk free some megabytes first, since removing writes too; then run the same command again"
+        raise StoreError(f"traces cannot be removed from {path}: {error}. {hint}") from error
 
 
 def _path_of(connection: sqlite3.Connection) -> str:
