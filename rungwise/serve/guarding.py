@@ -67,6 +67,15 @@ class _Guarded:
         """The request with each text looked at. What the client sent is not changed: others may still hold it."""
         if not self._in:
             return ask
+        plain = _plain_texts(ask.body)
+        if plain is not None:  # the usual request: it is walked once, and rebuilt only where a guard changed a text
+            mark = len(tape.spans)
+            for text in plain:
+                if await check(self._in, text, "input", tape) is not text:
+                    del tape.spans[mark:]
+                    break
+            else:
+                return ask
         changed = {}
         for name in _ASKED:
             value = ask.body.get(name)
@@ -90,8 +99,23 @@ class _Guarded:
 
 
 _ASKED = ("messages", "prompt", "input", "suffix")
+_OTHERS, _PLAIN = frozenset(_ASKED) - {"messages"}, frozenset({"role", "content", "name"})
 _SPOKEN = ("content", "text", "refusal", "reasoning_content", "reasoning")
 _SAID = (*_SPOKEN, "tool_calls", "function_call", "function", "arguments", "custom", "input")
+
+
+def _plain_texts(body: dict[str, Any]) -> list[str] | None:
+    """The texts of a request that has messages with a text each and nothing else that says something; None for any other."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not body.keys().isdisjoint(_OTHERS):
+        return None
+    texts = []
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        if not isinstance(content, str) or not message.keys() <= _PLAIN:
+            return None
+        texts.append(content)
+    return texts
 
 
 def _fields(ask: Ask) -> dict[str, Any]:
@@ -117,8 +141,8 @@ def _said(choice: dict[str, Any]) -> Iterator[_Said]:
     """Every text of a choice: what is said, thought and refused, and the arguments of the tools that are called."""
     outer = next((name for name in ("message", "delta") if isinstance(choice.get(name), dict)), None)
     holder = choice if outer is None else choice[outer]
-    for name in _SPOKEN:
-        if isinstance(holder.get(name), str):
+    for name, value in list(holder.items()):
+        if isinstance(value, str) and name in _SPOKEN:
             yield _Said((name, 0), holder, name, partial(_spoken, name, outer))
     calls = holder.get("tool_calls")
     for place, call in enumerate(calls if isinstance(calls, list) else ()):
