@@ -1,3 +1,3 @@
 """The same tests, on PostgreSQL."""
 
-from tests.serve.test_limits import *  # noqa: F403
+from tests.serve.test_served_limits import *  # noqa: F403
