@@ -85,7 +85,7 @@ def show(systems: Sequence[System], runs: dict[tuple[str, int], list[Measured]],
             wall, by_cpu = ratios(system.name, runs, level)
             goal = f" (goal {GOALS[system.name]:g}x)" if level == 16 else ""
             print(
-                f"rungwise against {system.name}, {level} in flight: {wall:.2f}x the answers a second, {by_cpu:.2f}x by CPU{goal}"
+                f"Rungwise against {system.name}, {level} in flight: {wall:.2f}x the answers a second, {by_cpu:.2f}x by CPU{goal}"
             )
             ours_times = {"rungwise_times_per_s": round(wall, 3), "rungwise_times_per_cpu_s": round(by_cpu, 3)}
             result[system.name][f"c{level}"] |= ours_times

@@ -36,7 +36,7 @@ from rungwise.project import STATE
 
 PEERS = Path(os.environ.get("GATEWAY_PEERS") or Path(tempfile.gettempdir()) / "gateway-peers")
 GATEWAY_CORE, LOAD_CORE = 0, (os.cpu_count() or 1) - 1
-DIRECT, OURS, ASKED = "no gateway", "rungwise", "rungwise, question guarded"
+DIRECT, OURS, ASKED = "no gateway", "Rungwise", "Rungwise, question guarded"
 LITELLM, MLFLOW, SGLANG = "LiteLLM", "MLflow gateway", "sglang-router"
 DISTRIBUTIONS = {LITELLM: ("litellm", "litellm"), MLFLOW: ("mlflow", "mlflow"), SGLANG: ("sglang", "sglang-router")}
 ENGINES = ("first", "second")

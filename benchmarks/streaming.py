@@ -74,7 +74,7 @@ def show_floods(
     result: dict[str, Any] = {}
     median = statistics.median
     for level in levels:
-        columns = ("CPU us", 9), ("streams/s", 11), ("lowest", 9), ("highest", 9), ("rungwise, times", 18), ("by CPU", 9)
+        columns = ("CPU us", 9), ("streams/s", 11), ("lowest", 9), ("highest", 9), ("Rungwise, times", 18), ("by CPU", 9)
         print(f"{f'{level} streams at once':<34}" + "".join(f"{name:>{width}}" for name, width in columns))
         for system in systems:
             mine, ours = runs[system.name, level], runs.get((ASKED, level))
@@ -106,7 +106,7 @@ def show_paces(
             ("added p50", 11),
             ("added p99", 11),
             ("CPU us", 9),
-            ("rungwise, by CPU", 18),
+            ("Rungwise, by CPU", 18),
         )
         print(f"{f'{rate:g} new streams a second':<34}" + "".join(f"{name:>{width}}" for name, width in columns))
         for system in systems:
@@ -161,7 +161,7 @@ def main() -> None:
     if ASKED in result and LITELLM in result:
         times = result[LITELLM][f"c{given.concurrency[0]}"]["rungwise_times_per_s"]
         added = result[ASKED][f"rate{given.rate:g}"]["added_p99_ms"]
-        print(f"rungwise: {times:.1f}x LiteLLM's streams a second (goal {GOAL_TIMES:g}x)")
+        print(f"Rungwise: {times:.1f}x LiteLLM's streams a second (goal {GOAL_TIMES:g}x)")
         print(f"first piece later by {added:.2f} ms at p99, {given.rate:g} new streams a second (goal {GOAL_ADDED_MS:g} ms)")
     print(json.dumps({"benchmark": "streaming", "rounds": given.rounds, "seconds": given.seconds, "systems": result}))
 
