@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rungwise.core.types import Clock
-from rungwise.engines.resilience import Failed, Failure, http_failure, retry_after_s
+from rungwise.engines.resilience import Failed, Failure, http_failure, retry_after_s, unreached
 from rungwise.engines.secrets import redact
 from rungwise.engines.wire import DONE, LINE_LIMIT_BYTES, Delta, EventReader, WireError, delta_of, read_json
 
@@ -92,14 +92,8 @@ async def _post(session: ClientSession, sending: Sending, watch: _Watch) -> Clie
     try:
         async with asyncio.timeout_at(watch.until):
             return await session.post(sending.url, data=sending.body, headers=sending.headers, allow_redirects=False)
-    except aiohttp.ConnectionTimeoutError:
-        failure = Failure(what="did not accept the connection in time", retry=True, sent=False)
-    except aiohttp.ClientConnectorDNSError:
-        failure = Failure(what="has a host name that cannot be found", retry=True, sent=False)
-    except aiohttp.ClientSSLError:
-        failure = Failure(what="has a certificate that is not trusted", retry=False, sent=False)
-    except aiohttp.ClientConnectorError as error:
-        failure = Failure(what=f"refused the connection ({error.strerror or 'connection error'})", retry=True, sent=False)
+    except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as error:
+        failure = unreached(error)
     except aiohttp.ClientResponseError:  # its message quotes the server, cut at any place: not to be shown
         failure = Failure(what="answered something that is not HTTP", retry=False, agreed=False)
     except (aiohttp.ClientError, OSError) as error:

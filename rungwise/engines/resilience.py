@@ -5,6 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiohttp import ClientError
 
 TRIED_AGAIN = frozenset({408, 429, 500, 502, 503, 504, 529})  # 529: overloaded, as some hosts say it
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
@@ -73,3 +77,17 @@ def http_failure(status: int, body: str, *, retry_after: float | None) -> Failur
         return Failure(what=f"redirected ({status}); set base_url to the final address", retry=False, status=status, body=body)
     what = "rate-limited the call (429)" if status == 429 else f"answered with status {status}"
     return Failure(what=what, retry=status in TRIED_AGAIN, status=status, body=body, retry_after_s=retry_after)
+
+
+def unreached(error: ClientError) -> Failure:
+    """Why aiohttp could not connect, as a failure: nothing was sent."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Failure(what="did not accept the connection in time", retry=True, sent=False)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Failure(what="has a host name that cannot be found", retry=True, sent=False)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Failure(what="has a certificate that is not trusted", retry=False, sent=False)
+    why = getattr(error, "strerror", None) or "connection error"
+    return Failure(what=f"refused the connection ({why})", retry=True, sent=False)

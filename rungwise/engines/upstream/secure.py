@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
-from rungwise.engines.resilience import Failed, Failure
+from rungwise.engines.resilience import Failed, Failure, unreached
 from rungwise.engines.upstream.connection import cut, not_http
 from rungwise.engines.upstream.reply import Headers, Reply
 
@@ -34,14 +34,8 @@ class SecureUpstream:
                 self._base_url + path, data=body, headers=dict(headers) | {"accept-encoding": "identity"}, allow_redirects=False
             )
             return SecureReply(response)
-        except aiohttp.ConnectionTimeoutError:
-            failure = Failure(what="did not accept the connection in time", retry=True, sent=False)
-        except aiohttp.ClientConnectorDNSError:
-            failure = Failure(what="has a host name that cannot be found", retry=True, sent=False)
-        except aiohttp.ClientSSLError:
-            failure = Failure(what="has a certificate that is not trusted", retry=False, sent=False)
-        except aiohttp.ClientConnectorError as error:
-            failure = Failure(what=f"refused the connection ({error.strerror or 'connection error'})", retry=True, sent=False)
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as error:
+            failure = unreached(error)
         except aiohttp.ClientResponseError:  # its message quotes the server
             failure = not_http("its bytes cannot be read")
         except (aiohttp.ClientError, OSError):
