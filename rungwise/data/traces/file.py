@@ -69,13 +69,20 @@ class TraceFile:
                 self._insert(connection, rows)
             self._open += [(n, facts_of(row)) for n, row in enumerate(rows, self._n)]
             self._n += len(rows)
+            self._logged_bytes += _COMMIT_BYTES + sum(len(one.request or "") + len(one.response or "") for one in traces)
         except sqlite3.Error as error:
             self._let_go()  # after a failed sync nothing may be assumed about this connection
             raise _cannot_write(self.path, error) from error
-        with suppress(sqlite3.Error):  # the traces are committed; the next group tries this again
-            if self._n // SEGMENT > self._open[0][0] // SEGMENT:
+
+    def tidy(self) -> None:
+        """Seal the segments that are full and copy the log back now and then. What fails is tried again after the next commit."""
+        connection = self._connection
+        if connection is None:
+            return
+        with suppress(sqlite3.Error):
+            if self._open and self._n // SEGMENT > self._open[0][0] // SEGMENT:
                 self._seal(connection)
-            self._copy_back(connection, traces)
+            self._copy_back(connection)
 
     def _check_place(self) -> None:
         """Raise StoreError when the file was taken away: what is written to it now, nobody would ever find."""
@@ -107,9 +114,8 @@ class TraceFile:
                     write_segment(connection, segment, list(rows))
         self._open = [row for row in self._open if row[0] // SEGMENT >= last]
 
-    def _copy_back(self, connection: sqlite3.Connection, traces: Sequence[Trace]) -> None:
+    def _copy_back(self, connection: sqlite3.Connection) -> None:
         """Copy the log back now and then: most of it in a thread, then the little that came meanwhile, so that it begins anew."""
-        self._logged_bytes += _COMMIT_BYTES + sum(len(trace.request or "") + len(trace.response or "") for trace in traces)
         if self._copying is None and self._logged_bytes >= COPIED_BYTES:
             self._copying = threading.Thread(target=_copied, args=(self.path,), name="traces-log", daemon=True)
             self._copying.start()

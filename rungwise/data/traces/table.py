@@ -75,6 +75,9 @@ class TableSink:
             self._let_go()  # after a failed commit nothing may be assumed about this connection
             raise
 
+    def tidy(self) -> None:
+        """The server keeps its own house."""
+
     def close(self) -> None:
         """Let go of the connection."""
         self._let_go()

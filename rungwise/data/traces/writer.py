@@ -36,6 +36,10 @@ class Sink(Protocol):
         """Commit all of them, or none and raise StoreError; the next call may succeed again."""
         ...
 
+    def tidy(self) -> None:
+        """What can wait until those who wait for the commit were told. Raises nothing."""
+        ...
+
     def close(self) -> None:
         """Let go of the file or the connection."""
         ...
@@ -153,6 +157,7 @@ class TraceWriter:
         loop = group[0][1].get_loop()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(self._settle, group, error)
+        self._sink.tidy()
 
     def _settle(self, group: list[Item], error: StoreError | None) -> None:
         self.behind -= len(group)

@@ -33,6 +33,7 @@ def filled(tmp_path: Path) -> Iterator[TraceFile]:
     one = TraceFile(tmp_path, worker=0)
     for start in range(0, ROWS, 62):
         one.write([by_somebody(number) for number in range(start, min(ROWS, start + 62))])
+        one.tidy()
     yield one
     one.close()
 
@@ -70,6 +71,7 @@ def test_a_writer_goes_on_and_seals_what_is_left(tmp_path: Path, filled: TraceFi
     numbers = range(ROWS, 3 * SEGMENT)
     for start in range(ROWS, 3 * SEGMENT, 64):
         filled.write([a_trace(number, user="late") for number in numbers[start - ROWS : start - ROWS + 64]])
+        filled.tidy()
     expected = ROWS - len(range(0, ROWS, 10)) + len(numbers)
     assert len(kept(tmp_path)) == expected
     assert sums(tmp_path, Query())[0].traces == expected

@@ -52,9 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, rng = tmp_path_factory.mktemp("searched"), random.Random(7)
     files = [TraceFile(folder, worker=worker) for worker in range(2)]
     for start in range(0, ROWS, 20):
-        rng.choice(files[: 1 + start % 3 // 1] if start % 7 else files[:1]).write(
-            [varied(n, rng) for n in range(start, start + 20)]
-        )
+        file = rng.choice(files[: 1 + start % 3 // 1] if start % 7 else files[:1])
+        file.write([varied(n, rng) for n in range(start, start + 20)])
+        file.tidy()
     for one in files:
         one.close()
     return folder

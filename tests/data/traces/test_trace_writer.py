@@ -231,10 +231,12 @@ def test_full_segments_are_written_down_and_survive_a_restart(tmp_path: Path) ->
     first = TraceFile(tmp_path, worker=0)
     for start in range(0, 1100, 50):
         first.write(traces[start : start + 50])
+        first.tidy()
     first.close()
     second = TraceFile(tmp_path, worker=0)
     for start in range(1100, len(traces), 50):
         second.write(traces[start : start + 50])
+        second.tidy()
     second.close()
     with closing(sqlite3.connect(tmp_path / "worker-0.db")) as connection:
         assert connection.execute("select count(*) from segments").fetchone() == (2,)
