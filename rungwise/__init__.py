@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rungwise.core.version import __version__
+from rungwise.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from rungwise.core.candidate import Candidate
@@ -54,7 +54,6 @@ __all__ = [
     "RungwiseError",
     "Trace",
     "UseCase",
-    "__version__",
     "load",
 ]
 
