@@ -26,9 +26,14 @@ def rungwise(capsys: pytest.CaptureFixture[str]) -> Terminal:
 def started(*arguments: object) -> subprocess.Popen[str]:
     """A command as a process of its own."""
     assert RUNGWISE.exists(), "the command is installed beside the interpreter"
-    return subprocess.Popen(
-        [str(RUNGWISE), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    # A suite that runs in the background ignores Ctrl-C, and so would its child.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [str(RUNGWISE), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def wait_for(project: Path, query: str, *, seconds: float = 60.0) -> None:
