@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 KEEP, PROMOTE, DROP = "keep", "promote", "drop"
 
-METRICS = ("thumb", "score", "correct", "value_usd")
-"""By what variants can be compared: columns of the kept judgements."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Duel:

@@ -138,7 +138,7 @@ class Answering:
         except RungwiseError as error:
             tape.status, tape.error = 500, type(error).__name__
             raise Refused("this model cannot answer now") from error
-        except Exception as error:
+        except Exception as error:  # boundary: whatever broke is traced, and goes on to whoever logs it
             tape.status, tape.error = 500, type(error).__name__
             raise
         finally:

@@ -70,7 +70,7 @@ class App:
             pass
         except Refused as refusal:
             await face.refuse(exchange, refusal)
-        except Exception as error:
+        except Exception as error:  # boundary: a request that breaks must not end the server; the client is told, the log says why
             _log.exception("a request to %s failed", exchange.path)
             if exchange.started:
                 raise

@@ -15,8 +15,6 @@ from rungwise.core.serving import Timeouts
 from rungwise.serve.answerer import Answerer
 from rungwise.serve.timing import with_timeouts
 
-RELAYED = "{messages}"
-"""The prompt of a candidate that hands a conversation on as it came."""
 _log = logging.getLogger(__name__)
 
 

@@ -41,6 +41,7 @@ KNOWN: Mapping[str, Known] = {
     "rungwise_cost_total": Known(COUNTER, "Money that answers cost, by the price list.", (*ANSWER, "currency")),
     "rungwise_cached_answers_total": Known(COUNTER, "Answers that were given again without asking an engine.", ("deployment",)),
     "rungwise_untraced_answers_total": Known(COUNTER, "Answers that could not be written down as traces.", ("deployment",)),
+    "rungwise_skipped_shadows_total": Known(COUNTER, "Answers without their shadow: all were busy.", ("deployment",)),
     "rungwise_engine_attempts_total": Known(COUNTER, "Calls of an engine.", ("deployment", "engine")),
     "rungwise_engine_failures_total": Known(COUNTER, "Calls of an engine that it failed.", ("deployment", "engine")),
     "rungwise_engine_seconds": Known(HISTOGRAM, "Seconds that a call of an engine took.", ("deployment", "engine")),

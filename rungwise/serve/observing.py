@@ -104,11 +104,13 @@ def _engines(metrics: Metrics, served: Served) -> Callable[[], None]:
 def _losses(metrics: Metrics, served: Served, exporter: Exporter | None) -> Callable[[], None]:
     """Looks at what could not be written down or sent."""
     untraced = _Follower(metrics.count("rungwise_untraced_answers_total", served.name))
+    skipped = _Follower(metrics.count("rungwise_skipped_shadows_total", served.name))
     sent = _Follower(metrics.count("rungwise_exported_traces_total", served.name, "sent"))
     lost = _Follower(metrics.count("rungwise_exported_traces_total", served.name, "lost"))
 
     def look() -> None:
         untraced.follow(served.answering.traces.unlogged)
+        skipped.follow(served.shadows.skipped)
         if exporter is not None:
             sent.follow(exporter.sent)
             lost.follow(exporter.lost)

@@ -13,7 +13,6 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from rungwise.core.candidate import Candidate
-from rungwise.core.decision import Decision
 from rungwise.core.errors import UsageError
 from rungwise.core.record import short
 from rungwise.core.release import Release
@@ -28,6 +27,7 @@ from rungwise.data.store import FILE as STORE_FILE
 from rungwise.data.store import Store
 from rungwise.data.traces.door import open_traces
 from rungwise.engines.prices import price_of, project_prices
+from rungwise.release.evidence import decision_of, is_relay
 from rungwise.release.registry import Releases
 from rungwise.serve.access import Access
 from rungwise.serve.answerer import Answerer
@@ -39,7 +39,7 @@ from rungwise.serve.failure import Refused
 from rungwise.serve.guarding import with_guards
 from rungwise.serve.guards import Placed, load_guards
 from rungwise.serve.limits import Limits
-from rungwise.serve.live import RELAYED, Live, bring_live
+from rungwise.serve.live import Live, bring_live
 from rungwise.serve.masking import masked
 from rungwise.serve.relaying import Relay
 from rungwise.serve.responding import Responding
@@ -207,29 +207,21 @@ class Served:
             self.answering.serving.variant_timeouts,
         )
 
-    def _decision(self, release: Release, candidate: Candidate) -> Decision:
-        """The decision that measured a candidate: the data and the use case that it was made from."""
-        decisions = [Nouns(self.store).get(Decision, id) for id in release.evidence]
-        for decision in decisions:
-            if any(rung.candidate == candidate.id for rung in decision.rungs):
-                return decision
-        if not decisions:
-            raise UsageError(f"nothing was ever measured of candidate {short(candidate.id)}. Type: rungwise climb {self.directory}")
-        return decisions[0]
-
     def _answerer(self, release: Release, candidate: Candidate) -> Answerer:
         """Whoever answers for a candidate of a release."""
         from rungwise.ladder.serving import ready
         from rungwise.serve.routing.model import routed_model
 
-        if candidate.prompt == RELAYED:
+        if is_relay(candidate):
             engine = candidate.model.partition("/")[0]
             if engine not in {endpoint.name for endpoint in self.case.endpoints}:
                 raise UsageError(
                     f"the release asks the engine '{engine}', which is not among the endpoints of {self.directory / FILE}"
                 )
             return Relay(self.router, candidate.model)
-        decision = self._decision(release, candidate)
+        decision = decision_of(self.store, release, candidate.id)
+        if decision is None:
+            raise UsageError(f"nothing was ever measured of candidate {short(candidate.id)}. Type: rungwise climb {self.directory}")
         case = Nouns(self.store).get(UseCase, decision.use_case)
         serving = ready(
             self.store,

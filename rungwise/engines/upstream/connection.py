@@ -30,7 +30,6 @@ class Connection(asyncio.Protocol):
         self._reply: PlainReply | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._unasked = self._paused = False
-        self.exchanges = 0
         self.idle_since = 0.0
 
     @property
@@ -42,7 +41,6 @@ class Connection(asyncio.Protocol):
         """Begin an exchange."""
         assert self._transport is not None
         self._reply = reply = PlainReply(self, self._loop)
-        self.exchanges += 1
         self._transport.write(data)
         return reply
 
