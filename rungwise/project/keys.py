@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import getpass
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rungwise.core.types import Clock
-from rungwise.data.spec import FILE, read_use_case
 from rungwise.data.store import Store
+from rungwise.project.opening import opened
 
 if TYPE_CHECKING:
     from rungwise.data.audit import Entry, Verified
@@ -135,15 +136,8 @@ class ProjectKeys:
         with self._store() as store:
             yield Keys(store, MasterKey.open(store.directory))
 
-    @contextlib.contextmanager
-    def _store(self) -> Iterator[Store]:
-        """The store of a project that exists: a misspelt folder is an error, and no new state is made in it."""
-        read_use_case(self.directory / FILE)
-        store = Store.open(self.state, clock=self.clock)
-        try:
-            yield store
-        finally:
-            store.close()
+    def _store(self) -> AbstractContextManager[Store]:
+        return opened(self.directory, self.state, self.clock)
 
 
 def _local_user() -> str:

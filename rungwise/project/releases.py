@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from rungwise.core.release import GateResult, Release
 from rungwise.core.types import Clock
 from rungwise.data.spec import FILE, read_gates, read_serving, read_use_case
 from rungwise.data.store import Store
+from rungwise.project.opening import opened
 from rungwise.release.gates import Rules
 from rungwise.release.plan import Plan, Wishes
 from rungwise.release.registry import Move, Moved, Releases
@@ -134,12 +134,5 @@ class ProjectReleases:
             known_guards=tuple(entry.name for entry in entry_points(group="rungwise.guards")),
         )
 
-    @contextlib.contextmanager
-    def _store(self) -> Iterator[Store]:
-        """The store of a project that exists: a misspelt folder is an error, and no new state is made in it."""
-        read_use_case(self.directory / FILE)
-        store = Store.open(self.state, clock=self.clock)
-        try:
-            yield store
-        finally:
-            store.close()
+    def _store(self) -> AbstractContextManager[Store]:
+        return opened(self.directory, self.state, self.clock)
