@@ -12,6 +12,7 @@ from rungwise.core.errors import StoreError
 from rungwise.core.types import Clock
 from rungwise.data import postgres
 from rungwise.data.blobs import Blobs
+from rungwise.data.journal import WAIT_S, write_ahead
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -190,13 +191,11 @@ def _version(engine: Engine) -> str | None:
 def _engine(path: Path) -> Engine:
     from sqlalchemy import create_engine, event
 
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": WAIT_S})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        # WAL lets readers go on while one writes; FULL fsyncs at each commit, which is what "acknowledged" means.
-        connection.execute("pragma journal_mode=wal")
-        connection.execute("pragma synchronous=full")
+        write_ahead(connection)
         connection.execute("pragma foreign_keys=on")
 
     return engine

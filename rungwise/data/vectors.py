@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rungwise.core.errors import StoreError
+from rungwise.data.journal import WAIT_S, write_ahead
 from rungwise.data.store import Store
 
 if TYPE_CHECKING:
@@ -86,11 +87,10 @@ class VectorCache:
             connection.close()
 
     def _connected(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=30)
+        connection = sqlite3.connect(self.path, timeout=WAIT_S)
         try:
-            connection.execute("pragma journal_mode=wal")
             # Without the fsync of each commit a power cut may lose the newest vectors, which are computed again; a kill loses none.
-            connection.execute("pragma synchronous=normal")
+            write_ahead(connection, sync="normal")
             connection.execute(_TABLE)
         except sqlite3.Error:
             connection.close()

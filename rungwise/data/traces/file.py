@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rungwise.core.errors import StoreError
 from rungwise.core.trace import Trace
+from rungwise.data.journal import WAIT_S, write_ahead
 from rungwise.data.traces.rows import COLUMNS, FACTS, Row, cleaned, row_of
 from rungwise.data.traces.segments import SEGMENT, bounds_of, columns_of, facts_of
 
@@ -25,7 +26,6 @@ COPIED_BYTES = 8_000_000
 MOST_PAGES = 16_000
 """With so many pages in the log (64 MB) a commit waits until it is copied: a net, for when copying does not keep up."""
 _COMMIT_BYTES = 8_192  # of the log, beside the content
-BUSY_S = 30.0
 
 _SCHEMA = f"""
 create table traces (n integer primary key, {", ".join(COLUMNS)});
@@ -150,9 +150,8 @@ def _copied(path: Path) -> None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to a file of traces, for one thread at a time. Statements commit by themselves."""
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    connection.execute("pragma journal_mode=wal")
-    connection.execute("pragma synchronous=full")
+    connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+    write_ahead(connection)
     return connection
 
 

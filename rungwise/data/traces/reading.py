@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rungwise.core.errors import StoreError
-from rungwise.data.traces.file import BUSY_S, files, prepare
+from rungwise.data.journal import WAIT_S
+from rungwise.data.traces.file import files, prepare
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def views(directory: Path) -> Iterator[Sequence[sqlite3.Connection]]:
 def _open(path: Path) -> sqlite3.Connection:
     # Not mode=ro: the first reader of a file whose writer was killed puts its WAL in order.
     location = f"file:{quote(str(path))}?mode=rw"
-    return sqlite3.connect(location, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(location, uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> StoreError:
