@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
 
 metadata = MetaData()
 
@@ -232,6 +232,123 @@ feedback = Table(
     Index("feedback_trace", "trace"),
     Index("feedback_release", "release", "n"),
     Index("feedback_at", "at"),
+)
+
+# What monitors said of the windows that ended with a day (days since 1970). A day that was looked at is never looked at again.
+readings = Table(
+    "readings",
+    metadata,
+    Column("day", Integer, primary_key=True),
+    Column("monitor", Text, primary_key=True),
+    Column("about", Text, primary_key=True),
+    Column("days", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("readings_monitor", "monitor", "day"),
+)
+looks = Table("looks", metadata, Column("day", Integer, primary_key=True), Column("at", Float, nullable=False))
+
+# What is kept of a day's traffic to compare other days with: `kind` names what made it, so that a new way makes new ones.
+sketches = Table(
+    "sketches",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+# Alerts. state: open, acknowledged or resolved. One is open at most for each rule and what it is about (`key`).
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Column("by", Text),
+    Index("alerts_key", "key", "state"),
+)
+
+# What is still to be told to whom, and what was. event: opened or resolved; state: pending, sent or given_up.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("alert", Text, primary_key=True),
+    Column("event", Text, primary_key=True),
+    Column("sink", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("error", Text),
+)
+
+# Answers that people shall look at. `chance` is the probability with which the trace was drawn from those of its day, 0 where it
+# was not drawn by chance; `other` the second answer of a blind pair.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("trace", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("chance", Float, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("other", Text),
+    Column("state", Text, nullable=False),
+    Column("assigned_to", Text),
+    Column("assigned_at", Float),
+    Column("body", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("reviews_state", "state", "day"),
+    Index("reviews_trace", "trace"),
+)
+
+# What each reviewer said of an item, in order; one that was taken back has `undone_at`.
+review_verdicts = Table(
+    "review_verdicts",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("review", Text, nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("undone_at", Float),
+    Index("review_verdicts_review", "review"),
+    Index("review_verdicts_reviewer", "reviewer", "n"),
+)
+
+# Costs that no trace tells of: kind is labels, review, storage or whatever people call it.
+costs = Table(
+    "costs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("candidate", Text),
+    Column("usd", Float, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# Re-climbs and how far each has come: one row for each step that is done, with what it gave.
+reclimbs = Table(
+    "reclimbs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+reclimb_steps = Table(
+    "reclimb_steps",
+    metadata,
+    Column("reclimb", Text, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("output", Text, nullable=False),
+    Column("at", Float, nullable=False),
 )
 
 # Answers that may be given again: to the same question (cache), or to the same request sent twice (idempotency).

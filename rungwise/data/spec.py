@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import math
 import os
+import re
 import types
 import typing
 from collections import Counter
@@ -18,11 +19,15 @@ from rungwise.core.record import from_plain, to_plain
 from rungwise.core.serving import ANSWER, CONTESTED, FULL, MASKED, OFF, REFUSE, Gates, Serving
 from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import Endpoint, Included, Limits, Target, UseCase
+from rungwise.core.watching import GATES, SEVERITIES, SINKS, Watching
 from rungwise.data.blobs import write_durably
 
 FILE = "rungwise.yaml"
-SECTIONS: Mapping[str, type] = {"serve": Serving, "gates": Gates}
+SECTIONS: Mapping[str, type] = {"serve": Serving, "gates": Gates, "watch": Watching}
 """What stands in the file beside the use case: changing it changes no decision."""
+
+CONDITION = re.compile(r"alarm|(?P<field>value|low|high|effect|p|n) *(?P<sign><=|>=|<|>) *(?P<bound>-?[0-9.]+(?:e-?[0-9]+)?)")
+"""When a rule of `watch` holds."""
 
 T = TypeVar("T")
 
@@ -51,6 +56,11 @@ def read_gates(path: Path) -> Gates:
     return read_section(Gates, _read_yaml(path).get("gates"), where=f"{path}, under 'gates'")
 
 
+def read_watching(path: Path) -> Watching:
+    """The section `watch` of a rungwise.yaml; its defaults where it has none. Raises as `read_use_case` does."""
+    return _watching(_read_yaml(path).get("watch"), where=f"{path}, under 'watch'")
+
+
 def _serving(data: Any, *, where: str) -> Serving:
     if isinstance(data, Mapping) and data.get("capture") is False:
         data = {**data, "capture": OFF}  # YAML reads the word off as false
@@ -74,6 +84,37 @@ def _serving(data: Any, *, where: str) -> Serving:
     if not 0.0 < serving.contest.level < 1.0:
         raise UsageError(f"{where}: contest.level must lie between 0 and 1, not {serving.contest.level:g}. The usual value is 0.05")
     return serving
+
+
+def _watching(data: Any, *, where: str) -> Watching:
+    watching = read_section(Watching, data, where=where)
+    named = [("kind of sink", sink.kind, SINKS) for sink in watching.sinks]
+    named += [("severity", one, SEVERITIES) for one in (*(r.severity for r in watching.rules), *(s.least for s in watching.sinks))]
+    named += [("step that can be approved", step, GATES) for step in watching.reclimb.approve]
+    for what, value, known in named:
+        if value not in known:
+            raise UnknownName(what, value, known, where=where)
+    for rule in watching.rules:
+        if not CONDITION.fullmatch(rule.when):
+            raise UsageError(
+                f"{where}: the rule '{rule.name}' cannot read when: '{rule.when}'. Write alarm, or for instance: high < 0.9"
+            )
+    twice = [name for name, count in Counter(rule.name for rule in watching.rules).items() if count > 1]
+    if twice:
+        raise UsageError(f"{where}: two rules are called '{twice[0]}'. Give each a name of its own")
+    if not 0.0 < watching.quality_level < 1.0:
+        raise UsageError(
+            f"{where}: quality_level must lie between 0 and 1, not {watching.quality_level:g}. The usual value is 0.05"
+        )
+    if not 0.0 < watching.false_alarms_per_month <= 30.0:
+        raise UsageError(f"{where}: false_alarms_per_month must lie between 0 and 30, not {watching.false_alarms_per_month:g}")
+    if not 0.0 < watching.reclimb.contest_share < 1.0:
+        raise UsageError(f"{where}: reclimb.contest_share must lie between 0 and 1, not {watching.reclimb.contest_share:g}")
+    for part in (watching, watching.review, watching.money, watching.reclimb):
+        numbers = ((one.name, getattr(part, one.name)) for one in dataclasses.fields(part))
+        own = ((name, value) for name, value in numbers if isinstance(value, (int, float)) and not isinstance(value, bool))
+        _check_amounts(own, where)
+    return watching
 
 
 def read_section(shape: type[T], data: Any, *, where: str) -> T:
@@ -109,6 +150,7 @@ def use_case_from(data: Mapping[str, Any], *, where: str) -> UseCase:
     """A use case from plain data; a target may be written as text: `accuracy=0.90`. The sections beside it are checked."""
     _serving(data.get("serve"), where=f"{where}, under 'serve'")
     read_section(Gates, data.get("gates"), where=f"{where}, under 'gates'")
+    _watching(data.get("watch"), where=f"{where}, under 'watch'")
     plain = {key: item for key, item in data.items() if key not in SECTIONS}
     if isinstance(plain.get("target"), str):
         plain["target"] = to_plain(Target.parse(plain["target"]))

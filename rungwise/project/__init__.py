@@ -28,11 +28,16 @@ if TYPE_CHECKING:
     from rungwise.ladder.label_next import LabelNext
     from rungwise.ladder.replay import Replay
     from rungwise.ladder.serving import Serving
+    from rungwise.project.alerts import ProjectAlerts
     from rungwise.project.data import ProjectData
     from rungwise.project.feedback import ProjectFeedback
     from rungwise.project.keys import ProjectKeys
+    from rungwise.project.money import ProjectMoney
+    from rungwise.project.reclimbs import ProjectReclimbs
     from rungwise.project.releases import ProjectReleases
+    from rungwise.project.reviews import ProjectReviews
     from rungwise.project.traces import ProjectTraces
+    from rungwise.project.watching import ProjectWatching
 
 T = TypeVar("T")
 
@@ -164,6 +169,41 @@ class Project:
         from rungwise.project.feedback import ProjectFeedback
 
         return ProjectFeedback(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def alerts(self) -> ProjectAlerts:
+        """What was noticed and whether somebody took it up."""
+        from rungwise.project.alerts import ProjectAlerts
+
+        return ProjectAlerts(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def money(self) -> ProjectMoney:
+        """What answering costs and brings."""
+        from rungwise.project.money import ProjectMoney
+
+        return ProjectMoney(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def reviews(self) -> ProjectReviews:
+        """The answers that people shall look at, and what they said."""
+        from rungwise.project.reviews import ProjectReviews
+
+        return ProjectReviews(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def reclimbs(self) -> ProjectReclimbs:
+        """Climbing again on what production brought."""
+        from rungwise.project.reclimbs import ProjectReclimbs
+
+        return ProjectReclimbs(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def watching(self) -> ProjectWatching:
+        """What monitors say of production, day by day."""
+        from rungwise.project.watching import ProjectWatching
+
+        return ProjectWatching(self.directory, self.clock, self.directory / STATE)
 
     def climb(
         self,
