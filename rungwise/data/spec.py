@@ -10,7 +10,7 @@ import re
 import types
 import typing
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,7 +88,7 @@ def _serving(data: Any, *, where: str) -> Serving:
 
 def _watching(data: Any, *, where: str) -> Watching:
     watching = read_section(Watching, data, where=where)
-    named = [("kind of sink", sink.kind, SINKS) for sink in watching.sinks]
+    named: list[tuple[str, str, Sequence[str]]] = [("kind of sink", sink.kind, SINKS) for sink in watching.sinks]
     named += [("severity", one, SEVERITIES) for one in (*(r.severity for r in watching.rules), *(s.least for s in watching.sinks))]
     named += [("step that can be approved", step, GATES) for step in watching.reclimb.approve]
     for what, value, known in named:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ def traffic_of(traces: Iterable[Trace], *, group_tag: str | None) -> Traffic:
     return Traffic(**{one.name: _column(values, str(one.type)) for one, values in zip(fields(Traffic), columns, strict=True)})
 
 
-def _column(values: Sequence[object], kind: str) -> NDArray[np.generic]:
+def _column(values: Sequence[object], kind: str) -> NDArray[Any]:
     if kind == "Names":
         column = np.empty(len(values), dtype=object)
         column[:] = values
