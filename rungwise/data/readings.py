@@ -31,7 +31,7 @@ class Readings:
             return connection.execute(select(func.max(looks.c.day))).scalar()
 
     def put(self, connection: Connection, day: int, readings: Sequence[Reading], *, at: float) -> bool:
-        """Keep what was read on a day, in the transaction of the caller; False, and nothing is kept, where it was looked at before."""
+        """Keep what was read on a day, in the transaction of the caller. False, and nothing is kept, where it was read before."""
         from rungwise.data.schema import looks
         from rungwise.data.schema import readings as table
 
