@@ -287,12 +287,14 @@ deliveries = Table(
 )
 
 # Answers that people shall look at. `chance` is the probability with which the trace was drawn from those of its day, 0 where it
-# was not drawn by chance; `other` the second answer of a blind pair.
+# was not drawn by chance; `other` the second answer of a blind pair. state: open, adjudicate (reviewers differ), agreed (may still
+# be taken back), closing, closed (it is feedback now), or gone (the trace is).
 reviews = Table(
     "reviews",
     metadata,
     Column("id", Text, primary_key=True),
     Column("trace", Text, nullable=False),
+    Column("tenant", Text),
     Column("reason", Text, nullable=False),
     Column("chance", Float, nullable=False),
     Column("day", Integer, nullable=False),
