@@ -1,0 +1,1 @@
+"""What changed between what was and what is."""

@@ -1,0 +1,338 @@
+"""Two samples of one column of numbers, reference and current: how far apart they are, and how surprising that is."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
+BINS = 10
+SMOOTHING = 0.5
+"""Rows that are added to each bin for the PSI, which a bin without rows would make infinite (Jeffreys' prior)."""
+
+EXACT_ROWS = 10_000
+"""Up to so many rows on the larger side the p of Kolmogorov and Smirnov is exact, as with scipy's method 'auto'."""
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One side of a column of numbers. `n` counts the finite values; `missing` and `infinite` are shares of all rows.
+
+    `quantiles` are those of QUANTILES, interpolated linearly. `sd` has n - 1 below it, and is 0 for one row.
+    """
+
+    rows: int
+    n: int
+    missing: float
+    infinite: float
+    mean: float | None = None
+    sd: float | None = None
+    quantiles: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumbersCompared:
+    """How two samples of numbers differ. The figures but those of missing values are of the finite values alone.
+
+    `ks` in [0, 1] is the largest distance between the two distribution functions and `p` its p-value. `wasserstein` is the mean
+    distance by which values moved, in the column's unit, and `normed` the same in standard deviations of the reference (of both
+    sides together where the reference has none; None where nothing varies). `psi` and `js` (bits, in [0, 1]) are taken on the
+    bins of `bin_edges`. `missing_p` tests the share of missing values.
+    """
+
+    reference: Summary
+    current: Summary
+    ks: float | None = None
+    p: float | None = None
+    wasserstein: float | None = None
+    normed: float | None = None
+    psi: float | None = None
+    js: float | None = None
+    missing_p: float | None = None
+
+
+def compare_numbers(
+    reference: Floats, current: Floats, *, units: tuple[NDArray[Any], NDArray[Any]] | None = None
+) -> NumbersCompared:
+    """Compare two samples (n,) and (m,) of numbers; NaN is a missing value, and infinite ones are counted apart.
+
+    `units` (n,) and (m,) are what rows belong to, such as users: rows of one unit depend on one another, so the p-values count
+    fewer rows (`effective`). Sides may be empty: then there is nothing but what is missing.
+    """
+    return judged(prepared(reference, current), units=units, raw=(reference, current))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The part that is heavy and knows no p-values, so that several columns can be done at once in threads."""
+
+    reference: Summary
+    current: Summary
+    distances: tuple[float, float] | None = None
+    shares: tuple[Ints, Ints] | None = None
+    sides: tuple[Floats, Floats] | None = None
+
+
+def prepared(reference: Floats, current: Floats) -> Prepared:
+    """Sort each side once; the statistics that need the order are read off there."""
+    (first, before), (second, after) = _sorted_side(reference), _sorted_side(current)
+    if not len(first) or not len(second):
+        return Prepared(before, after)
+    edges = bin_edges(first)
+    counts = _bin_counts(first, edges), _bin_counts(second, edges)
+    return Prepared(before, after, distances(first, second), counts, (first, second))
+
+
+def judged(
+    one: Prepared, *, units: tuple[NDArray[Any], NDArray[Any]] | None = None, raw: tuple[Floats, Floats] | None = None
+) -> NumbersCompared:
+    """The comparison with its p-values."""
+    before, after = one.reference, one.current
+    missing_p = missing_test(before, after, deff=_missing_design(raw, units))
+    if one.distances is None or one.shares is None or one.sides is None:
+        return NumbersCompared(reference=before, current=after, missing_p=missing_p)
+    ks, wasserstein = one.distances
+    scale = before.sd or _pooled_sd(before, after)
+    return NumbersCompared(
+        reference=before,
+        current=after,
+        ks=ks,
+        p=ks_p(ks, *one.sides) if units is None or raw is None else _ks_p_of_units(ks, one.sides, raw, units),
+        wasserstein=wasserstein,
+        normed=wasserstein / scale if scale else None,
+        psi=psi(*one.shares),
+        js=jensen_shannon(*one.shares),
+        missing_p=missing_p,
+    )
+
+
+def _sorted_side(values: Floats) -> tuple[Floats, Summary]:
+    """The finite values in order, and what they are like."""
+    order = np.sort(values)  # NaN go to the end, infinities to both ends
+    missing = len(order) - int(np.searchsorted(order, np.nan, side="left")) if len(order) and np.isnan(order[-1]) else 0
+    known = order[: len(order) - missing]
+    low, high = np.searchsorted(known, -np.inf, side="right"), np.searchsorted(known, np.inf, side="left")
+    finite = known[low:high]
+    rows, n = len(values), len(finite)
+    shares = {"rows": rows, "n": n, "missing": missing / rows if rows else 0.0, "infinite": (len(known) - n) / rows if rows else 0.0}
+    if not n:
+        return finite, Summary(**shares)  # type: ignore[arg-type]
+    mean, sd = _moments(finite)
+    return finite, Summary(**shares, mean=mean, sd=sd, quantiles=tuple(_quantiles(finite)))  # type: ignore[arg-type]
+
+
+def _moments(order: Floats) -> tuple[float, float]:
+    """The mean and the standard deviation of sorted values; of the scaled ones where their squares would be infinite."""
+    largest = max(abs(float(order[0])), abs(float(order[-1])))
+    if order[0] == order[-1]:
+        return float(order[0]), 0.0
+    if largest > 1e150:
+        mean, sd = _moments(order / largest)
+        return mean * largest, sd * largest
+    mean = float(order.mean())
+    away = order - mean
+    return mean, float(np.sqrt(np.dot(away, away) / (len(order) - 1)))
+
+
+def _quantiles(order: Floats) -> list[float]:
+    """QUANTILES of sorted values, as numpy's default method gives them."""
+    at = np.array(QUANTILES) * (len(order) - 1)
+    below = np.floor(at).astype(np.int64)
+    above = np.minimum(below + 1, len(order) - 1)
+    return [float(one) for one in order[below] * (1 - (at - below)) + order[above] * (at - below)]
+
+
+def _pooled_sd(before: Summary, after: Summary) -> float:
+    """The standard deviation of both sides as one sample."""
+    if before.mean is None or after.mean is None:
+        return 0.0
+    n, m = before.n, after.n
+    between = n * m / (n + m) * (before.mean - after.mean) ** 2
+    return float(np.sqrt(((after.sd or 0.0) ** 2 * (m - 1) + between) / (n + m - 1)))
+
+
+def distances(first: Floats, second: Floats) -> tuple[float, float]:
+    """Kolmogorov and Smirnov's statistic and the Wasserstein-1 distance of two sorted samples, from one merge.
+
+    Both are read off F - G, the difference of the empirical distribution functions: the largest absolute value, and the
+    integral of the absolute value (S. S. Vallender, Theory Probab. Appl. 18, 1974). Equal to scipy.stats.ks_2samp and
+    scipy.stats.wasserstein_distance.
+    """
+    together = np.concatenate([first, second])
+    order = np.argsort(together, kind="stable")  # two runs in order: this merges them
+    values = together[order]
+    seen = np.cumsum(order < len(first))
+    apart = seen / len(first)
+    apart -= (np.arange(1, len(values) + 1) - seen) / len(second)
+    np.abs(apart, out=apart)
+    steps = np.diff(values)
+    last = np.flatnonzero(steps)  # of rows with one value only the last has all of them behind it
+    ks = float(apart[last].max()) if len(last) else 0.0
+    return ks, float(np.dot(apart[:-1], steps))
+
+
+def ks_p(ks: float, first: Floats, second: Floats) -> float:
+    """The two-sided p-value: exact where both sides are small, else by the limit, as scipy.stats.ks_2samp decides it."""
+    if max(len(first), len(second)) > EXACT_ROWS:
+        return ks_p_of_sizes(ks, len(first), len(second))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # where counting paths overflows scipy takes the limit itself
+        return float(stats.ks_2samp(first, second).pvalue)
+
+
+def ks_p_of_sizes(ks: float, n: float, m: float) -> float:
+    """The p-value by the limiting distribution with n m / (n + m) rows, at least one."""
+    return float(np.clip(stats.kstwo.sf(ks, max(1, round(n * m / (n + m)))), 0.0, 1.0))
+
+
+def effective(centred: Floats, units: NDArray[Any]) -> float:
+    """How many independent rows the rows of units are worth, at most as many as there are.
+
+    `centred` (n,) or (n, k) are values less their mean; n is divided by the variance of the units' sums over that of as many
+    independent rows (the design effect, L. Kish, Survey Sampling, 1965, with the cluster variance of Liang and Zeger, 1986).
+    """
+    columns = centred.reshape(len(centred), -1)
+    _, codes = np.unique(codes_of(units), return_inverse=True)
+    counted = int(codes.max()) + 1
+    if counted == len(columns):
+        return float(len(columns))
+    sums = sum(float((np.bincount(codes, weights=column) ** 2).sum()) for column in columns.T)
+    spread = float((columns**2).sum())
+    if spread == 0:
+        return float(counted)
+    design = sums / spread * counted / max(1, counted - 1)
+    return float(len(columns) / max(1.0, design))
+
+
+def codes_of(units: NDArray[Any]) -> Ints:
+    """(n,) a number for each unit, in the order in which they come; a row whose unit is None or NaN is a unit of its own."""
+    known: dict[Any, int] = {}
+    codes = np.empty(len(units), np.int64)
+    for place, unit in enumerate(units.tolist()):
+        key = ("row", place) if unit is None or unit != unit else unit
+        codes[place] = known.setdefault(key, len(known))
+    return codes
+
+
+def _ks_p_of_units(
+    ks: float, sides: tuple[Floats, Floats], raw: tuple[Floats, Floats], units: tuple[NDArray[Any], NDArray[Any]]
+) -> float:
+    """The p-value with as many rows as those of the units are worth, judged by the ranks of the values in both samples."""
+    together = np.sort(np.concatenate(sides))
+    worth = []
+    for values, of in zip(raw, units, strict=True):
+        finite = np.isfinite(values)
+        ranks = np.searchsorted(together, values[finite], side="right") + np.searchsorted(together, values[finite], side="left")
+        worth.append(effective(ranks - ranks.mean(), of[finite]))
+    if worth == [len(side) for side in sides]:
+        return ks_p(ks, *sides)
+    return ks_p_of_sizes(ks, *worth)
+
+
+def bin_edges(order: Floats) -> Floats:
+    """The inner edges of the bins, from the sorted reference: its nine deciles, each once.
+
+    A value lies in the first bin whose edge is not below it; the first and the last bin are open. A value on which two deciles
+    or more fall, such as a zero that a third of the rows have, gets a bin of its own.
+    """
+    at = np.ceil(np.arange(1, BINS) / BINS * len(order)).astype(np.int64) - 1
+    deciles, times = np.unique(order[np.maximum(at, 0)], return_counts=True)
+    heavy = deciles[times > 1]
+    return np.unique(np.concatenate([deciles, np.nextafter(heavy, -np.inf)]))
+
+
+def _bin_counts(order: Floats, edges: Floats) -> Ints:
+    below = np.searchsorted(order, edges, side="right")
+    return np.diff(np.concatenate([[0], below, [len(order)]])).astype(np.int64)
+
+
+def psi(first: Ints, second: Ints) -> float:
+    """The population stability index of two vectors of counts, SMOOTHING rows added to each: sum (q - p) ln(q / p).
+
+    It is the symmetric divergence of Jeffreys (1946); 0.1 and 0.25 are the usual marks (N. Siddiqi, Credit Risk Scorecards, 2006).
+    """
+    before = (first + SMOOTHING) / (first.sum() + SMOOTHING * len(first))
+    after = (second + SMOOTHING) / (second.sum() + SMOOTHING * len(second))
+    return float(((after - before) * np.log(after / before)).sum())
+
+
+def jensen_shannon(first: Ints, second: Ints) -> float:
+    """The Jensen-Shannon divergence of two vectors of counts in bits, in [0, 1], without smoothing (J. Lin, 1991).
+
+    Equal to scipy.spatial.distance.jensenshannon(first, second, base=2) ** 2, which returns the root of it.
+    """
+    before, after = first / first.sum(), second / second.sum()
+    middle = (before + after) / 2
+    return float(max(0.0, (_bits(before, middle) + _bits(after, middle)) / 2))
+
+
+def _bits(shares: Floats, of: Floats) -> float:
+    held = shares > 0
+    return float((shares[held] * np.log2(shares[held] / of[held])).sum())
+
+
+def missing_test(before: Summary, after: Summary, *, deff: tuple[float, float] = (1.0, 1.0)) -> float | None:
+    """The p-value that the share of missing values is the same; None where a side has no rows."""
+    return share_test(round(before.missing * before.rows), before.rows, round(after.missing * after.rows), after.rows, deff=deff)
+
+
+def share_test(first: int, n: int, second: int, m: int, *, deff: tuple[float, float] = (1.0, 1.0)) -> float | None:
+    """The p-value that two shares are the same: Fisher's exact test where rows are few (W. G. Cochran, 1954), else chi-squared."""
+    if not n or not m:
+        return None
+    if first + second in (0, n + m):
+        return 1.0
+    table = np.array([[first / deff[0], second / deff[1]], [(n - first) / deff[0], (m - second) / deff[1]]])
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    if expected.min() < 5:
+        return float(stats.fisher_exact(np.maximum(np.rint(table), 0).astype(np.int64)).pvalue)
+    return float(stats.chi2.sf(((table - expected) ** 2 / expected).sum(), 1))
+
+
+def _missing_design(
+    raw: tuple[Floats, Floats] | None, units: tuple[NDArray[Any], NDArray[Any]] | None
+) -> tuple[float, float]:
+    """By how much more the missing share of each side varies than that of independent rows."""
+    if raw is None or units is None or not len(raw[0]) or not len(raw[1]):
+        return 1.0, 1.0
+    found = []
+    for values, of in zip(raw, units, strict=True):
+        gone = np.isnan(values).astype(np.float64)
+        found.append(len(gone) / effective(gone - gone.mean(), of) if gone.any() else 1.0)
+    return found[0], found[1]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted for how many there are, in their order (S. Holm, Scand. J. Statist. 6, 1979)."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+SIZES = ("tiny", "small", "medium", "large")
+MARKS: Mapping[str, tuple[float, float, float]] = {
+    "sd": (0.1, 0.5, 0.8),
+    "share": (0.05, 0.15, 0.25),
+    "auc": (0.528, 0.638, 0.714),
+}
+"""From where on a change is small, medium and large. A pure shift by d standard deviations has the normed Wasserstein distance d:
+0.5 and 0.8 are medium and large after J. Cohen (1988), and below 0.1 is what other tools call no drift. Shares are those whose w
+is 0.1, 0.3 and 0.5 with two even categories (Cohen), and the AUC is that of a normal shift of 0.1, 0.5 and 0.8: Phi(d / sqrt 2)."""
+
+
+def size(effect: float, unit: str) -> str:
+    """How large a change is, in one word of SIZES, by the marks of its unit."""
+    return SIZES[sum(effect >= mark for mark in MARKS[unit])]
