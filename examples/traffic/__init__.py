@@ -1,0 +1,1 @@
+"""Simulated users of an application: months of requests, answers and feedback whose truth is known."""
