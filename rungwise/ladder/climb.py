@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.decision import (
@@ -28,15 +28,16 @@ from rungwise.core.decision import (
 from rungwise.core.errors import CannotFit, CannotScore, EngineError, MissingExtra, OutOfBudget
 from rungwise.core.evaluation import Evaluation, Latency
 from rungwise.core.progress import Progress
-from rungwise.core.record import digest
+from rungwise.core.record import digest, to_plain
 from rungwise.core.usecase import UseCase
 from rungwise.data.datasets import Splits
 from rungwise.data.ledger import Ledger, Nomination, opening_level
 from rungwise.ladder.judge import Judge, Ruling
 from rungwise.ladder.limits import broken_limit, forbidden
+from rungwise.ladder.live import is_live
 from rungwise.ladder.nominate import WORTH_OPENING, Tried, in_order_of_merit
 from rungwise.ladder.order import CLEARLY
-from rungwise.ladder.rung import Stair
+from rungwise.ladder.rung import Incumbent, Stair
 from rungwise.ladder.verdict import decide
 
 
@@ -58,7 +59,10 @@ class Bench(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is climbed: the use case on one version of the data, and what the user asked of this climb."""
+    """What is climbed: the use case on one version of the data, and what the user asked of this climb.
+
+    In a re-climb, `live` is who answers users now, and `because` the evidence that started it.
+    """
 
     case: UseCase
     splits: Splits
@@ -66,6 +70,8 @@ class Plan:
     order: tuple[str, ...] = ()
     until: str | None = None
     approved_by: str | None = None
+    live: Incumbent | None = None
+    because: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
@@ -73,7 +79,14 @@ class Plan:
         # A raised budget or another name goes on with the same climb.
         limits = dataclasses.replace(self.case.limits, budget_usd=None, budget_s=None, budget_calls=None)
         asked = dataclasses.replace(self.case, name="", data="", limits=limits)
-        return digest(["climb", asked.id, self.splits.dataset, self.exhaustive, list(self.order), self.until])
+        beside = [] if self.live is None else [to_plain(self.live)]
+        return digest(["climb", asked.id, self.splits.dataset, self.exhaustive, list(self.order), self.until, *beside])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was asked of this climb, as its decision keeps it; a re-climb says who was live and why it began."""
+        asked = {"exhaustive": self.exhaustive, "order": list(self.order), "until": self.until}
+        return asked if self.live is None else {**asked, "live": to_plain(self.live), "because": dict(self.because)}
 
 
 @dataclass
@@ -139,6 +152,9 @@ def _why_not_run(stair: Stair, winner: RungResult | None, plan: Plan) -> str | N
     """After a rung met the target, only a rung that is clearly cheaper by forecast is still worth a run."""
     if winner is None or plan.exhaustive:
         return None
+    # Who answers now is left out only where it need not be known how good it still is: the winner costs clearly less.
+    if is_live(stair) and not _total(winner) * CLEARLY < stair.forecast.total_usd(plan.case):
+        return None
     if stair.forecast.total_usd(plan.case) * CLEARLY < _total(winner):
         return None
     return f"not needed: {winner.rung} already meets the target at a lower or similar total cost"
@@ -191,7 +207,10 @@ class _Ascent:
         level = self._next_level(stair)
         tried = []
         for candidate, evaluation in zip(candidates, seen, strict=True):
-            candidate = self.judge.ready(candidate, evaluation, level=level)
+            if is_live(stair) and self.plan.live is not None:
+                candidate = self.plan.live.candidate
+            else:
+                candidate = self.judge.ready(candidate, evaluation, level=level)
             self.so_far.candidates[candidate.id] = candidate
             chance = self.judge.chance(candidate, evaluation, level=level, looked_at=len(seen))
             tried.append(Tried(candidate, evaluation, chance, self.judge.quality(evaluation), self._total_usd(evaluation)))
@@ -368,7 +387,7 @@ def _decision(plan: Plan, ladder: Sequence[Stair], judge: Judge, so_far: Rungs, 
             calls=sum(stair.forecast.calls for stair in ladder for one in skipped if one.rung == stair.name) if winner else 0,
         ),
         seed=plan.case.seed,
-        options={"exhaustive": plan.exhaustive, "order": list(plan.order), "until": plan.until},
+        options=plan.options,
         evaluations=tuple(so_far.evaluations),
         approved_by=plan.approved_by,
         promise=PROMISE.format(alpha=round(promised, 9)),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from rungwise.core.dataset import Dataset
 from rungwise.core.decision import Decision, Spend
@@ -46,7 +47,7 @@ from rungwise.ladder.judge import Judge
 from rungwise.ladder.making import Maker, Materials
 from rungwise.ladder.order import build_ladder
 from rungwise.ladder.recording import Recording, read_recording
-from rungwise.ladder.rung import Ground, Stair
+from rungwise.ladder.rung import Ground, Incumbent, Stair
 from rungwise.ladder.scoring import Scorer
 from rungwise.ladder.workbench import Workbench
 
@@ -56,7 +57,10 @@ LEAKS_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the user asked of this climb beside the use case."""
+    """What the user asked of this climb beside the use case.
+
+    A re-climb names who answers users now (`live`), the evidence that started it (`because`), and the `version` of the data.
+    """
 
     exhaustive: bool = False
     order: tuple[str, ...] = ()
@@ -64,6 +68,9 @@ class Wishes:
     allow_leaks: bool = False
     approved_by: str | None = None
     encoding: str | None = None
+    live: Incumbent | None = None
+    because: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +117,7 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, vers
     target_metric(case.target.metric)
     folder = beside(directory, case.documents) if case.documents else None
     if is_version(case.data):
-        imported = read_version(store, case, version=version, documents=folder)
+        imported = read_version(store, case, version=version or wishes.version, documents=folder)
         check_licences(Versions(store).get(imported.version or HEAD), case.limits, directory=directory)
     else:
         data = beside(directory, case.data)
@@ -132,7 +139,7 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, vers
         one.name: read_recording(one, directory, imported.dataset, imported.roles.columns, separator=separator)
         for one in case.include
     }
-    ground = dataclasses.replace(_ground(case, imported, splits, recordings), prices=project_prices(directory))
+    ground = dataclasses.replace(_ground(case, imported, splits, recordings), prices=project_prices(directory), live=wishes.live)
     ladder = build_ladder(ground, order=wishes.order, until=wishes.until)
     return Terrain(case=case, imported=imported, leaks=leaks, splits=splits, ground=ground, ladder=ladder, recordings=recordings)
 
@@ -198,6 +205,8 @@ class Expedition:
             order=wishes.order,
             until=wishes.until,
             approved_by=wishes.approved_by,
+            live=wishes.live,
+            because=wishes.because,
         )
         commits = Commits(store)
         # What earlier runs of this climb spent counts against the same caps.
@@ -239,6 +248,7 @@ class Expedition:
             budget=self.budget,
             clock=clock,
             say=say,
+            live=wishes.live,
         )
 
     def spent(self, seconds: float) -> Spend:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from rungwise.core.usecase import UseCase
+from rungwise.ladder.live import live_stair
 from rungwise.ladder.rung import Ground, RungKind, Stair, check_rung_names, rung_kinds
 
 # Two rungs whose totals differ by less than this keep the table's order.
@@ -16,17 +17,20 @@ def build_ladder(ground: Ground, *, order: Sequence[str] = (), until: str | None
     """The rungs that this version has for the use case, cheapest first.
 
     Rungs that need an endpoint stand once per configured endpoint. `order` puts
-    the named rungs first, as given; `until` cuts off everything above a rung.
+    the named rungs first, as given; `until` cuts off everything above a rung. In a re-climb who answers users
+    now stands among them: only what is clearly cheaper comes before it, and `until` never cuts it off.
     Raises UnknownName for a rung that is not on the ladder.
     """
-    stairs = sort_by_cost([stair for kind in rung_kinds(ground.case.task) for stair in _stairs(kind, ground)], ground.case)
+    live = [live_stair(ground.live, ground)] if ground.live is not None else []
+    others = [stair for kind in rung_kinds(ground.case.task) for stair in _stairs(kind, ground)]
+    stairs = sort_by_cost([*live, *others], ground.case)
     check_rung_names([*order, *([until] if until else [])], stairs)
     if order:
         first = [stair for name in order for stair in stairs if name in (stair.name, stair.kind.name)]
         stairs = [*first, *(stair for stair in stairs if stair not in first)]
     if until:
         last = max(place for place, stair in enumerate(stairs) if until in (stair.name, stair.kind.name))
-        stairs = stairs[: last + 1]
+        stairs = [*stairs[: last + 1], *(stair for stair in stairs[last + 1 :] if stair in live)]
     return tuple(stairs)
 
 

@@ -18,6 +18,19 @@ DOOR = "rungwise.rungs"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Incumbent:
+    """The candidate that answers users now, and the release by which it does.
+
+    `dataset` is the one that it was decided on, `usd_per_1k` what 1,000 answers cost then, in US dollars.
+    """
+
+    candidate: Candidate
+    release: str
+    dataset: str
+    usd_per_1k: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ground:
     """What a rung may know when it is made: the use case, the training part by its digest, sizes. Never the sealed rows.
 
@@ -26,6 +39,7 @@ class Ground:
     of the folder of documents, `document_chars` their length in characters and `words` how
     their text becomes terms; `passages` whether questions come with theirs; `recorded` are the
     digests of the included systems' answers; `prices` the project's own price tables.
+    `live` is who answers users now, in a re-climb.
     """
 
     case: UseCase
@@ -43,6 +57,7 @@ class Ground:
     included: Included | None = None
     recorded: Mapping[str, str] = field(default_factory=dict)
     prices: tuple[tuple[Listed, ...], ...] = ()
+    live: Incumbent | None = None
 
     @property
     def start(self) -> Candidate:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from rungwise.core.candidate import Candidate
+from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.content import Chunk, Request, Response
-from rungwise.core.dataset import DEV, SEALED, Example
+from rungwise.core.dataset import DEV, SEALED, TRAIN, Example
 from rungwise.core.decision import Spend
 from rungwise.core.errors import EngineUnavailable, OutOfBudget, StoreError
 from rungwise.core.evaluation import Evaluation, Latency
@@ -16,7 +16,7 @@ from rungwise.core.record import digest, short, to_plain
 from rungwise.core.types import Clock, Responder, collect
 from rungwise.core.usecase import UseCase
 from rungwise.data import artefacts
-from rungwise.data.datasets import Splits
+from rungwise.data.datasets import Splits, load_dataset
 from rungwise.data.ledger import Nomination
 from rungwise.data.nouns import Nouns
 from rungwise.data.steps import Steps
@@ -29,7 +29,7 @@ from rungwise.ladder.embedding import Embeddings
 from rungwise.ladder.judge import Judge, Ruling
 from rungwise.ladder.making import Maker
 from rungwise.ladder.racing import Ask, race
-from rungwise.ladder.rung import Stair
+from rungwise.ladder.rung import Incumbent, Stair
 from rungwise.ladder.scoring import Scorer
 
 # Bumped whenever an evaluation of the same candidate on the same rows would come out different.
@@ -55,10 +55,13 @@ class Workbench:
         budget: Budget,
         clock: Clock,
         say: Callable[[Progress], None],
+        live: Incumbent | None = None,
     ) -> None:
         self.store, self.splits, self.judge, self.maker, self.scorer = store, splits, judge, maker, scorer
         self.embeddings, self.kit, self.budget, self.clock, self.say = embeddings, kit, budget, clock, say
         self.case: UseCase = judge.case
+        self._live = live
+        self._live_kit: Kit | None = None
         self._steps, self._nouns = Steps(store), Nouns(store)
         self.only_stored = False
 
@@ -145,7 +148,7 @@ class Workbench:
 
     async def _probe_seconds(self, candidate: Candidate) -> list[float]:
         """Seconds of single answers, one at a time, nothing remembered, after a warm-up."""
-        responder = build_responder(candidate, self.kit, encode=self.kit.encoder)
+        responder = build_responder(candidate, self._kit_of(candidate), encode=self.kit.encoder)
         rows = self.splits.dev[:PROBE_ROWS]
         for row in rows[:WARM_UP]:
             await collect(responder(row.request))
@@ -187,7 +190,8 @@ class Workbench:
         if self.only_stored:
             raise StoreError(f"the {split} scores of candidate {short(candidate.id)} are not stored. Run the climb again")
         stopped: list[OutOfBudget] = []
-        responder = _until_out_of_budget(build_responder(candidate, self.kit, encode=self.embeddings.remembering), stopped)
+        answer = build_responder(candidate, self._kit_of(candidate), encode=self.embeddings.remembering)
+        responder = _until_out_of_budget(answer, stopped)
         started = self.clock.tick()
         responses: list[Response] = []
         async for _, response, _ in answer_stream(responder, (row.request for row in rows), window=WINDOW):
@@ -197,7 +201,7 @@ class Workbench:
         if stopped:
             raise stopped[0]
         wall_s = self.clock.tick() - started
-        fit_s = sum((self.maker.seconds(part) for part in candidate.parts), 0.0)
+        fit_s = sum((self.maker.seconds(part) for part in candidate.parts if not self._was_there(part)), 0.0)
         evaluation = self.scorer.score(
             candidate,
             rows,
@@ -215,6 +219,22 @@ class Workbench:
         self._steps.put(key, "evaluate", evaluation.id, seconds=evaluation.seconds)
         return evaluation
 
+    def _was_there(self, part: Fitted) -> bool:
+        """Whether a part is the live candidate's and was made of other rows: it cost nothing now, and knows nothing of these."""
+        own = () if self._live is None else self._live.candidate.parts
+        return part in own and self.splits.train_id not in part.inputs
+
+    def _kit_of(self, candidate: Candidate) -> Kit:
+        """What a candidate answers with: shots of the live one are those rows that it was decided on."""
+        live = self._live
+        if live is None or candidate.but(threshold=None) != live.candidate.but(threshold=None) or candidate.index is None:
+            return self.kit
+        if candidate.index.technique != "shots" or self.splits.train_id in candidate.index.inputs:
+            return self.kit
+        if self._live_kit is None:
+            self._live_kit = dataclasses.replace(self.kit, train=load_dataset(self.store, live.dataset).part(TRAIN))
+        return self._live_kit
+
     def _worked_s(self, candidate: Candidate, responses: Sequence[Response], wall_s: float) -> float:
         """Seconds that the answers took, those among them included that an earlier batch or run had asked for already."""
         endpoint = self.kit.endpoint(candidate)
@@ -225,6 +245,8 @@ class Workbench:
     def _keep(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """The evaluation with its lineage: the candidate, its parts, and the rows that they were made from."""
         for part in candidate.parts:
+            if self._was_there(part):
+                continue
             inputs = [(one, "input") for one in part.inputs]
             self._nouns.put(part, made_from=[*inputs, (self.splits.dataset, "dataset")])
         self._nouns.put(candidate, made_from=[(part.id, "part") for part in candidate.parts])

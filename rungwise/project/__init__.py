@@ -473,15 +473,20 @@ def _case_of(store: Store, decision: Decision) -> UseCase:
 
 def _wishes_of(decision: Decision) -> Wishes:
     """What was asked of the climb that led to a decision; its leaks were accepted then."""
+    from rungwise.core.record import from_plain
     from rungwise.ladder.expedition import Wishes
+    from rungwise.ladder.rung import Incumbent
 
     options = decision.options
+    live = options.get("live")
     return Wishes(
         exhaustive=options["exhaustive"],
         order=tuple(options["order"]),
         until=options["until"],
         allow_leaks=True,
         approved_by=decision.approved_by,
+        live=from_plain(Incumbent, live) if live is not None else None,
+        because=options.get("because", {}),
     )
 
 
