@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,13 @@ from rungwise.watch.traffic import Traffic, read_traffic, together
 
 Encode: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to unit vectors (n, dims)."""
+
+
+class Window(TypedDict):
+    """A window [since, until) of time, in seconds since 1970."""
+
+    since: float
+    until: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +80,6 @@ class Scene:
             self._known[day] = read_traffic(self.store, day * DAY_S, (day + 1) * DAY_S, group_tag=self.group_tag)
         return self._known[day]
 
-    def window(self, days: int = 1) -> dict[str, float]:
+    def window(self, days: int = 1) -> Window:
         """`since` and `until` of the last so many days, for a Reading."""
-        return {"since": float((self.day - days + 1) * DAY_S), "until": float((self.day + 1) * DAY_S)}
+        return Window(since=float((self.day - days + 1) * DAY_S), until=float((self.day + 1) * DAY_S))
