@@ -57,6 +57,15 @@ class Readings:
         with self.store.read() as connection:
             return [from_plain(Reading, json.loads(body)) for body in connection.execute(query).scalars()]
 
+    def monitors(self) -> frozenset[str]:
+        """The names of all monitors that ever read something."""
+        from sqlalchemy import select
+
+        from rungwise.data.schema import readings as table
+
+        with self.store.read() as connection:
+            return frozenset(connection.execute(select(table.c.monitor).distinct()).scalars())
+
 
 class Sketches:
     """What is kept of single days, as bytes; `kind` names what made them and how."""

@@ -1,0 +1,104 @@
+"""`ProjectAlerts`: what was noticed, who took it up, and sending it where people look."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rungwise.core.types import Clock
+from rungwise.core.watching import Watching
+from rungwise.data.alerts import STANDING, STATES, Alert, Alerts, Deliveries, Delivery
+from rungwise.data.readings import Readings
+from rungwise.data.spec import FILE, read_use_case, read_watching
+from rungwise.data.store import Store
+from rungwise.project.opening import opened
+
+if TYPE_CHECKING:
+    from rungwise.watch.alerts.sending import Outcome, Post
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What became of a test message to each sink, and the rules that no reading was ever judged by."""
+
+    outcomes: tuple[Outcome, ...]
+    unheard: tuple[str, ...]
+
+
+class ProjectAlerts:
+    """The alerts of a project folder."""
+
+    def __init__(self, directory: Path, clock: Clock, state: Path) -> None:
+        self.directory, self.clock, self.state = directory, clock, state
+
+    def list(self, *, all: bool = False, limit: int | None = None) -> list[Alert]:
+        """Those that are open or acknowledged, the newest first; with `all` those that are resolved too."""
+        with self._store() as store:
+            return Alerts(store).list(STATES if all else STANDING, limit=limit)
+
+    def get(self, id: str) -> Alert:
+        """One by its id, of which the first digits are enough. Raises UnknownName."""
+        with self._store() as store:
+            return Alerts(store).get(id)
+
+    def acknowledge(self, id: str, *, by: str) -> Alert:
+        """Take one up. Raises UnknownName, and UsageError for one that is resolved."""
+        with self._store() as store:
+            return Alerts(store).acknowledge(id, by=by, at=self.clock.now())
+
+    def resolve(self, id: str, *, by: str, note: str = "") -> Alert:
+        """Say that one is over; who was told of it will be told so. If its rule holds again, another one opens."""
+        with self._store() as store:
+            return Alerts(store).resolve(id, by=by, at=self.clock.now(), note=note)
+
+    def deliveries(self, id: str) -> tuple[Delivery, ...]:
+        """Who was told of an alert, and who is still to be told. Raises UnknownName."""
+        with self._store() as store:
+            return tuple(Deliveries(store).of(Alerts(store).get(id).id))
+
+    def send(self, *, environ: Mapping[str, str] | None = None) -> tuple[Outcome, ...]:
+        """Tell now what is still to be told, also what waits to be tried again."""
+        from rungwise.project import run
+        from rungwise.watch.alerts.sending import send_due
+
+        with self._store() as store:
+            return tuple(run(send_due(self._post(store, environ), now=True)))
+
+    def test(self, *, environ: Mapping[str, str] | None = None) -> Tested:
+        """Send a test message to every sink."""
+        from rungwise.project import run
+        from rungwise.watch.alerts.rules import rules_of, unheard
+        from rungwise.watch.alerts.sending import send_test
+
+        with self._store() as store:
+            outcomes = run(send_test(self._post(store, environ)))
+            never = unheard(rules_of(self._watching()), Readings(store).monitors())
+        return Tested(outcomes=tuple(outcomes), unheard=tuple(rule.name for rule in never))
+
+    def prometheus(self) -> str:
+        """Alerting rules for Prometheus, as YAML."""
+        from rungwise.watch.alerts.prometheus import alerting_rules
+
+        return alerting_rules(read_use_case(self.directory / FILE).name, self._watching())
+
+    def _watching(self) -> Watching:
+        return read_watching(self.directory / FILE)
+
+    def _post(self, store: Store, environ: Mapping[str, str] | None) -> Post:
+        from rungwise.watch.alerts.sending import Post
+
+        return Post(
+            store=store,
+            directory=self.directory,
+            project=read_use_case(self.directory / FILE).name,
+            watching=self._watching(),
+            clock=self.clock,
+            environ=os.environ if environ is None else environ,
+        )
+
+    def _store(self) -> AbstractContextManager[Store]:
+        return opened(self.directory, self.state, self.clock)
