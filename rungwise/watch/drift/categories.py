@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from rungwise.watch.drift.columns import Floats, Ints, codes_of, effective, jensen_shannon, psi, share_test
+from rungwise.watch.drift.columns import BLOCK, Floats, Ints, codes_of, effective, jensen_shannon, psi, share_test
 
 LEAST_EXPECTED = 5.0
 """Categories with fewer expected rows than this on a side are tested together as one (W. G. Cochran, Biometrics 10, 1954)."""
@@ -155,10 +155,7 @@ def counted(values: NDArray[Any]) -> Counter[str]:
     if values.dtype == np.bool_:
         yes = int(np.count_nonzero(values))
         return Counter({name: count for name, count in (("true", yes), ("false", len(values) - yes)) if count})
-    if values.dtype.kind != "O":
-        found: Counter[Any] = Counter(values.tolist())
-    else:
-        found = _counted_objects(values.tolist())
+    found = _counted_objects(values)
     names: Counter[str] = Counter()
     for value, count in found.items():
         if (name := name_of(value)) is not None:
@@ -166,15 +163,18 @@ def counted(values: NDArray[Any]) -> Counter[str]:
     return names
 
 
-def _counted_objects(values: list[Any]) -> Counter[Any]:
+def _counted_objects(values: NDArray[Any]) -> Counter[Any]:
     """Counts of objects. Where they are of several types they are counted by what is written, as 1 and True are equal in Python."""
+    blocks = [values[start : start + BLOCK] for start in range(0, len(values), BLOCK)]
+    found: Counter[Any] = Counter()
     try:
-        found: Counter[Any] = Counter(values)
+        for block in blocks:
+            found.update(block.tolist())
     except TypeError:  # lists and objects cannot be counted as they are
-        return Counter(name_of(value) for value in values)
-    if all(isinstance(value, str) or value is None for value in found):
+        found.clear()
+    if values.dtype.kind != "O" or (found and all(isinstance(value, str) or value is None for value in found)):
         return found
-    return Counter(name_of(value) for value in values)
+    return Counter(name_of(value) for block in blocks for value in block.tolist())
 
 
 def name_of(value: Any) -> str | None:
