@@ -108,7 +108,7 @@ class Served:
             raise
         served._tasks.append(asyncio.create_task(served._keep_up()))
         if worker == 0:
-            served._tasks += upkeep(store, serving, case.name)
+            served._tasks += upkeep(store, serving, case.name, directory)
         return served
 
     @property

@@ -1,4 +1,4 @@
-"""What a server does beside answering: follows the verdict between variants, and lets go of what has had its time.
+"""What a server does beside answering: follows the verdict between variants, lets go of what has had its time, runs the chores.
 
 Only the first worker of a server does it. Every step is a transaction of its own, so that a server that is killed, and two that
 serve one project, do no harm.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from rungwise.core.errors import UsageError
 from rungwise.core.serving import Serving
@@ -17,6 +18,7 @@ from rungwise.data.store import Store
 from rungwise.data.traces.door import archive_of
 from rungwise.data.traces.reach import forget_replies
 from rungwise.release.verdict import follow
+from rungwise.serve.chores import chores
 
 DAY_S = 86_400.0
 TIDY_S = 3_600.0
@@ -24,19 +26,20 @@ TIDY_S = 3_600.0
 _log = logging.getLogger(__name__)
 
 
-def upkeep(store: Store, serving: Serving, name: str) -> list[asyncio.Task[None]]:
+def upkeep(store: Store, serving: Serving, name: str, directory: Path) -> list[asyncio.Task[None]]:
     """The tasks that keep a project up, running; cancel them to end it."""
-    chores: list[tuple[float, Callable[[], None]]] = [(TIDY_S, lambda: _tidy(store, serving))]
+    steps: list[tuple[float, Callable[[], None]]] = [(TIDY_S, lambda: _tidy(store, serving))]
     if serving.contest.automatic:
-        chores.append((serving.contest.look_every_s, lambda: _follow(store, serving, name)))
-    return [asyncio.create_task(_again_and_again(every_s, chore, name)) for every_s, chore in chores]
+        steps.append((serving.contest.look_every_s, lambda: _follow(store, serving, name)))
+    own = [asyncio.create_task(_again_and_again(every_s, step, name)) for every_s, step in steps]
+    return own + chores(store, directory, store.clock, name)
 
 
-async def _again_and_again(every_s: float, chore: Callable[[], None], name: str) -> None:
+async def _again_and_again(every_s: float, step: Callable[[], None], name: str) -> None:
     while True:
         try:
-            await asyncio.to_thread(chore)
-        except Exception as error:  # noqa: BLE001 - boundary: a chore that fails is tried again, and must not end the server
+            await asyncio.to_thread(step)
+        except Exception as error:  # noqa: BLE001 - boundary: a step that fails is tried again, and must not end the server
             _log.error("upkeep of %s failed: %s", name, error)
         await asyncio.sleep(every_s)
 
