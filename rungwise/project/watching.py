@@ -51,13 +51,11 @@ class ProjectWatching:
         Raises UsageError where no day of traffic is over yet.
         """
         from rungwise.data.readings import Readings
-        from rungwise.data.spec import FILE, read_watching
-        from rungwise.watch.alerts.sinks import deliver
+        from rungwise.project.alerts import ProjectAlerts
         from rungwise.watch.look import catch_up
 
         with opened(self.directory, self.state, self.clock) as store:
             found = list(catch_up(store, self.directory, self.clock, say=say))
-            deliver(store, read_watching(self.directory / FILE), self.clock)
             day = Readings(store).last_day()
             if day is None:
                 raise UsageError(
@@ -65,6 +63,7 @@ class ProjectWatching:
                     f"Answer users first: rungwise serve {self.directory}"
                 )
             readings = tuple(Readings(store).of_day(day))
+        ProjectAlerts(self.directory, self.clock, self.state).send()
         return Watched(day=day, looked=len(found), readings=readings, opened=tuple(id for one in found for id in one.alerts))
 
     def readings(self, days: int = 1, *, monitor: str | None = None) -> Sequence[Reading]:
@@ -98,6 +97,6 @@ class ProjectWatching:
             case=read_use_case(self.directory / FILE),
             day=last,
             readings=tuple(Readings(store).between(last - days + 1, last)),
-            alerts=tuple(Alerts(store).standing()),
+            alerts=tuple(Alerts(store).list()),
         )
         return render_watch(view)

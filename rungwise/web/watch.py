@@ -81,8 +81,10 @@ def render_watch(view: WatchView) -> str:
 def _headline(view: WatchView) -> str:
     if view.alerts:
         critical = sum(one.severity == "critical" for one in view.alerts)
+        if critical == len(view.alerts):
+            return words.count(critical, "critical alert stands", "critical alerts stand")
         told = f", {critical} of them critical" if critical else ""
-        return f"{words.count(len(view.alerts), 'alert')} {'stands' if len(view.alerts) == 1 else 'stand'}{told}"
+        return f"{words.count(len(view.alerts), 'alert stands', 'alerts stand')}{told}"
     return "Nothing stands out"
 
 

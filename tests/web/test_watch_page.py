@@ -39,7 +39,7 @@ def test_what_stands_comes_first_with_what_was_noticed() -> None:
         severity="critical",
     )
     shown = page(noticed, alerts=(alert,))
-    assert "1 alert stands, 1 of them critical" in shown
+    assert "1 critical alert stands" in shown
     assert shown.index("Alerts</h2>") < shown.index("Quality</h2>")
     assert "rungwise reclimb support --dry-run" in shown
 
