@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata
+from scipy.stats import rankdata, t
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
@@ -90,7 +89,9 @@ def domain_shift(
     rng = np.random.default_rng([seed, len(reference), len(current)])
     kept = [_sample(len(side), rng) for side in (reference, current)]
     texts = [_clean(side[i]) for side, places in zip((reference, current), kept, strict=True) for i in places]
-    units = _units(reference_units, current_units, len(reference), len(current))[np.concatenate([kept[0], kept[1] + len(reference)])]
+    units = _units(reference_units, current_units, len(reference), len(current))[
+        np.concatenate([kept[0], kept[1] + len(reference)])
+    ]
     is_current = np.repeat([False, True], [len(kept[0]), len(kept[1])])
     n = (len(kept[0]), len(kept[1]))
     if why := _too_little(texts, units, is_current):
@@ -98,7 +99,7 @@ def domain_shift(
     present, vocabulary = _presence(texts)
     scores, folds = out_of_fold(_features(texts, present), is_current, units, rng)
     auc, error = folded_auc(scores, is_current, folds, units)
-    low, high, p = _interval(auc, error)
+    low, high, p = _interval(auc, error, units, is_current)
     return DomainShift(
         auc=auc,
         low=low,
@@ -119,12 +120,17 @@ def vector_shift(
     seed: int = 0,
     examples: int = 5,
 ) -> DomainShift:
-    """The same for vectors (n, d) and (m, d), such as embeddings: without words. Rows with a value that is not finite are left out."""
+    """The same for vectors (n, d) and (m, d), such as embeddings: without words.
+
+    Rows with a value that is not finite are left out.
+    """
     rng = np.random.default_rng([seed, len(reference), len(current)])
     finite = [np.flatnonzero(np.isfinite(side).all(axis=1)) for side in (reference, current)]
     kept = [places[_sample(len(places), rng)] for places in finite]
     rows = np.concatenate([reference[kept[0]], current[kept[1]]])
-    units = _units(reference_units, current_units, len(reference), len(current))[np.concatenate([kept[0], kept[1] + len(reference)])]
+    units = _units(reference_units, current_units, len(reference), len(current))[
+        np.concatenate([kept[0], kept[1] + len(reference)])
+    ]
     is_current = np.repeat([False, True], [len(kept[0]), len(kept[1])])
     n = (len(kept[0]), len(kept[1]))
     if why := _too_few(units, is_current):
@@ -133,7 +139,7 @@ def vector_shift(
     scaled = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     scores, folds = out_of_fold(scaled / math.sqrt(scaled.shape[1]), is_current, units, rng)
     auc, error = folded_auc(scores, is_current, folds, units)
-    low, high, p = _interval(auc, error)
+    low, high, p = _interval(auc, error, units, is_current)
     shown = _typical(scores, None, units, is_current, kept[1], examples)
     return DomainShift(auc=auc, low=low, high=high, p=p, examples=shown, n=n)
 
@@ -188,7 +194,7 @@ def _features(texts: Sequence[str], present: sparse.csr_matrix) -> sparse.csr_ma
     parts = [TfidfTransformer(sublinear_tf=True).fit_transform(hashing.transform(texts))]
     if present.shape[1]:
         parts.append(TfidfTransformer().fit_transform(present))
-    return sparse.hstack(parts).tocsr()
+    return sparse.csr_matrix(sparse.hstack(parts))
 
 
 def out_of_fold(rows: Any, is_current: NDArray[np.bool_], units: Ints, rng: np.random.Generator) -> tuple[Floats, Ints]:
@@ -197,7 +203,8 @@ def out_of_fold(rows: Any, is_current: NDArray[np.bool_], units: Ints, rng: np.r
     scores = np.zeros(len(folds))
     for fold in range(FOLDS):
         held = folds == fold
-        learner = LogisticRegression(C=1.0, solver="liblinear", class_weight="balanced", tol=0.01, random_state=0)
+        # The dual form, ended early, is 30 times quicker on texts; with less regularisation the power falls (measured).
+        learner = LogisticRegression(C=0.1, solver="liblinear", dual=True, tol=0.1, max_iter=1000, random_state=0)
         scores[held] = learner.fit(rows[~held], is_current[~held]).decision_function(rows[held])
     return scores, folds
 
@@ -205,7 +212,7 @@ def out_of_fold(rows: Any, is_current: NDArray[np.bool_], units: Ints, rng: np.r
 def _folds(units: Ints, is_current: NDArray[np.bool_], rng: np.random.Generator) -> Ints:
     """The fold of each text: units are dealt out one by one, so that every fold has as many of each side as can be."""
     names, codes = np.unique(units, return_inverse=True)
-    both = np.bincount(codes, weights=is_current) / np.bincount(codes)
+    both = np.bincount(codes, weights=is_current) / np.bincount(codes)  # the share of a unit's texts that are current
     shuffled = rng.permutation(len(names))
     dealt = shuffled[np.argsort(both[shuffled], kind="stable")]
     fold = np.empty(len(names), np.int64)
@@ -238,11 +245,15 @@ def folded_auc(scores: Floats, is_current: NDArray[np.bool_], folds: Ints, units
     return area / weights, FOLDS_SHARE * error
 
 
-def _interval(auc: float, error: float) -> tuple[float, float, float]:
-    """Bounds and the one-sided p. With no error at all (everything told apart) the smallest that the units allow is told."""
-    z = float(ndtri((1 + WHOLE_LEVEL) / 2))
-    p = float(ndtr(-(auc - 0.5) / error)) if error > 0 else (0.0 if auc > 0.5 else 1.0)
-    return max(0.0, auc - z * error), min(1.0, auc + z * error), p
+def _interval(auc: float, error: float, units: Ints, is_current: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Bounds and the one-sided p by Student's t with the fewer units' freedom.
+
+    The error is not taken to be below that of half a unit out of place, which matters where everything is told apart.
+    """
+    fewest = min(len(np.unique(units[side])) for side in (~is_current, is_current))
+    wide = max(error, FOLDS_SHARE * 0.5 / fewest)
+    reach = float(t.ppf((1 + WHOLE_LEVEL) / 2, fewest - 1)) * wide
+    return max(0.0, auc - reach), min(1.0, auc + reach), float(t.sf((auc - 0.5) / wide, fewest - 1))
 
 
 def _moved_words(
@@ -251,7 +262,9 @@ def _moved_words(
     """The words whose share of texts moved most, by its difference over its standard error between units."""
     if not len(vocabulary) or count < 1:
         return ()
-    shares, errors, counts = [], np.zeros(len(vocabulary)), []
+    shares: list[Floats] = []
+    counts: list[Floats] = []
+    errors = np.zeros(len(vocabulary))
     for side in (~is_current, is_current):
         rows = present[np.flatnonzero(side)]
         codes = np.unique(units[side], return_inverse=True)[1]
@@ -266,7 +279,7 @@ def _moved_words(
         errors += (squares - 2 * share * mixed + share**2 * (sizes**2).sum()) / n**2 + 0.25 / n**2
         shares.append(share)
         counts.append(total)
-    surprise = np.abs(shares[1] - shares[0]) / np.sqrt(errors)
+    surprise: Floats = np.abs(shares[1] - shares[0]) / np.sqrt(errors)
     order = sorted(np.argsort(-surprise, kind="stable")[: 4 * count].tolist(), key=lambda i: (-surprise[i], vocabulary[i]))
     return tuple(_moved(vocabulary[i], counts, i, is_current) for i in order[:count] if surprise[i] > 0)
 
