@@ -118,16 +118,17 @@ _CHANGES = {"wording": reworded, "length": lengthened}
 
 
 def history(world: World, rows: int) -> list[dict[str, str]]:
-    """Rows as a table to learn from: what people of this world asked before the first day, none of it asked again later."""
+    """Rows as a table to learn from: what people of this world asked before the first day, none of it asked again later.
+
+    Each text of the past half of the pool stands in it once at most. Raises UsageError when they are too few.
+    """
     rng = np.random.default_rng([world.seed, 2])
-    pool, people, found = world.texts, world.people, dict[str, dict[str, str]]()
-    for _ in range(rows * 20):
-        who = int(rng.choice(len(people.name), p=people.weight))
-        label = pool.labels[int(rng.choice(len(pool.labels), p=people.habit[who]))]
-        places = pool.before[(label, people.group[who])]
-        text = dressed(str(pool.text[rng.choice(places)]), rng)
-        row = {"id": f"H{len(found) + 1:05d}", pool.text_field: text, pool.label_field: label}
-        found.setdefault(text, row if pool.group_tag is None else {**row, pool.group_tag: str(people.group[who])})
-        if len(found) == rows:
-            return list(found.values())
-    raise UsageError(f"the texts of {pool.name} give only {len(found):,} different rows. Ask for fewer")
+    pool, wanted = world.texts, frozenset(world.texts.labels)
+    places = [n for n in rng.permutation(np.flatnonzero(pool.past)) if pool.label[n] in wanted]
+    if len(places) < rows:
+        raise UsageError(f"the texts of {pool.name} give {len(places):,} rows of the past, not {rows:,}. Ask for fewer")
+    found: list[dict[str, str]] = []
+    for n in places[:rows]:
+        row = {"id": f"H{len(found) + 1:05d}", pool.text_field: dressed(str(pool.text[n]), rng), pool.label_field: pool.label[n]}
+        found.append(row if pool.group_tag is None else {**row, pool.group_tag: str(pool.group[n])})
+    return found

@@ -6,7 +6,7 @@ Equal worlds and equal days give equal bytes. A day of 300 requests takes some m
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.random import Generator
@@ -20,26 +20,33 @@ from examples.traffic.world import FIRST_DAY, KINDS, Arm, Drift, SimulatedDay, W
 from examples.traffic.writing import write_day
 from rungwise.core.reading import DAY_S
 from rungwise.core.trace import new_trace_id
-from rungwise.watch.traffic import Floats, Names, Traffic
+from rungwise.watch.traffic import Names, Traffic
 
 __all__ = ["FIRST_DAY", "KINDS", "Arm", "Drift", "SimulatedDay", "World", "history", "simulate", "write_day"]
 
 
-def simulate(world: World, day: int, drifts: Sequence[Drift] = (), *, arms: Sequence[Arm] = (Arm(),)) -> SimulatedDay:
-    """The day with this number (the first is 0) of a world, with its answers and what is said of them."""
+def simulate(
+    world: World,
+    day: int,
+    drifts: Sequence[Drift] = (),
+    *,
+    arms: Sequence[Arm] = (Arm(),),
+    choose: Callable[[str], str] | None = None,
+) -> SimulatedDay:
+    """The day with this number (the first is 0) of a world, with its answers and what is said of them.
+
+    `choose` gives the variant that answers a conversation; without it each user stays with one, by the weights of the arms.
+    """
     rng = np.random.default_rng([world.seed, day, 1])
     requests = requests_of(world, day, _strengths(drifts, day), rng)
     asked, n = requests.asked, len(requests.who)
     ids = names([new_trace_id(float(at), rng.bytes(10)) for at in requests.at])
     live, shadows = [arm for arm in arms if not arm.shadow], [arm for arm in arms if arm.shadow]
     name = world.people.name[requests.who]
-    share = _shares(name, world.seed)
-    edges = np.cumsum([arm.weight for arm in live])
-    which = np.minimum(np.searchsorted(edges / edges[-1], share, side="right"), len(live) - 1)
     traffic = _empty_answers(world, requests, ids, name)
-    for position, arm in enumerate(live):
-        mine = np.flatnonzero(which == position)
-        _answer(traffic, world, arm, asked, mine, _drop(drifts, day, arm.variant), rng)
+    which = _variants(world, live, traffic, choose)
+    for arm in live:
+        _answer(traffic, world, arm, asked, np.flatnonzero(which == arm.variant), _drop(drifts, day, arm.variant), rng)
     beside = []
     for arm in shadows:
         own = _empty_answers(world, requests, names([new_trace_id(float(at), rng.bytes(10)) for at in requests.at]), name)
@@ -93,7 +100,7 @@ def _empty_answers(world: World, requests: Requests, ids: Names, name: Names) ->
         failed=requests.failed,
         truncated=np.zeros(n, np.bool_),
         seconds=np.zeros(n),
-        input_tokens=np.array([float(len(text) // 4 + 1) for text in requests.asked.text]),
+        input_tokens=np.array([float(len(text) // 4 + 1) for text in requests.asked.text]) * ~requests.failed,
         output_tokens=np.zeros(n),
         usd=np.zeros(n),
     )
@@ -125,6 +132,11 @@ def _another(labels: Sequence[str], at: int, label: str) -> str:
     return labels[at] if labels[at] != label else labels[(at + 1) % len(labels)]
 
 
-def _shares(users: Names, seed: int) -> Floats:
-    """(n,) in [0, 1): the same for a user on every day, so that whoever got a variant keeps it."""
-    return np.array([zlib.crc32(f"{seed}/{one}".encode()) / 2**32 for one in users], np.float64)
+def _variants(world: World, live: Sequence[Arm], traffic: Traffic, choose: Callable[[str], str] | None) -> Names:
+    """(n,) the name of the variant that answers each request."""
+    if choose is not None:
+        return names([choose(unit) for unit in traffic.unit])
+    share = np.array([zlib.crc32(f"{world.seed}/{one}".encode()) / 2**32 for one in traffic.user], np.float64)
+    edges = np.cumsum([arm.weight for arm in live])
+    which = np.minimum(np.searchsorted(edges / edges[-1], share, side="right"), len(live) - 1)
+    return names([live[one].variant for one in which])

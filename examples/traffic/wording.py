@@ -10,6 +10,19 @@ OPENERS = ("hi, ", "hello, ", "hey, ", "hi there, ", "good morning, ", "quick qu
 CLOSERS = (" thanks", " thank you", " please", " thanks in advance", " cheers", " please reply soon", " best regards")
 _OPENERS_PT = ("bom dia, ", "olá, ", "boa tarde, ", "desculpem incomodar, ", "caros senhores, ")
 _CLOSERS_PT = (" obrigado", " muito obrigada", " por favor", " com os melhores cumprimentos")
+_THINGS = (
+    "lamp", "kettle", "rug", "mirror", "bookshelf", "toaster", "duvet", "armchair", "vase", "pan", "blender", "curtain", "stool",
+    "clock", "basket", "pillow", "desk", "fan", "tray", "bench",
+)  # fmt: skip
+_KINDS = ("blue", "small", "oak", "grey", "second", "large", "white", "folding", "round", "green")
+_WHEN = ("on Monday", "last week", "for my sister", "two days ago", "in the sale", "this morning", "at the weekend", "in March")
+_DETAILS = (
+    "I bought a {kind} {thing} {when}. {text}",
+    "{text} (the {kind} {thing} from my basket, {when})",
+    "{text} It concerns the {thing}, the {kind} one, {when}.",
+    "About my {kind} {thing} {when}: {text}",
+    "{text} My {thing} is the {kind} model, chosen {when}.",
+)
 _ORDER = re.compile(r"\bHX-\d{5}\b")
 _EDGE = re.compile(r"\b[A-Z][a-z']")
 
@@ -75,15 +88,24 @@ _STORIES = (
 
 
 def dressed(text: str, rng: Generator) -> str:
-    """A text as one person would send it: another order number, at times an opener or a closer. The meaning stays."""
+    """A text as one person would send it: another order number, at times a detail, an opener, a closer. The meaning stays."""
     if "HX-" in text:
         text = _ORDER.sub(lambda _: f"HX-{int(rng.integers(10_000, 100_000))}", text)
-    before, after, which = rng.random(3)
+    before, after, which, detail = rng.random(4)
+    if detail < 0.3:
+        text = _detailed(text, rng)
     if before < 0.3:
         text = OPENERS[int(which * len(OPENERS))] + (text[:1].lower() + text[1:] if _EDGE.match(text) else text)
     if after < 0.25:
         text = text.rstrip(". ") + ("" if text.endswith(("?", "!")) else ",") + CLOSERS[int(which * 97) % len(CLOSERS)]
     return text
+
+
+def _detailed(text: str, rng: Generator) -> str:
+    """With a word on what was bought, so that hardly two requests are alike."""
+    lists = (_DETAILS, _KINDS, _THINGS, _WHEN)
+    form, kind, thing, when = (several[int(rng.integers(len(several)))] for several in lists)
+    return form.format(kind=kind, thing=thing, when=when, text=text)
 
 
 def translated(text: str, rng: Generator) -> str:
