@@ -1,0 +1,136 @@
+"""What users say of the answers, with those who say nothing in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rungwise.core.reading import CANNOT_TELL, OK, Reading
+from rungwise.data.feedback import Judgements, Kept
+from rungwise.evaluate.estimation import Share, weighted_share
+from rungwise.watch.scene import Scene
+from rungwise.watch.traffic import Bools, Traffic
+
+WINDOW_DAYS = 7
+FEWEST = 5
+"""With fewer answers that were judged nothing is said of how they were liked."""
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Voices:
+    """The live answers of a window, and what users said of them, by trace; the judgement that came last counts."""
+
+    traffic: Traffic
+    said: dict[str, list[Kept]]
+
+    @cached_property
+    def spoke(self) -> Bools:
+        """(n,) whether a user judged the answer at all."""
+        return np.array([id in self.said for id in self.traffic.ids], np.bool_)
+
+    @cached_property
+    def thumbs(self) -> dict[str, bool]:
+        """The last thumb of those that have one, by trace."""
+        found = {}
+        for id, own in self.said.items():
+            thumb = next((one.feedback.thumb for one in reversed(own) if one.feedback.thumb is not None), None)
+            if thumb is not None:
+                found[id] = thumb
+        return found
+
+
+def readings(scene: Scene) -> list[Reading]:
+    """How many users speak, and how they like what they got, over the last 7 days: of all, of each variant and each group."""
+    wanted = {name: of for name, of in _FIGURES.items() if scene.watching.wants(f"feedback.{name}")}
+    if not wanted:
+        return []
+    voices = voices_of(scene)
+    found = []
+    for about, part in _parts(voices):
+        found += [of(scene, part, about) for of in wanted.values()]
+    return found
+
+
+def voices_of(scene: Scene, days: int = WINDOW_DAYS) -> Voices:
+    """What users said of the answers of the last so many days."""
+    traffic = scene.traffic(days)
+    traffic = traffic.only(~traffic.failed)
+    said: dict[str, list[Kept]] = {}
+    until = scene.window()["until"]
+    for one in Judgements(scene.store).of(list(traffic.ids)):
+        if one.feedback.source == "user" and one.feedback.at < until:  # what comes later is for later looks
+            said.setdefault(one.feedback.trace, []).append(one)
+    return Voices(traffic, said)
+
+
+def _parts(voices: Voices) -> list[tuple[dict[str, str], Voices]]:
+    """All answers, then those of each variant where there are several, and of each group."""
+    traffic, parts = voices.traffic, [({}, voices)]
+    for name, column in (("variant", traffic.variant), ("group", traffic.group)):
+        values = sorted({str(one) for one in column if one is not None})
+        if name == "group" or len(values) > 1:
+            parts += [({name: value}, _only(voices, column == value)) for value in values]
+    return parts
+
+
+def _only(voices: Voices, which: Any) -> Voices:
+    traffic = voices.traffic.only(np.asarray(which, np.bool_))
+    return Voices(traffic, {id: voices.said[id] for id in traffic.ids if id in voices.said})
+
+
+def _rate(scene: Scene, voices: Voices, about: dict[str, str]) -> Reading:
+    n = len(voices.traffic)
+    if not n:
+        return _reading(scene, "rate", about, None, "nobody was answered", ())
+    share = _share(voices.spoke.astype(np.float64), voices.traffic)
+    silent = n - int(voices.spoke.sum())
+    why = f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of {n:,} answers were judged by users; {silent:,} were not"
+    return _reading(scene, "rate", about, share, why, (), silent=silent)
+
+
+def _thumbs(scene: Scene, voices: Voices, about: dict[str, str]) -> Reading:
+    judged = np.array([id in voices.thumbs for id in voices.traffic.ids], np.bool_)
+    traffic = voices.traffic.only(judged)
+    if len(traffic) < FEWEST:
+        return _reading(scene, "thumbs", about, None, f"{len(traffic):,} thumbs are too few to tell", ())
+    up = np.array([voices.thumbs[id] for id in traffic.ids], np.float64)
+    share = _share(up, traffic)
+    down = tuple(str(id) for id, liked in zip(traffic.ids, up, strict=True) if not liked)[-_EXAMPLES:]
+    of_all = len(traffic) / len(voices.traffic)
+    why = (
+        f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of {len(traffic):,} thumbs are up; "
+        f"they are of {of_all:.1%} of the answers, and say nothing of the others"
+    )
+    return _reading(scene, "thumbs", about, share, why, down, of_all=of_all)
+
+
+_FIGURES: dict[str, Callable[[Scene, Voices, dict[str, str]], Reading]] = {"rate": _rate, "thumbs": _thumbs}
+
+
+def _share(values: np.ndarray, traffic: Traffic) -> Share:
+    _, units = np.unique(traffic.unit.astype(str), return_inverse=True)
+    return weighted_share(values, np.ones(len(values)), units)
+
+
+def _reading(
+    scene: Scene, name: str, about: dict[str, str], share: Share | None, why: str, traces: Sequence[str], **details: Any
+) -> Reading:
+    return Reading(
+        monitor=f"feedback.{name}",
+        about=about,
+        state=CANNOT_TELL if share is None else OK,
+        why=why,
+        value=None if share is None else share.value,
+        low=None if share is None else share.low,
+        high=None if share is None else share.high,
+        n=0 if share is None else share.n,
+        unit="share",
+        traces=tuple(traces),
+        details=details,
+        **scene.window(WINDOW_DAYS),
+    )
