@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING
 
+from rungwise.core.errors import StoreError
 from rungwise.core.version import __version__
 from rungwise.serve.access import client_of, require
 from rungwise.serve.exchange import JSON, Exchange, Header
 from rungwise.serve.failure import NotAllowed
 from rungwise.serve.gateway import Gateway
-from rungwise.serve.metrics import page
+from rungwise.serve.metrics import Series, page
 from rungwise.serve.openapi import document
 from rungwise.serve.shapes import encode
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 TEXT: Header = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 FRESH: Header = (b"cache-control", b"no-store")
+_log = logging.getLogger(__name__)
 
 
 async def healthz(exchange: Exchange, gateway: Gateway) -> None:
@@ -60,7 +64,17 @@ async def metrics(exchange: Exchange, gateway: Gateway) -> None:
             refusals.append(refused)
     if not seen and refusals:
         raise max(refusals, key=lambda one: one.status)  # that a key may not is more than that another project does not know it
-    await exchange.answer(200, page(gateway.seat.scratch, seen), (TEXT, FRESH))
+    found = [await asyncio.to_thread(_noticed, served) for served in gateway.projects if served.name in seen]
+    await exchange.answer(200, page(gateway.seat.scratch, seen, [one for series in found for one in series]), (TEXT, FRESH))
+
+
+def _noticed(served: Served) -> list[tuple[Series, list[float]]]:
+    """What watching found. Where the store cannot be read now, what is counted is shown without it."""
+    try:
+        return served.noticed.series()
+    except StoreError as error:
+        _log.warning("what was noticed of %s is not shown at /metrics: %s", served.name, error)
+        return []
 
 
 async def _reader(exchange: Exchange, served: Served) -> None:

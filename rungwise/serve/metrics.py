@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Known:
 
 
 ANSWER = ("deployment", "variant", "route")
+READING = ("deployment", "monitor", "days", "about")
 KNOWN: Mapping[str, Known] = {
     "rungwise_requests_total": Known(COUNTER, "Requests that were answered, refused ones included.", (*ANSWER, "status")),
     "rungwise_request_seconds": Known(HISTOGRAM, "Seconds from a request to the end of its answer.", ANSWER),
@@ -51,6 +52,10 @@ KNOWN: Mapping[str, Known] = {
     "rungwise_exported_traces_total": Known(
         COUNTER, "Traces for the OpenTelemetry receiver, by what became of them.", ("deployment", "outcome")
     ),
+    "rungwise_alerts_open": Known(GAUGE, "Alerts that stand.", ("deployment", "rule", "severity", "state")),
+    "rungwise_reading_alarm": Known(GAUGE, "Whether a monitor says that something is wrong: 1 or 0.", READING),
+    "rungwise_reading_value": Known(GAUGE, "What a monitor read on the last day that was looked at.", READING),
+    "rungwise_looked_until_seconds": Known(GAUGE, "Until when production was looked at, since 1970.", ("deployment",)),
     "rungwise_worker_starts_total": Known(COUNTER, "Worker processes that were started, by the reason.", ("reason",)),
     "rungwise_worker_memory_bytes": Known(GAUGE, "Resident memory of a worker process.", ("worker",)),
     "rungwise_build_info": Known(GAUGE, "Always 1; the label tells the version of Rungwise.", ("version",)),
@@ -206,12 +211,15 @@ class AnswerCounts:
         return found
 
 
-def page(directory: Path, deployments: Collection[str] | None = None) -> bytes:
+def page(directory: Path, deployments: Collection[str] | None = None, more: Iterable[tuple[Series, list[float]]] = ()) -> bytes:
     """The counts of all workers that keep their files in a directory, in Prometheus' text format 0.0.4.
 
-    `deployments` are those that may be seen, None for all; what belongs to no deployment is always seen.
+    `deployments` are those that may be seen, None for all; what belongs to no deployment is always seen. `more` are series that
+    no worker counts.
     """
     totals: dict[str, dict[tuple[str, ...], list[float]]] = {}
+    for (name, labels), values in more:
+        totals.setdefault(name, {})[labels] = values
     for path in sorted(directory.glob(f"*{ENDING}")):
         for (name, labels), values in _read(path):
             if deployments is not None and "deployment" in KNOWN[name].labels and labels[0] not in deployments:

@@ -41,6 +41,7 @@ from rungwise.serve.guards import Placed, load_guards
 from rungwise.serve.limits import Limits
 from rungwise.serve.live import Live, bring_live
 from rungwise.serve.masking import masked
+from rungwise.serve.noticed import Noticed
 from rungwise.serve.relaying import Relay
 from rungwise.serve.responding import Responding
 from rungwise.serve.routing.router import Router
@@ -69,7 +70,11 @@ class Served:
     router: Router
     shadows: Shadows
     guards: tuple[Placed, ...] = ()
+    noticed: Noticed = field(init=False)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.noticed = Noticed(self.store, self.case.name)
 
     @classmethod
     async def open(

@@ -57,9 +57,9 @@ def waited(until: Callable[[], bool], seconds: float = 60.0) -> bool:
     return False
 
 
-def test_the_chore_of_watching_comes_in_through_its_door() -> None:
+def test_the_chore_of_watching_comes_in_through_its_door(tmp_path: Path) -> None:
     assert "watch" in known_chores()
-    assert load_chore("watch").every_s
+    assert load_chore("watch").every_s(project(tmp_path / "tickets")) == 1.0  # not 0.2: a second at least
     with pytest.raises(UnknownName, match="Did you mean 'watch'"):
         load_chore("watc")
 
