@@ -70,7 +70,8 @@ def voices_of(scene: Scene, days: int = WINDOW_DAYS) -> Voices:
 
 def _parts(voices: Voices) -> list[tuple[dict[str, str], Voices]]:
     """All answers, then those of each variant where there are several, and of each group."""
-    traffic, parts = voices.traffic, [({}, voices)]
+    traffic = voices.traffic
+    parts: list[tuple[dict[str, str], Voices]] = [({}, voices)]
     for name, column in (("variant", traffic.variant), ("group", traffic.group)):
         values = sorted({str(one) for one in column if one is not None})
         if name == "group" or len(values) > 1:
