@@ -72,7 +72,7 @@ def people_of(seed: int, users: int, pool: Pool) -> People:
     who = rng.choice(np.flatnonzero(known), users)
     share = np.array([np.mean(pool.label[known] == label) for label in pool.labels])
     habit = rng.gamma(np.maximum(share * 20, 0.05)[None, :], size=(users, len(share))) + 0.2 * share
-    weight = rng.pareto(1.6, users) + 0.2
+    weight = np.minimum(rng.pareto(1.6, users), 6.0) + 0.2
     return People(
         name=names([f"user-{n:04d}" for n in range(users)]),
         weight=weight / weight.sum(),

@@ -123,18 +123,18 @@ def dialogue_pool() -> Pool:
         for turn in one["turns"]:
             if turn["speaker"] == "USER" and turn["frames"]:
                 rows.append((turn["text"], turn["frames"][0]["service"].split("_")[0], None, None))
-    return pool_of("sgd", rows, fresh=("Media", "Hotels"), text_field="text", label_field="service")
+    return pool_of("sgd", rows, fresh=("Hotels", "Movies"), text_field="text", label_field="service")
 
 
 @cache
 def speech_pool() -> Pool:
-    """Paragraphs of dated speeches, by the century's half: texts of 1950 on are new. Raises FileNotFoundError as above."""
+    """Paragraphs of dated speeches, by periods of twenty years: those of 1980 on are new. Raises FileNotFoundError as above."""
     rows = []
     for one in _lines("dated_speeches/speeches"):
-        label = f"{one['year'] // 50 * 50}"
+        label = f"{one['year'] // 20 * 20}"
         parts = [" ".join(part.split()) for part in one["text"].split("\n")]
         rows += [(part[:600], label, None, None) for part in parts if len(part) >= 60]
-    return pool_of("speeches", rows, fresh=("1950",), text_field="text", label_field="half_century")
+    return pool_of("speeches", rows, fresh=("1980",), text_field="text", label_field="period")
 
 
 def _lines(name: str) -> Iterable[dict[str, Any]]:
