@@ -1,0 +1,251 @@
+"""Alarms of all drift monitors together in months in which nothing changes, looked at daily, against the configured rate.
+
+Each simulated project has a reference of 28 days and then one month of daily looks with the product's own monitors
+(`watch/drift/monitors.py`), on questions of `examples/support` (and of clinc150 where it is there). Nothing drifts, but much moves:
+volume and topics have a week, days differ by themselves, few users ask most, some send bursts, failures come in clumps.
+
+    python -m benchmarks.false_alarms            # 200 months
+    python -m benchmarks.false_alarms 20         # a quick look
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from rungwise.core.reading import ALARM, DAY_S, Reading
+from rungwise.core.usecase import UseCase
+from rungwise.core.watching import Watching
+from rungwise.data.store import EMBEDDED, Store
+from rungwise.engines.encoders.hashed import encode_hashed
+from rungwise.watch.drift.monitors import readings
+from rungwise.watch.scene import Encode, Scene
+from rungwise.watch.traffic import Traffic
+
+ROOT = Path(__file__).resolve().parents[1]
+MONTHS, REFERENCE, MONTH = 200, 28, 30
+FIRST = 20_000  # a day in 2024
+RATE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What traffic is made of; nothing in it drifts. `noise` is the deviation of the logarithm of what differs between days."""
+
+    seed: int
+    per_day: float = 300.0
+    users: int = 120
+    noise: float = 0.15
+    groups: tuple[tuple[str, float], ...] = (("native", 0.6), ("learner", 0.4))
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Texts (n,) with their intents (n,) as numbers, and their vectors by text."""
+
+    texts: NDArray[np.object_]
+    intents: NDArray[np.int64]
+    names: tuple[str, ...]
+    vectors: dict[str, NDArray[np.float32]]
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Looked up; encoded only what is not of the pool."""
+        new = [text for text in texts if text not in self.vectors]
+        if new:
+            self.vectors.update(zip(new, encode_hashed(new), strict=True))
+        return np.stack([self.vectors[text] for text in texts]) if len(texts) else np.zeros((0, 384), np.float32)
+
+
+@cache
+def support_pool() -> Pool:
+    """The tickets of the example."""
+    with (ROOT / "examples" / "support" / "tickets.csv").open(encoding="utf-8") as file:
+        rows = [(row["message"], row["intent"]) for row in csv.DictReader(file)]
+    names = tuple(sorted({intent for _, intent in rows}))
+    texts = [text for text, _ in rows]
+    vectors = dict(zip(texts, encode_hashed(texts), strict=True))
+    vectors[""] = encode_hashed([""])[0]
+    return Pool(np.array(texts, object), np.array([names.index(intent) for _, intent in rows]), names, vectors)
+
+
+class Users:
+    """The users of a world: how busy, in which group, what they ask about, how long they write, on how slow a line."""
+
+    def __init__(self, world: World, topics: int) -> None:
+        rng = np.random.default_rng([world.seed, 1])
+        n = world.users
+        self.busy = rng.pareto(1.5, n) + 0.2
+        self.group = rng.choice([name for name, _ in world.groups], n, p=[share for _, share in world.groups])
+        self.topics = rng.dirichlet(np.full(topics, 0.7), n) * 0.5 + 0.5 * rng.dirichlet(np.full(topics, 3.0))
+        self.slow = np.exp(0.3 * rng.standard_normal(n))
+        self.fails = rng.gamma(0.3, 1 / 0.3, n)
+        self.sure = rng.normal(0, 0.5, n)
+
+
+@cache
+def users_of(world: World, topics: int) -> Users:
+    """The users of a world, the same on every day."""
+    return Users(world, topics)
+
+
+def day_of(world: World, pool: Pool, day: int) -> Traffic:
+    """The traffic of one day."""
+    rng = np.random.default_rng([world.seed, 2, day])
+    week = np.random.default_rng([world.seed, 3, (day + 3) % 7])
+    users, topics = users_of(world, len(pool.names)), len(pool.names)
+    volume = world.per_day * (0.5 if (day + 3) % 7 >= 5 else 1.2) * np.exp(world.noise * rng.standard_normal())
+    awake = users.busy * np.exp(0.5 * rng.standard_normal(world.users)) * np.where(rng.random(world.users) < 0.01, 20.0, 1.0)
+    n = int(rng.poisson(volume))
+    who = rng.choice(world.users, n, p=awake / awake.sum())
+    season = np.exp(0.3 * week.standard_normal(topics) + world.noise * rng.standard_normal(topics))
+    chances = users.topics[who] * season
+    intent = (chances.cumsum(axis=1) < rng.random(n)[:, None] * chances.sum(axis=1, keepdims=True)).sum(axis=1)
+    order = np.argsort(pool.intents, kind="stable")
+    starts = np.searchsorted(pool.intents[order], np.arange(topics + 1))
+    text = pool.texts[order[(starts[intent] + rng.random(n) * (starts[intent + 1] - starts[intent])).astype(np.int64)]].copy()
+    text[rng.random(n) < 0.002] = ""
+    failed = rng.random(n) < np.minimum(0.5, 0.004 * rng.gamma(1.0) * users.fails[who])
+    wrong = rng.random(n) < 0.1
+    answer = np.array([pool.names[one] for one in np.where(wrong, rng.integers(0, topics, n), intent)], object)
+    sure = 1 / (1 + np.exp(-(2.0 + users.sure[who] - 1.5 * wrong + rng.normal(0, 1, n) + world.noise * rng.standard_normal())))
+    answer[failed] = ""
+    hours = np.sort(rng.beta(4, 3, n) * DAY_S)
+    ids = np.array([f"{day:06x}{place:026x}" for place in range(n)], object)
+    names = np.array([f"user{one}" for one in who], object)
+    seconds = 0.4 * users.slow[who] * np.exp(0.5 * rng.standard_normal(n) + world.noise * rng.standard_normal())
+    nothing = np.full(n, None, object)
+    return Traffic(
+        ids=ids,
+        at=day * DAY_S + hours,
+        user=names,
+        unit=names,
+        tenant=nothing,
+        release=nothing,
+        variant=nothing,
+        candidate=nothing,
+        group=users.group[who].astype(object),
+        text=text,
+        answer=answer,
+        confidence=np.where(failed, np.nan, sure),
+        abstained=~failed & (sure < 0.35),
+        failed=failed,
+        truncated=rng.random(n) < 0.003,
+        seconds=seconds * (1 + 0.3 * (hours > 0.6 * DAY_S)),
+        input_tokens=np.array([len(one) / 4 for one in text]),
+        output_tokens=5.0 + np.round(np.exp(2 + 0.5 * rng.standard_normal(n))),
+        usd=np.zeros(n),
+    )
+
+
+class StillClock:
+    """A clock that stands."""
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return FIRST * float(DAY_S)
+
+    def tick(self) -> float:
+        """The same."""
+        return FIRST * float(DAY_S)
+
+
+def looks(
+    make: Callable[[int], Traffic],
+    encode: Encode,
+    days: range,
+    folder: Path,
+    *,
+    rate: float = RATE,
+    watching: Watching | None = None,
+) -> Iterator[tuple[int, list[Reading]]]:
+    """What the monitors say of each of these days, looked at one after the other in a store of their own."""
+    store = Store.open(folder, clock=StillClock(), url=EMBEDDED)
+    settings = replace(watching or Watching(), false_alarms_per_month=rate, group_tag="group")
+    case = UseCase(name="simulated", task="classify")
+    known: dict[int, Traffic] = {}
+    try:
+        for day in days:
+            known[day] = make(day)
+            scene = Scene(
+                store=store,
+                directory=folder,
+                case=case,
+                watching=settings,
+                day=day,
+                clock=StillClock(),
+                encoder=lambda: encode,
+                _known=known,
+            )
+            yield day, readings(scene)
+    finally:
+        store.close()
+
+
+def episodes(found: Sequence[tuple[int, list[Reading]]]) -> Counter[str]:
+    """Alarms by monitor: alarm days of one monitor, group and horizon that follow within the horizon are one."""
+    last: dict[tuple[str, str, int], int] = {}
+    counted: Counter[str] = Counter()
+    for day, said in found:
+        for one in said:
+            if one.state == ALARM:
+                key = one.monitor, str(sorted(one.about.items())), one.days
+                if key not in last or day - last[key] > one.days:
+                    counted[one.monitor] += 1
+                last[key] = day
+    return counted
+
+
+def main(months: int = MONTHS) -> None:
+    """Print the table and the figures."""
+    pool, began = support_pool(), time.perf_counter()
+    alarms: Counter[str] = Counter()
+    tests: Counter[str] = Counter()
+    smallest: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        for month in range(months):
+            world = World(seed=month)
+            days = range(FIRST + month, FIRST + month + REFERENCE + MONTH)
+            found = list(looks(lambda day, world=world: day_of(world, pool, day), pool.encode, days, Path(folder) / str(month)))
+            alarms.update(episodes(found))
+            for _, said in found:
+                for one in said:
+                    if one.p is not None:
+                        tests[one.monitor] += 1
+                        smallest[one.monitor].append(one.p)
+    total = sum(alarms.values())
+    low = stats.chi2.ppf(0.005, 2 * total) / 2 / months if total else 0.0
+    high = stats.chi2.ppf(0.995, 2 * total + 2) / 2 / months
+    print(f"{'monitor':28} {'tests':>8} {'p < 1 %':>8} {'p < 0.1 %':>10} {'alarms':>7}")
+    for monitor in sorted(tests):
+        p = np.array(smallest[monitor])
+        print(f"{monitor:28} {tests[monitor]:8d} {np.mean(p < 0.01):8.3%} {np.mean(p < 0.001):10.4%} {alarms[monitor]:7d}")
+    print(f"{months} months, {total} alarms: {total / months:.4f} a month, 99 % interval {low:.4f} to {high:.4f}, promised {RATE}")
+    print(
+        json.dumps(
+            {
+                "months": months,
+                "alarms": total,
+                "per_month": round(total / months, 5),
+                "low": round(low, 5),
+                "high": round(high, 5),
+                "promised": RATE,
+                "seconds": round(time.perf_counter() - began, 1),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else MONTHS)

@@ -1,0 +1,90 @@
+"""The drift monitors: every feature of the traffic, in all and by group, over a day, a week and four weeks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rungwise.core.reading import ALARM, CANNOT_TELL, OK, Reading
+from rungwise.watch.drift.baseline import Baseline, enough
+from rungwise.watch.drift.frame import LEAST_DAYS
+from rungwise.watch.drift.judged import Judged, judged
+from rungwise.watch.drift.promise import HORIZONS, LEAST_OF, level
+from rungwise.watch.drift.reference import baseline_for, reference_days, sketches_of, window_days
+from rungwise.watch.drift.sketch import Sketch
+from rungwise.watch.scene import Scene
+
+_TITLES = {
+    "drift.input.length": "the length of questions in characters",
+    "drift.input.language": "the languages of questions",
+    "drift.input.vocabulary": "the share of questions with words that are new",
+    "drift.input.meaning": "what questions mean",
+    "drift.output.answers": "what is answered",
+    "drift.output.abstentions": "the share that is not answered",
+    "drift.output.confidence": "the confidence of answers",
+    "drift.output.tokens": "the length of answers in tokens",
+    "drift.output.latency": "the seconds that answers take",
+    "drift.output.failures": "the share that fails",
+    "drift.data.empty": "the share of empty questions",
+    "drift.data.truncated": "the share of answers that were cut off",
+    "drift.data.personal": "the share of questions with personal data",
+}
+
+
+def readings(scene: Scene) -> list[Reading]:
+    """What the drift monitors say of the days that end with this one. All of them together keep the promise
+    `watching.false_alarms_per_month`."""
+    days = reference_days(scene)
+    baseline = baseline_for(scene, *days) if not isinstance(days, str) else days
+    if isinstance(baseline, str):
+        return (
+            [Reading(monitor="drift", **scene.window(), state=CANNOT_TELL, why=baseline)] if scene.watching.wants("drift") else []
+        )
+    frame = baseline.frame
+    since = max(scene.day - max(HORIZONS) + 1, frame.last + 1)
+    sketches = sketches_of(scene, baseline, range(since, scene.day + 1))
+    wanted = [place for place, feature in enumerate(frame.features) if scene.watching.wants(feature.monitor)]
+    tests = len(wanted) * (1 + len(frame.groups)) * len(HORIZONS)
+    each = level(scene.watching.false_alarms_per_month, tests)
+    found = []
+    for horizon in HORIZONS:
+        window = {day: sketches[day] for day in window_days(scene, horizon) if day in sketches}
+        if len(window) < horizon:
+            continue  # part of it belongs to the reference
+        for group in range(1 + len(frame.groups)):
+            found += [_reading(scene, baseline, window, group, place, horizon, each) for place in wanted]
+    return found
+
+
+def _reading(
+    scene: Scene, baseline: Baseline, window: Mapping[int, Sketch], group: int, feature: int, horizon: int, each: float
+) -> Reading:
+    monitor = baseline.frame.features[feature].monitor
+    about = {"group": baseline.frame.groups[group - 1]} if group else {}
+    empty = Reading(monitor=monitor, about=about, level=each, **scene.window(horizon))
+    now = enough(window, group, feature)
+    if len(now) < LEAST_OF[horizon]:
+        return replace(empty, state=CANNOT_TELL, why=f"only {len(now)} of {horizon} days have enough of it")
+    if len(baseline.parts(group, feature)) < LEAST_DAYS:
+        return replace(empty, state=CANNOT_TELL, why="the reference has too few days with enough of it")
+    return _told(empty, judged(baseline, group, feature, horizon, now), horizon)
+
+
+def _told(empty: Reading, one: Judged, horizon: int) -> Reading:
+    assert empty.level is not None
+    alarm = one.p <= empty.level
+    days = "on the last day" if horizon == 1 else f"over {horizon} days"
+    of = f" of {empty.about['group']}" if empty.about else ""
+    changed = "has changed" if alarm else "is as usual" if one.p > 0.01 else "moved, but not beyond doubt"
+    return replace(
+        empty,
+        state=ALARM if alarm else OK,
+        why=f"{_TITLES[empty.monitor]}{of} {changed} {days}: {one.why}",
+        value=one.value,
+        reference=one.reference,
+        effect=one.effect,
+        unit=one.unit,
+        p=one.p,
+        n=one.n,
+        details=dict(one.details),
+    )
