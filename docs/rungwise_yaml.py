@@ -11,6 +11,7 @@ from typing import Any
 from rungwise.core.serving import Breaker, Contest, Gates, Guarding, Serving, Timeouts
 from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import Columns, Endpoint, Groups, Included, Limits, Target, UseCase
+from rungwise.core.watching import Money, Reclimb, Review, Rule, Sink, Watching
 
 PAGE = Path(__file__).parent / "reference" / "rungwise-yaml.md"
 
@@ -39,8 +40,8 @@ include:
 
 Paths are relative to the folder that holds the file. `target` may be written in one line, as above, or with its keys.
 
-Two sections say how the project is served, and what a release must pass. They are no part of the use case: changing them
-changes no decision. A server reads `serve` when it starts.
+Three sections say how the project is served, what a release must pass and how it is watched. They are no part of the use case:
+changing them changes no decision. A server reads `serve` when it starts, and `watch` at each look.
 
 ```yaml
 serve:
@@ -50,6 +51,14 @@ serve:
   guards:
     - {guard: phrases, settings: {words: [internal only]}}
 gates: {p95_s: 0.5, usd_per_1k: 2, approval: true}
+watch:
+  group_tag: channel
+  rules:
+    - {name: fell, metric: quality.target, severity: critical, reclimb: true}
+    - {name: dear, metric: cost.usd, when: value > 20}
+  sinks: [{kind: webhook, to: "https://hooks.example.com/rungwise", secret_env: HOOK_KEY}]
+  review: {per_day: 30, usd_per_hour: 25}
+  money: {outcomes: {solved: 2.5}, baseline_usd_per_request: 1.2}
 ```
 """
 
@@ -226,6 +235,92 @@ SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
             "groups": "No group may be shown to be below its floor.",
             "evidence_days": "How old the decision may be.",
             "approval": "Somebody must put their name to it: `rungwise release --approve NAME`.",
+        },
+    ),
+    (
+        "watch",
+        Watching,
+        {
+            "false_alarms_per_month": "Alarms that all drift monitors together may raise in 30 days without change, on average.",
+            "reference": "Compared with what: `auto` (the first days after the release), `rows` (those of the decision) "
+            "or `YYYY-MM-DD..YYYY-MM-DD`.",
+            "reference_days": "How many days `auto` takes.",
+            "group_tag": "The tag of a request that names its group; else the field of `groups`.",
+            "off": "Monitors that are not wanted, by name or by the beginning of their names: `[drift.input, fairness]`.",
+            "quality_level": "The chance of ever saying wrongly that the quality fell below the target.",
+            "label_days": "How many days after the answer labels and outcomes may come.",
+            "every_s": "How often a server looks whether a day is over.",
+            "rules": "When to alert (below). Without any, a small set of usual ones holds.",
+            "sinks": "Where alerts go (below).",
+            "review": "Which answers people are asked to judge (below).",
+            "money": "Costs and values that no trace tells of (below).",
+            "reclimb": "How a re-climb proceeds (below).",
+        },
+    ),
+    (
+        "watch, each of rules",
+        Rule,
+        {
+            "name": "How alerts of this rule are called.",
+            "metric": "A monitor, or the beginning of names: `quality.target`, `drift`.",
+            "when": "`alarm`, where the monitor says so itself; or `value > 5`, `high < 0.9` (shown to be below) and so on.",
+            "days": "Only readings of windows of so many days.",
+            "severity": "`info`, `warning` or `critical`.",
+            "about": "Only readings of this part of the traffic: `{variant: b}`, `{group: learner}`.",
+            "reclimb": "An alert of this rule starts a re-climb, where `reclimb.automatic` is on.",
+        },
+    ),
+    (
+        "watch, each of sinks",
+        Sink,
+        {
+            "kind": "`terminal`, `file`, `webhook` or `smtp`.",
+            "to": "The path, URL or address.",
+            "least": "The least severity that is sent.",
+            "server": "Of mail: host and port.",
+            "sender": "Of mail: the address that it comes from.",
+            "user": "Of mail: who logs in.",
+            "secret_env": "The environment variable with the password of the mail server, or the key that signs webhooks.",
+            "tls": "Of mail: whether the connection is encrypted.",
+        },
+    ),
+    (
+        "watch, under review",
+        Review,
+        {
+            "per_day": "Answers drawn by chance from each day: only these tell the quality without bias, and become sealed rows.",
+            "uncertain_per_day": "More of them, from where they teach most: unsure, disagreeing, complained of, drifted.",
+            "copies": "How many reviewers judge each, unseen by one another.",
+            "reviewers": "Their names, where items are to be shared out.",
+            "seconds_per_item": "How long one takes, until it is measured.",
+            "usd_per_hour": "What an hour of a reviewer costs.",
+        },
+    ),
+    (
+        "watch, under money",
+        Money,
+        {
+            "outcomes": "What an outcome is worth in US dollars, where the feedback does not say: `{converted: 12}`.",
+            "label_usd": "What one training label cost.",
+            "storage_usd_per_gb_month": "What storing a gigabyte costs.",
+            "baseline_usd_per_request": "What a request costs when nothing answers it here: doing nothing.",
+            "saved_minutes_per_success": "Minutes that a right answer saves somebody.",
+            "minute_usd": "What such a minute is worth.",
+            "budget_usd_per_month": "What answering may cost in a month.",
+            "user_budget_usd_per_month": "What answering one user may cost in a month.",
+        },
+    ),
+    (
+        "watch, under reclimb",
+        Reclimb,
+        {
+            "approve": "Steps at which it waits for a person: `climb`, `shadow`, `contest`, `promote`.",
+            "least_rows": "With fewer new rows it does not begin.",
+            "shadow_requests": "So many answers are compared unseen first.",
+            "contest_share": "Then the new candidate gets this share of the traffic.",
+            "contest_days": "For at most so many days; without a verdict the old one stays.",
+            "margin": "By how much a cheaper candidate may be worse on live traffic and still be promoted.",
+            "automatic": "Alerts of rules with `reclimb: true` start one by themselves.",
         },
     ),
 )
