@@ -97,6 +97,16 @@ class Reclimbs:
             kept = connection.execute(select(reclimb_steps.c.output).where(*own)).scalar_one()
         return json.loads(kept)  # type: ignore[no-any-return]
 
+    def at(self, id: str, step: str) -> float:
+        """When a step that is kept was done, in seconds since 1970."""
+        from sqlalchemy import select
+
+        from rungwise.data.schema import reclimb_steps as table
+
+        with self.store.read() as connection:
+            query = select(table.c.at).where(table.c.reclimb == id, table.c.step == step)
+            return float(connection.execute(query).scalar_one())
+
     def _first(self, state: str | None) -> Reclimb | None:
         from sqlalchemy import select
 
