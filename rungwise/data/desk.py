@@ -73,13 +73,13 @@ class Desk:
     def __init__(self, store: Store, reviewer: str, *, tenant: str | None = None) -> None:
         self.store, self.reviewer, self.tenant = store, reviewer, tenant
 
-    def next(self, *, reason: str | None = None) -> Task | None:
+    def next(self, *, reason: str | None = None, first: str | None = None) -> Task | None:
         """The item to judge next, kept for this reviewer for half an hour; None where there is none.
 
-        What is on this desk already comes first, then what was drawn by plain chance, then by day. What belongs to traces that
-        are gone is put aside.
+        The item with the id `first` comes first, then what is on this desk already, then what was drawn by plain chance, then
+        by day. What belongs to traces that are gone is put aside.
         """
-        while (item := self._take(reason)) is not None:
+        while (item := self._take(reason, first)) is not None:
             archive = archive_of(self.store)
             trace = archive.get(item.trace)
             if trace is None or not said(trace).question.strip():
@@ -151,15 +151,16 @@ class Desk:
         first, second = (said(one).answer.strip() if one is not None else "" for one in found)
         return first, second
 
-    def _take(self, reason: str | None) -> Item | None:
+    def _take(self, reason: str | None, first: str | None) -> Item | None:
         """Put the item that comes next on this desk."""
         from sqlalchemy import case, select, update
 
         from rungwise.data.schema import reviews
 
-        first = (case((reviews.c.assigned_to == self.reviewer, 0), else_=1), case((reviews.c.reason == RANDOM, 0), else_=1))
+        wishes = (reviews.c.id == first, reviews.c.assigned_to == self.reviewer, reviews.c.reason == RANDOM)
+        order = [case((one, 0), else_=1) for one in wishes]
         with self.store.write(alone=True) as connection:
-            query = select(reviews).where(self._for_me(reason)).order_by(*first, reviews.c.day, reviews.c.id).limit(1)
+            query = select(reviews).where(self._for_me(reason)).order_by(*order, reviews.c.day, reviews.c.id).limit(1)
             row = connection.execute(query).one_or_none()
             if row is None:
                 return None

@@ -35,7 +35,7 @@ def queue(store: Store, count: int, **more: object) -> list[Trace]:
 
 def test_every_item_comes_once_and_the_queue_ends(store: Store) -> None:
     queue(store, 5)
-    ann, seen = Desk(store, "ann"), []
+    ann, seen = Desk(store, "ann"), list[str]()
     while (task := ann.next()) is not None:
         assert ann.waiting() == 5 - len(seen)
         seen.append(task.item.id)
