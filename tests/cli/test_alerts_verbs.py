@@ -124,7 +124,8 @@ def test_every_command_that_is_told_can_be_typed(monitor: str, about: dict[str, 
     reading = Reading(monitor=monitor, since=0.0, until=DAY_S, about=about, traces=(TRACE,))
     alert = Alert(id="a" * 32, rule="r", reading=reading, opened_at=0.0, changed_at=0.0, since=0.0, heard_until=0.0)
     for line in commands(alert, tmp_path / "my project"):
-        command, words = cli, shlex.split(line)[1:]
+        command: click.Command = cli
+        words = shlex.split(line)[1:]
         while isinstance(command, click.Group):
             found = command.get_command(click.Context(command), words[0])
             assert found is not None, line
