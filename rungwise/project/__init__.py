@@ -15,7 +15,7 @@ from rungwise.core.errors import UsageError
 from rungwise.core.progress import Progress
 from rungwise.core.types import Clock, collect
 from rungwise.core.usecase import Target, UseCase
-from rungwise.data.spec import FILE, beside, checked, read_use_case, write_use_case
+from rungwise.data.spec import FILE, beside, checked, read_use_case, read_watching, write_use_case
 from rungwise.data.versions.dataset import is_version
 
 if TYPE_CHECKING:
@@ -459,7 +459,10 @@ class Project:
 
         path = output or self.directory / REPORT
         version = importlib.metadata.version("rungwise")
-        view = report_view(store, terrain, decision, spent=spent, project=str(self.directory), version=version, at=self.clock.now())
+        watching, at = read_watching(self.directory / FILE), self.clock.now()
+        view = report_view(
+            store, terrain, decision, spent=spent, project=str(self.directory), version=version, at=at, watching=watching
+        )
         write_durably(path, render_report(view).encode("utf-8"))
         return path
 

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.decision import Decision, Spend
+from rungwise.core.usecase import UseCase
+from rungwise.core.watching import Watching
 from rungwise.data.nouns import Nouns
 from rungwise.data.store import Store
+from rungwise.data.traces.door import archive_of
+from rungwise.data.traces.query import Query
 from rungwise.data.versions.licences import read_licence
 from rungwise.data.versions.version import Version, Versions
 from rungwise.ladder.evidence import dev_evaluations
 from rungwise.ladder.expedition import Terrain
 from rungwise.ladder.forecast import forecast
+from rungwise.watch.value.account import Account, account
 from rungwise.web.view import DataNotes, ForecastNotes, ReportView, VersionNotes
 
 
 def report_view(
-    store: Store, terrain: Terrain, decision: Decision, *, spent: Spend, project: str, version: str, at: float
+    store: Store,
+    terrain: Terrain,
+    decision: Decision,
+    *,
+    spent: Spend,
+    project: str,
+    version: str,
+    at: float,
+    watching: Watching | None = None,
 ) -> ReportView:
     """Everything the report shows. Of the sealed rows it holds counts, and what the decision says."""
     nouns = Nouns(store)
@@ -34,7 +48,14 @@ def report_view(
         data=data_notes(store, terrain),
         forecast=_forecast_notes(terrain),
         spent=spent,
+        money=_money(store, terrain.case, watching, at) if watching is not None else None,
     )
+
+
+def _money(store: Store, case: UseCase, watching: Watching, at: float) -> Account | None:
+    """What answering costs and brings; None where nothing was answered yet."""
+    with closing(archive_of(store).search(Query(), limit=1)) as traces:
+        return account(store, case, watching, at) if next(traces, None) is not None else None
 
 
 def data_notes(store: Store, terrain: Terrain) -> DataNotes:

@@ -17,6 +17,7 @@ from rungwise.data.versions.card import by_count
 from rungwise.web import charts, mistakes, words
 from rungwise.web.costs import VOLUMES, Cost, costs, crossings
 from rungwise.web.page import render_page
+from rungwise.web.value import money_section
 from rungwise.web.view import ReportView
 
 MOST_REASONS = 5  # for which rows were set aside that are named
@@ -57,7 +58,7 @@ class GroupRow:
 
 def render_report(view: ReportView) -> str:
     """The report as one HTML page. Equal views give equal bytes."""
-    return render_page("report.html.jinja2", ("report.css",), _context(view))
+    return render_page("report.html.jinja2", ("report.css", *(("value.css",) if view.money else ())), _context(view))
 
 
 def _context(view: ReportView) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def _context(view: ReportView) -> dict[str, Any]:
         "commands": _commands(view),
         "data_reasons": by_count(view.data.version.quarantined)[:MOST_REASONS] if view.data.version else [],
         "data_card": _data_card(view),
+        "money": money_section(view.money) if view.money is not None else None,
     }
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.dataset import DEV, Example
 from rungwise.core.decision import Decision, Spend
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.usecase import UseCase
+
+if TYPE_CHECKING:
+    from rungwise.watch.value.account import Account
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,8 @@ class ReportView:
 
     `evaluations` holds, by rung, the dev evaluation of the candidate that stood
     for it; `examples` the dev rows by `Example.id`; `candidates` recipes by id;
-    `spent` what this run took, which is nothing when all was stored.
+    `spent` what this run took, which is nothing when all was stored; `money` what
+    answering costs and brings, where anything was answered.
     Raises ValueError when an evaluation is not of dev: sealed scores are never shown.
     """
 
@@ -70,6 +75,7 @@ class ReportView:
     data: DataNotes = field(default_factory=DataNotes)
     forecast: ForecastNotes | None = None
     spent: Spend = field(default_factory=Spend)
+    money: Account | None = None
 
     def __post_init__(self) -> None:
         for rung, evaluation in self.evaluations.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from rungwise.core.reading import DAY_S
 from rungwise.data.store import Store
@@ -19,7 +20,8 @@ class Month:
     """A calendar month (UTC): `spent_usd` until now, and the forecast of all of it; None where there are too few days for one.
 
     `state` is within, warning (more likely than not over the budget), over (the lower bound of the forecast is), or cannot_tell.
-    Without a budget it is within. Shadows count: they are paid for.
+    Without a budget it is within. Shadows count: they are paid for. `path` is what was spent up to the end of each day so far,
+    `fan` what will have been by the end of each day that is still to come, today's first where it is not over.
     """
 
     first: int
@@ -29,6 +31,8 @@ class Month:
     budget_usd: float | None
     state: str
     why: str
+    path: tuple[float, ...] = ()
+    fan: tuple[Foreseen, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +61,20 @@ def month_ahead(store: Store, now: float, *, budget_usd: float | None) -> Month:
 def month_of_days(days: Sequence[DayCost], *, first: int, last: int, left: float, budget_usd: float | None) -> Month:
     """The same of days that are known, the last of which has `left` (a share of it) to come."""
     today = days[-1].day if days else first
-    spent = sum(spent_of(one) for one in days if one.day >= first)
-    whole = since_first(days[:-1] if left else days)
+    path = tuple(accumulate(spent_of(one) for one in days if one.day >= first))
+    spent = path[-1] if path else 0.0
     coming = [*([left] if left else []), *[1.0] * (last - today)]
-    ahead = foresee([spent_of(one) for one in whole], whole[0].day, coming) if whole else None
-    if not coming:
-        ahead = Foreseen(mean=0.0, low=0.0, high=0.0, n=len(whole))
-    foreseen = None
-    if ahead is not None:
-        foreseen = replace(ahead, mean=spent + ahead.mean, low=spent + ahead.low, high=spent + ahead.high)
-    state, why = _judged(spent, foreseen, budget_usd, last)
-    return Month(first=first, last=last, spent_usd=spent, whole=foreseen, budget_usd=budget_usd, state=state, why=why)
+    whole = since_first(days[:-1] if left else days)
+    values, begin = [spent_of(one) for one in whole], whole[0].day if whole else first
+    foreseen = [foresee(values, begin, coming[:more]) for more in range(1, len(coming) + 1)]
+    fan = tuple(
+        replace(one, mean=spent + one.mean, low=spent + one.low, high=spent + one.high) for one in foreseen if one is not None
+    )
+    end = fan[-1] if fan else None if coming else Foreseen(mean=spent, low=spent, high=spent, n=len(whole))
+    state, why = _judged(spent, end, budget_usd, last)
+    return Month(
+        first=first, last=last, spent_usd=spent, whole=end, budget_usd=budget_usd, state=state, why=why, path=path, fan=fan
+    )
 
 
 def users_over(store: Store, now: float, budget_usd: float) -> UserBudget:
