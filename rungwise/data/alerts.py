@@ -70,8 +70,8 @@ class Delivery:
 
     @property
     def happened_at(self) -> float:
-        """When there was something to tell."""
-        return self.alert.opened_at if self.event == OPENED else self.alert.changed_at
+        """When there was something to tell; nothing is over before it began, whatever the clock did in between."""
+        return self.alert.opened_at if self.event == OPENED else max(self.alert.opened_at, self.alert.changed_at)
 
 
 def key_of(rule: str, reading: Reading) -> str:
