@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from rungwise.core.reading import DAY_S, Reading
+from rungwise.core.reading import CANNOT_TELL, DAY_S, Reading
 from rungwise.core.release import Release
 from rungwise.core.types import Clock
 from rungwise.data.readings import Readings
@@ -20,6 +21,7 @@ GRACE_S = 300.0
 """How long after midnight a day is over: answers that were begun before it are written by then."""
 WITHOUT_RELEASE_DAYS = 28
 """How far the first look goes back in a project whose engines are asked without a release."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +102,22 @@ def read(scene: Scene) -> list[Reading]:
     from rungwise.watch.quality import monitors as quality
     from rungwise.watch.review.queue import fill
 
+    parts: Mapping[str, Callable[[Scene], list[Reading]]] = {
+        "drift": drift.readings,
+        "quality": quality.readings,
+        "cost": spending.readings,
+        "fairness": fairness.readings,
+        "feedback": voices.readings,
+        "review": fill,
+    }
     found: list[Reading] = []
-    for part in (drift.readings, quality.readings, spending.readings, fairness.readings, voices.readings, fill):
-        found += part(scene)
+    for name, part in parts.items():
+        try:
+            found += part(scene)
+        except Exception as error:  # noqa: BLE001 - boundary: one monitor that breaks on odd traffic must not blind the others, for ever
+            _log.exception("the monitors %s broke on day %s", name, scene.day)
+            why = f"they broke: {type(error).__name__}. The log says where; please report it"
+            found.append(Reading(monitor=f"watch.{name}", state=CANNOT_TELL, why=why, **scene.window()))
     return found
 
 
