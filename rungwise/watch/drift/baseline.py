@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -23,9 +23,10 @@ _STEADY = 1.0 / 0.3**2  # no rate is taken to vary by less than 30 % from day to
 class Baseline:
     """A frame with the sketches of its days; what is usual of a feature in a group is learned at first use."""
 
-    def __init__(self, frame: Frame, sketches: Mapping[int, Sketch]) -> None:
+    def __init__(self, frame: Frame, sketches: Mapping[int, Sketch], *, seasons: bool = True) -> None:
+        self.seasons = seasons
         self.frame, self.kind, self.sketches = frame, frame.kind, sketches
-        self._usual: dict[tuple[int, int, int], Usual | None] = {}
+        self._usual: dict[tuple[int, int, int], Usual] = {}
         self._parts: dict[tuple[int, int], dict[int, Part]] = {}
 
     def parts(self, group: int, feature: int) -> dict[int, Part]:
@@ -82,16 +83,14 @@ class Baseline:
         size = sum(part.size for part in parts)
         return np.asarray(np.sum([part.size * part.spread for part in parts], axis=0) / size, dtype=np.float64)
 
-    def _known(self, group: int, feature: int, horizon: int, within, scale: Floats | None = None) -> Usual:  # type: ignore[no-untyped-def]
+    def _known(self, group: int, feature: int, horizon: int, within: Callable[[], Floats], scale: Floats | None = None) -> Usual:
         key = group, feature, horizon
         if key not in self._usual:
             known = days_of(self.parts(group, feature))
             if scale is not None:
                 known = Days(days=known.days, means=known.means * scale, sizes=known.sizes)
-            self._usual[key] = usual(known, np.maximum(within(), 1e-12))
-        found = self._usual[key]
-        assert found is not None
-        return found
+            self._usual[key] = usual(known, np.maximum(within(), 1e-12), by_weekday=self.seasons)
+        return self._usual[key]
 
 
 def enough(sketches: Mapping[int, Sketch], group: int, feature: int) -> dict[int, Part]:
@@ -122,4 +121,4 @@ def distinct(parts: Sequence[Part], column: int) -> int:
 
 def capped(parts: Sequence[Part]) -> NDArray[np.bool_]:
     """(p,) whether on some day more people had it than are told apart, so that it is not rare."""
-    return np.array([[len(one) >= MOST_PEOPLE for one in part.who] for part in parts], np.bool_).any(axis=0)
+    return np.asarray(np.array([[len(one) >= MOST_PEOPLE for one in part.who] for part in parts], np.bool_).any(axis=0))

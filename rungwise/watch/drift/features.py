@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +36,8 @@ class Feature:
 
     `names` are the columns of a rate or a mix: languages, labels, types of personal data. `numbers` are the sorted values that
     ranks are taken among; of a number that is nearly always the same, the usual one, and what is looked at is whether it is
-    another. `only_day` gives for what was seen in the reference on one day only that day, else -1.
+    another. `only_day` gives for each word of the reference, as a number, the only day on which it was seen, else -1; and of
+    labels and languages the same for those of one day only, which are in no column: what is as rare in the reference counts as new.
     """
 
     monitor: str
@@ -119,6 +121,11 @@ class Requests:
         return ~self.traffic.failed & ~self.traffic.abstained & np.array([bool(one) for one in self.labels], np.bool_)
 
 
+def hashed(word: str) -> str:
+    """A word as a number, so that no word of a person stays in the reference when a trace is erased."""
+    return f"{zlib.crc32(word.encode('utf-8', 'surrogatepass')):x}"
+
+
 def words_of(text: str) -> frozenset[str]:
     """The words of a text, in lower case, without numbers and single letters."""
     return frozenset(_WORD.findall(text.lower()))
@@ -167,7 +174,7 @@ def columns_of(feature: Feature, requests: Requests, day: int = OUTSIDE) -> tupl
         return _named(feature, requests, day)
     if feature.monitor == "drift.input.vocabulary":
         assert feature.only_day is not None
-        unseen = [any(feature.only_day.get(word, NEVER) in (NEVER, day) for word in words) for words in requests.words]
+        unseen = [any(feature.only_day.get(hashed(word), NEVER) in (NEVER, day) for word in words) for words in requests.words]
         return np.array(unseen, np.float64)[:, None], requests.said
     if feature.monitor in FLAGS:
         return FLAGS[feature.monitor](requests).astype(np.float64)[:, None], np.ones(len(traffic), np.bool_)
@@ -192,8 +199,8 @@ def _named(feature: Feature, requests: Requests, day: int) -> tuple[Floats, NDAr
     found = np.zeros((len(held), len(feature.names)))
     for row, names in enumerate(held):
         for name in names:
-            known = name in places and alone.get(name) != day
-            found[row, places[name] if known else -1] = 1.0
+            if name in places or alone.get(hashed(name), day) == day:
+                found[row, places.get(name, -1)] = 1.0
     return found, valid
 
 
@@ -239,4 +246,4 @@ def waves(vectors: Floats, feature: Feature) -> Floats:
     the kernel means, MMD (Rahimi and Recht 2007; Gretton et al. 2012, JMLR 13)."""
     rng = np.random.default_rng(feature.seed)
     phases = vectors @ (rng.standard_normal((vectors.shape[1], WAVES)) / feature.scale)
-    return np.concatenate([np.cos(phases), np.sin(phases)], axis=1) / np.sqrt(WAVES)
+    return np.asarray(np.concatenate([np.cos(phases), np.sin(phases)], axis=1) / WAVES**0.5, dtype=np.float64)

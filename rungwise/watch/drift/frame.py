@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,7 @@ from rungwise.watch.drift.features import (
     SCRIPT,
     Feature,
     Requests,
+    hashed,
     number_of,
 )
 from rungwise.watch.drift.tails import Floats
@@ -52,7 +53,7 @@ _OF_ANSWERS = (*OUTPUTS, "drift.data.truncated")
 @dataclass(frozen=True, kw_only=True)
 class Frame:
     """The reference: traffic of the days `first` to `last`, of `candidate` where outputs are looked at (None: of all), or the
-    rows of a decision (`rows`). `groups` are those that are looked at by themselves, `words` the commonest with their shares."""
+    rows of a decision (`rows`). `groups` are those that are looked at by themselves."""
 
     first: int
     last: int
@@ -61,7 +62,6 @@ class Frame:
     candidate: str | None = None
     rows: str | None = None
     languages: str = NO_LANGUAGE
-    words: Mapping[str, float] = field(default_factory=dict)
     edition: int = EDITION
 
     def packed(self) -> bytes:
@@ -82,10 +82,6 @@ class Frame:
     def kind(self) -> str:
         """What names the sketches that are made by it."""
         return f"drift:{digest(to_plain(self))[:24]}"
-
-    def seen(self, requests: Requests) -> Requests:
-        """Those requests that count: outputs of the candidate only, inputs of all."""
-        return requests
 
     def of_answers(self, feature: Feature) -> bool:
         """Whether a feature is of the answers, and so of the candidate's own requests."""
@@ -125,8 +121,6 @@ def framed(
         if len(everybody.traffic):
             _gather(gathered, everybody, own, day)
     features = [one for one in _features(gathered, seed) if wants(one.monitor)]
-    words = gathered.shares.get("words", Counter())
-    common = {word: round(count / max(1, gathered.said), 6) for word, count in sorted(words.items(), key=_by_count)[:5_000]}
     return Frame(
         first=min(days),
         last=max(days),
@@ -134,7 +128,6 @@ def framed(
         groups=_groups(gathered),
         candidate=candidate,
         languages=languages,
-        words=common,
     )
 
 
@@ -182,7 +175,7 @@ def _features(sample: _Sample, seed: int) -> list[Feature]:
         feature = _number(monitor, np.sort(np.concatenate(parts)), sample.day_count)
         found += [feature] if feature is not None else []
     if sample.said:
-        unseen = sample.days["words"]
+        unseen = {hashed(word): day for word, day in sorted(sample.days["words"].items())}
         found.append(Feature(monitor="drift.input.vocabulary", kind=RATE, names=("unseen",), only_day=unseen))
         found.append(_meaning("drift.input.meaning", np.concatenate(sample.questions), seed))
     if "drift.input.language" in sample.shares and sample.said:
@@ -214,8 +207,9 @@ def _few_labels(sample: _Sample) -> bool:
 
 def _mix(monitor: str, sample: _Sample, kind: str) -> Feature:
     counts, days = sample.shares[monitor], sample.days[monitor]
-    names = [name for name, _ in sorted(counts.items(), key=_by_count)[:_MOST_LABELS]]
-    return Feature(monitor=monitor, kind=kind, names=(*names, OTHER), only_day={name: days[name] for name in names})
+    names = [name for name, _ in sorted(counts.items(), key=_by_count) if days[name] < 0][:_MOST_LABELS]
+    alone = {hashed(name): day for name, day in sorted(days.items()) if day >= 0}
+    return Feature(monitor=monitor, kind=kind, names=(*names, OTHER), only_day=alone)
 
 
 def _by_count(item: tuple[str, int]) -> tuple[int, str]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rungwise.core.reading import ALARM, CANNOT_TELL, OK, Reading
+from rungwise.core.watching import AUTO, ROWS
 from rungwise.watch.drift.baseline import Baseline, enough
 from rungwise.watch.drift.frame import LEAST_DAYS
 from rungwise.watch.drift.judged import Judged, judged
-from rungwise.watch.drift.promise import HORIZONS, LEAST_OF, level
-from rungwise.watch.drift.reference import baseline_for, reference_days, sketches_of, window_days
+from rungwise.watch.drift.promise import HORIZONS, LEAST_OF, ROWS_HORIZONS, level
+from rungwise.watch.drift.reference import baseline_for, main_candidate, reference_days, sketches_of, window_days
+from rungwise.watch.drift.rows import judged_by_rows, rows_for
 from rungwise.watch.drift.sketch import Sketch
 from rungwise.watch.scene import Scene
 
@@ -42,7 +44,7 @@ def readings(scene: Scene) -> list[Reading]:
         )
     frame = baseline.frame
     since = max(scene.day - max(HORIZONS) + 1, frame.last + 1)
-    sketches = sketches_of(scene, baseline, range(since, scene.day + 1))
+    sketches = sketches_of(scene, frame, range(since, scene.day + 1))
     wanted = [place for place, feature in enumerate(frame.features) if scene.watching.wants(feature.monitor)]
     tests = len(wanted) * (1 + len(frame.groups)) * len(HORIZONS)
     each = level(scene.watching.false_alarms_per_month, tests)
@@ -53,6 +55,29 @@ def readings(scene: Scene) -> list[Reading]:
             continue  # part of it belongs to the reference
         for group in range(1 + len(frame.groups)):
             found += [_reading(scene, baseline, window, group, place, horizon, each) for place in wanted]
+    return found
+
+
+def _by_rows(scene: Scene, why: str) -> list[Reading]:
+    """What is said where there is no reference of traffic, for the reason `why`: the last days against the rows decided on."""
+    if not scene.watching.wants("drift"):
+        return []
+    cannot = Reading(monitor="drift", **scene.window(), state=CANNOT_TELL, why=why)
+    rows = rows_for(scene, main_candidate(scene)) if scene.watching.reference in (ROWS, AUTO) else why
+    if isinstance(rows, str):
+        return [replace(cannot, why=rows if scene.watching.reference == ROWS else f"{why}; {rows}")]
+    frame, known = rows
+    sketches = sketches_of(scene, frame, range(scene.day - max(ROWS_HORIZONS) + 1, scene.day + 1))
+    each = level(scene.watching.false_alarms_per_month, len(frame.features) * len(ROWS_HORIZONS))
+    found = []
+    for horizon in ROWS_HORIZONS:
+        window = {day: sketches[day] for day in window_days(scene, horizon)}
+        for place, feature in enumerate(frame.features):
+            empty = Reading(monitor=feature.monitor, level=each, **scene.window(horizon))
+            if len(now := enough(window, 0, place)) < LEAST_OF[horizon]:
+                found.append(replace(empty, state=CANNOT_TELL, why=f"only {len(now)} of {horizon} days have enough of it"))
+            elif (one := judged_by_rows(frame, known, place, window)) is not None:
+                found.append(_told(empty, one, horizon))
     return found
 
 

@@ -6,6 +6,9 @@ MONTH = 30
 HORIZONS = (1, 7, 28)
 """Days whose mean is held against the reference, each day anew: one for outages, four weeks for what creeps."""
 
+ROWS_HORIZONS = (7, 28)
+"""The same where days are held against rows: whole weeks."""
+
 LEAST_OF = {1: 1, 7: 4, 28: 16}
 """Days with traffic that a window of so many days needs."""
 

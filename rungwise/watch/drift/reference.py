@@ -102,16 +102,16 @@ def sketch_of(scene: Scene, frame: Frame, day: int, *, known: bool = False) -> S
     return {**inputs, **{key: part for key, part in outputs.items() if key[1] in of_answers}}
 
 
-def sketches_of(scene: Scene, baseline: Baseline, days: range) -> dict[int, Sketch]:
+def sketches_of(scene: Scene, frame: Frame, days: range) -> dict[int, Sketch]:
     """The sketches of these days, those that are missing made now."""
-    kept = Sketches(scene.store, baseline.kind)
+    kept = Sketches(scene.store, frame.kind)
     bodies = kept.get(days)
     found = {}
     for day in days:
         if day in bodies:
             found[day] = unpacked(bodies[day])
         else:
-            found[day] = sketch_of(scene, baseline.frame, day)
+            found[day] = sketch_of(scene, frame, day)
             kept.put(day, packed(found[day]))
     return found
 

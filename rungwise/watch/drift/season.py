@@ -13,6 +13,7 @@ from rungwise.watch.drift.tails import Floats, ratio_tail, spectrum
 WEEK = 7
 _LEAST_OF_A_WEEKDAY = 2
 _STEPS = 12
+_SUREST = 0.2  # a mean may be surer than its requests by themselves: the same people come every day. At most five times
 _SLOW = 0.01  # share of a day's variance that is taken to move slowly, for months: no mean is known better than that
 
 
@@ -95,7 +96,7 @@ class Usual:
         return np.asarray(2.0 * stats.t.sf(np.abs(off) / np.sqrt(variance), self.freedom), dtype=np.float64)
 
 
-def usual(known: Days, within: Floats) -> Usual:
+def usual(known: Days, within: Floats, *, by_weekday: bool = True) -> Usual:
     """Learn what is usual. `within` (c,) is the variance of one request, c = p for each column by itself, 1 for all together.
 
     The variance of a day's mean is `noise + within / size`; `noise` is the value at which the weighted squared residuals have the
@@ -105,7 +106,7 @@ def usual(known: Days, within: Floats) -> Usual:
     if len(known) < 3:
         raise ValueError("cannot learn what is usual from fewer than 3 days")
     seasons = weekdays(known.days)
-    if np.bincount(seasons, minlength=WEEK).min() < _LEAST_OF_A_WEEKDAY:
+    if not by_weekday or np.bincount(seasons, minlength=WEEK).min() < _LEAST_OF_A_WEEKDAY:
         seasons = np.zeros(len(known), np.int64)
     count = int(seasons.max()) + 1
     freedom = float(len(known) - count)
@@ -119,7 +120,7 @@ def usual(known: Days, within: Floats) -> Usual:
         noise = np.maximum(0.0, noise + np.where(excess > 0, excess / np.maximum(slope, 1e-300), 0.0))
     residuals, variances, levels = _residuals(known.means, seasons, count, noise + sampled)
     squares = _per_column(residuals**2, len(within))
-    factor = np.maximum(1.0, (squares / variances).sum(axis=0) / freedom)
+    factor = np.maximum(_SUREST, (squares / variances).sum(axis=0) / freedom)
     level_variances = np.stack([1.0 / (1.0 / variances[seasons == one]).sum(axis=0) for one in range(count)])
     scaled = residuals / np.sqrt(variances)
     values, counts = spectrum(scaled @ scaled.T, freedom, known.means.shape[1])
