@@ -84,7 +84,7 @@ class ProjectReclimbs:
         """Go on with the re-climb that runs, as far as it can; where none runs, begin one.
 
         `because` is an alert's id or a reason in words; without one it waits for `watch.reclimb.least_rows` new rows. `approve`
-        names a step that `by` lets begin. `until` cuts off the rungs above one. Raises ProjectBusy where another process is at
+        names a step that `by` lets begin. `until` cuts off the rungs above one, in a re-climb that begins. Raises ProjectBusy where another process is at
         it, UsageError where nothing is released, UnknownName for an alert or a step that there is not.
         """
         if approve is not None and by is None:
@@ -92,8 +92,8 @@ class ProjectReclimbs:
         if approve is not None and approve not in GATES:
             raise UnknownName("step that can be approved", approve, GATES)
         with self._alone(), self._store() as store:
-            reclimb = Reclimbs(store).running() or self._begin(store, because)
-            course = self._course(store, reclimb, until=until, report=report, crash=crash)
+            reclimb = Reclimbs(store).running() or self._begin(store, because, until)
+            course = self._course(store, reclimb, report=report, crash=crash)
             if approve is not None and by is not None:
                 course.approve(approve, by)
             found, waits_for = course.advance()
@@ -129,13 +129,14 @@ class ProjectReclimbs:
         with self._store() as store:
             return [_reclimbed(one, "") for one in Reclimbs(store).all()]
 
-    def _begin(self, store: Store, because: str | None) -> Reclimb:
+    def _begin(self, store: Store, because: str | None, until: str | None) -> Reclimb:
         live, release = _live_in(store, self.directory)
         about = {
             "because": _reason(store, because),
             "release": release.id,
             "variant": next(one.name for one in release.variants if one.weight > 0),
             "live": to_plain(live),
+            "until": until,
         }
         return Reclimbs(store).begin(about)
 
@@ -144,14 +145,13 @@ class ProjectReclimbs:
         store: Store,
         reclimb: Reclimb,
         *,
-        until: str | None = None,
         report: bool = True,
         crash: Callable[[str], None] = lambda step: None,
     ) -> Course:
         from rungwise.project.gathering import ProjectHands
         from rungwise.watch.reclimb.course import Course
 
-        hands = ProjectHands(self.directory, self.clock, self.state, until=until, report=report)
+        hands = ProjectHands(self.directory, self.clock, self.state, until=reclimb.about["until"], report=report)
         return Course(store=store, directory=self.directory, clock=self.clock, hands=hands, reclimb=reclimb, crash=crash)
 
     @contextlib.contextmanager
