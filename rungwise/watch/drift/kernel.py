@@ -172,7 +172,7 @@ def _by_features(features: Floats, blocks: _Blocks, labels: Floats) -> Floats:
     """The same from sums of features over blocks: the pairs within units are taken off again."""
     n = len(blocks.of)
     gather = sparse.csr_matrix((np.ones(n), (blocks.of, np.arange(n))), shape=(len(blocks.units), n))
-    sums: Floats = gather @ features
+    sums: Floats = np.asarray(gather @ features)
     own = (sums**2).sum(axis=1)
     between = _pairs(blocks, sums)
     whole, one_side = sums.sum(axis=0), labels.T @ sums
