@@ -124,6 +124,23 @@ class Judgements:
         with self.store.read() as connection:
             return list(map(_kept, connection.execute(query)))
 
+    def corrected(self, since: float, until: float) -> Iterator[Kept]:
+        """The judgements made in the window [since, until) that say what would have been right, in order, read in batches."""
+        from sqlalchemy import select
+
+        from rungwise.data.schema import feedback as table
+
+        n = 0
+        known = (table.c.at >= since, table.c.at < until, table.c.correct.is_not(None))
+        while True:
+            query = select(table).where(table.c.n > n, *known).order_by(table.c.n).limit(_AT_ONCE)
+            with self.store.read() as connection:
+                batch = list(map(_kept, connection.execute(query)))
+            yield from batch
+            if len(batch) < _AT_ONCE:
+                return
+            n = batch[-1].n
+
     def judged(self, *, thumb: bool | None = None, tenant: str | None = None) -> set[str]:
         """The traces that have feedback; with `thumb`, that thumb."""
         from sqlalchemy import select

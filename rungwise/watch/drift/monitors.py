@@ -14,6 +14,8 @@ from rungwise.watch.drift.promise import HORIZONS, LEAST_OF, ROWS_HORIZONS, leve
 from rungwise.watch.drift.reference import baseline_for, main_candidate, reference_days, sketches_of, window_days
 from rungwise.watch.drift.rows import judged_by_rows, rows_for
 from rungwise.watch.drift.sketch import Sketch
+from rungwise.watch.drift.truth import MONITORS as TRUTH
+from rungwise.watch.drift.truth import truth_of
 from rungwise.watch.scene import Scene
 
 _TITLES = {
@@ -30,6 +32,8 @@ _TITLES = {
     "drift.data.empty": "the share of empty questions",
     "drift.data.truncated": "the share of answers that were cut off",
     "drift.data.personal": "the share of questions with personal data",
+    "drift.truth.labels": "what is said to have been right",
+    "drift.truth.agreement": "the share of answers that are said to have been wrong",
 }
 
 
@@ -46,7 +50,8 @@ def readings(scene: Scene) -> list[Reading]:
     since = max(scene.day - max(HORIZONS) + 1, frame.last + 1)
     sketches = sketches_of(scene, frame, range(since, scene.day + 1))
     wanted = [place for place, feature in enumerate(frame.features) if scene.watching.wants(feature.monitor)]
-    tests = len(wanted) * (1 + len(frame.groups)) * len(HORIZONS)
+    truths = [name for name in TRUTH if scene.watching.wants(name)]
+    tests = (len(wanted) * (1 + len(frame.groups)) + len(truths)) * len(HORIZONS)
     each = level(scene.watching.false_alarms_per_month, tests)
     found = []
     for horizon in HORIZONS:
@@ -55,6 +60,21 @@ def readings(scene: Scene) -> list[Reading]:
             continue  # part of it belongs to the reference
         for group in range(1 + len(frame.groups)):
             found += [_reading(scene, baseline, window, group, place, horizon, each) for place in wanted]
+    return found + _truth(scene, frame.first, frame.last, each)
+
+
+def _truth(scene: Scene, first: int, last: int, each: float) -> list[Reading]:
+    """What is said of late labels; nothing before the first of them."""
+    truth = truth_of(scene, first, last)
+    if truth is None or not any(truth.sketches) or not truth.baseline.sketches:
+        return []
+    found = []
+    for horizon in HORIZONS:
+        days = window_days(scene, horizon)
+        if days[0] > truth.baseline.frame.last:
+            window = {day: truth.sketches[day] for day in days if day in truth.sketches}
+            places = range(len(truth.baseline.frame.features))
+            found += [_reading(scene, truth.baseline, window, 0, place, horizon, each) for place in places]
     return found
 
 

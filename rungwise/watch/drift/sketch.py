@@ -54,11 +54,12 @@ def sketched(features: Sequence[Feature], groups: Sequence[str], requests: Reque
         for group, member in enumerate(members):
             rows = np.flatnonzero(member & valid)
             if len(rows):
-                found[group, place] = _part(feature, values[rows], requests.people[rows], hashed[rows])
+                found[group, place] = part_of(feature, values[rows], requests.people[rows], hashed[rows])
     return found
 
 
-def _part(feature: Feature, values: Floats, people: NDArray[np.int64], hashed: NDArray[np.uint32]) -> Part:
+def part_of(feature: Feature, values: Floats, people: NDArray[np.int64], hashed: NDArray[np.uint32]) -> Part:
+    """What is kept of the values (n, p) of requests, at least one, by people (n,) as numbers, in two forms."""
     _, own, asked = np.unique(people, return_inverse=True, return_counts=True)
     weights = (1.0 / (1.0 + ALIKE * (asked - 1.0)))[own]
     size = float(weights.sum())
