@@ -95,7 +95,14 @@ def fan(one: Fan, *, write: Callable[[float], str]) -> Markup:
         at = y(one.line)
         drawn.append(Markup('<line class="target" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(LEFT, WIDTH - RIGHT, y=_px(at)))
         under = at - 5 if at > TOP + 14 else at + 14
-        drawn.append(Markup('<text class="target-name" x="{}" y="{}">{}</text>').format(LEFT + 4, _px(under), one.line_name))
+        ends = one.known[0], (one.mean or one.known)[-1]
+        right = abs(ends[1] - one.line) > abs(ends[0] - one.line)  # where the line is farther from what is drawn
+        place, anchor = (WIDTH - RIGHT - 2, "end") if right else (LEFT + 4, "start")
+        drawn.append(
+            Markup('<text class="target-name" x="{}" y="{}" text-anchor="{}">{}</text>').format(
+                place, _px(under), anchor, one.line_name
+            )
+        )
     return _end(drawn)
 
 

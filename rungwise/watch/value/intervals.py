@@ -134,9 +134,10 @@ def _studentised(means: Doubles, errors: Doubles, centre: float) -> Doubles:
 
 
 def _quantiles(drawn: Doubles | None, level: float, freedom: int) -> tuple[float, float]:
-    """The two quantiles of t, from redraws where there are any; never nearer than those of Student's t by half, nor endless."""
+    """The two quantiles of t, from redraws where there are any; never nearer than those of Student's t: the
+    redraws of a long tail that was only half seen are too alike (91 % for 95 in the difference of two such means). Nor endless."""
     tail, student = (1 - level) / 2, float(stats.t.ppf(0.5 + level / 2, max(1, freedom)))
     if drawn is None:
         return -student, student
     low, high = np.quantile(np.clip(drawn, -20 * student, 20 * student), [tail, 1 - tail], method="inverted_cdf")
-    return min(float(low), -student / 2), max(float(high), student / 2)
+    return min(float(low), -student), max(float(high), student)

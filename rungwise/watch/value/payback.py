@@ -216,31 +216,36 @@ def _told(name: str, life: Life, crossed: Doubles, *, once: float, each: float, 
     low, high = min(low, crossed[0]), max(high, crossed[0])
     day, first, last = (None if not np.isfinite(one) else life.first + int(one) for one in (crossed[0], low, high))
     state = NEVER if day is None else ALREADY if day <= life.today else DATED
-    bounds = f"(between {written(first) if first is not None else 'never'} and {written(last) if last is not None else 'never'})"
+    bounds = _between(first, last)
     paid = f"{once:,.2f} USD once, {each:,.4g} USD each {unit}"
     if day is None:
         luck = "" if first is None else f"; with luck by {written(first)}"
         why = f"against {name} it never pays at this rate{luck}: {paid}"
     elif state == ALREADY:
-        why = f"against {name} it has paid for itself since {written(day)} {bounds}"
+        why = f"against {name} it has paid for itself since {written(day)}{bounds}"
     else:
-        why = f"against {name} it will have paid for itself on {written(day)} {bounds}: {paid}"
+        why = f"against {name} it will have paid for itself on {written(day)}{bounds}: {paid}"
     return BreakEven(against=name, state=state, why=why, day=day, low=first, high=last, once_usd=once, each_usd=each)
 
 
 def _rung_sentence(found: BreakEven, own: RungResult, other: RungResult, up: RungResult) -> str:
-    bounds = f"(between {_date(found.low)} and {_date(found.high)})"
+    bounds = _between(found.low, found.high)
     each = f"{found.each_usd or 0.0:+.4g} USD each request, {found.once_usd or 0.0:,.2f} USD once"
     if up is own:
-        begun = f"{own.rung} instead of {other.rung}"
+        begun = f"climbing to {own.rung} instead of staying at {other.rung}"
         if found.state == NEVER:
             return f"{begun} never pays at this rate: {each}. Consider {other.rung}"
         tense = "has paid since" if found.state == ALREADY else "will have paid on"
-        return f"{begun} {tense} {_date(found.day)} {bounds}: {each}"
+        return f"{begun} {tense} {_date(found.day)}{bounds}: {each}"
     begun = f"moving up from {own.rung} to {other.rung}"
     if found.state == NEVER:
         return f"{begun} would never pay at this rate: {each}"
-    return f"{begun} today would have paid on {_date(found.day)} {bounds}: {each}"
+    return f"{begun} today would have paid on {_date(found.day)}{bounds}: {each}"
+
+
+def _between(first: int | None, last: int | None) -> str:
+    """The interval of a date in words; nothing where it is one day."""
+    return "" if first == last else f" (between {_date(first)} and {_date(last)})"
 
 
 def _date(day: int | None) -> str:
