@@ -56,7 +56,7 @@ def fit_odds(features: FloatArray, values: FloatArray, weights: FloatArray, *, r
         slopes = slopes - step * min(1.0, 2.0 / max(1e-12, float(np.abs(step).max())))
         if float(np.abs(step).max()) < 1e-8:
             break
-    return Odds(slopes, np.linalg.inv(curve), centre, found.spread)
+    return Odds(slopes, np.asarray(np.linalg.inv(curve), dtype=np.float64), centre, found.spread)
 
 
 def _chances(margins: FloatArray) -> FloatArray:
