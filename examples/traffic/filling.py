@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from examples.traffic.live import Live
+from examples.traffic.people import Reviewer
 from examples.traffic.simulator import Drift, SimulatedDay, World, history, simulate, write_day
 from rungwise.core.feedback import Feedback
 from rungwise.core.reading import DAY_S
 from rungwise.core.usecase import Columns
+from rungwise.data.desk import Task
+from rungwise.data.reviews import BOTH, LABEL, OTHER, RIGHT, Verdict
+from rungwise.data.said import said
 from rungwise.data.spec import FILE
 from rungwise.data.store import Store
 from rungwise.ladder.expedition import Wishes
@@ -50,6 +54,7 @@ class Filling:
     drifts: Sequence[Drift] = ()
     next: int = 0
     waiting: tuple[Feedback, ...] = ()
+    truth: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store = Store.open(self.project.directory / STATE, clock=self.clock)
@@ -66,9 +71,32 @@ class Filling:
         arms, choose = self.live.arms()
         simulated = simulate(self.world, self.next, self.drifts, arms=arms, choose=choose)
         self.waiting = write_day(self.store, simulated, waiting=self.waiting)
+        self.truth |= dict(zip(simulated.traffic.ids, simulated.truth, strict=True))
         self.next += 1
         self.clock.at = (simulated.number + 1) * DAY_S + _MORNING_S
         return simulated
+
+    def review(self, reviewer: Reviewer, *, most: int = 1_000) -> int:
+        """Let a simulated person judge what waits in the review queue; how many items it was."""
+        labels = (*self.world.texts.labels, *self.world.texts.fresh)
+        with self.project.reviews.sitting(reviewer.name) as sitting:
+            for done in range(most):
+                task = sitting.desk.next()
+                if task is None:
+                    return done
+                wanted = reviewer.label(task.trace.id, self.truth[task.trace.id], labels)
+                sitting.desk.judge(task.item.id, _verdict(task, wanted), seconds=8.0)
+        return most
+
+
+def _verdict(task: Task, wanted: str) -> Verdict:
+    """What somebody says who holds `wanted` to be right; of a blind pair, which of the two answers said so."""
+    own = said(task.trace).answer == wanted
+    if task.other is None:
+        return Verdict(kind=RIGHT) if own else Verdict(kind=LABEL, wanted=wanted)
+    other = said(task.other).answer == wanted
+    kind = BOTH if own and other else RIGHT if own else OTHER if other else LABEL
+    return Verdict(kind=kind, wanted=wanted if kind == LABEL else None)
 
 
 def begun(

@@ -117,6 +117,7 @@ def _answer(traffic: Traffic, world: World, arm: Arm, asked: Asked, mine: NDArra
     for at, place in enumerate(mine):
         if spoiled[at] and answers.label[at] == own.label[at]:
             answers.label[at] = _another(world.texts.labels, int(others[at]), own.label[at])
+            answers.confidence[at] = rng.beta(5, 4)  # as sure as wrong answers are
         if not traffic.failed[place]:
             traffic.answer[place] = "" if answers.abstained[at] else answers.label[at]
     traffic.release[mine], traffic.variant[mine], traffic.candidate[mine] = arm.release, arm.variant, arm.candidate
