@@ -87,7 +87,7 @@ def _value(name: str, token: tuple[str, str, int], *, now: float) -> Wanted:
     if kind == "quoted":
         word = re.sub(r"\\(.)", r"\1", word[1:-1], flags=re.DOTALL)
     if name == "at":
-        return _moment(word, now=now)
+        return moment(word, now=now)
     if name in NUMBERS:
         return _number(name, word)
     if name in FLAGS:
@@ -104,7 +104,11 @@ def _thumb(name: str, operator: str, word: str) -> bool | None:
     return answers[word.lower()]
 
 
-def _moment(word: str, *, now: float) -> float:
+def moment(word: str, *, now: float) -> float:
+    """Seconds since 1970 of a date, a time (UTC unless it says otherwise), such seconds, or how long before `now`: 30m, 6h, 7d, 2w.
+
+    Raises UsageError for anything else.
+    """
     if ago := _AGO.fullmatch(word):
         return now - float(ago[1]) * _SECONDS[ago[2]]
     try:
@@ -112,8 +116,8 @@ def _moment(word: str, *, now: float) -> float:
     except ValueError:
         pass
     try:
-        moment = datetime.fromisoformat(word)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        read = datetime.fromisoformat(word)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise UsageError(
             f"'{word}' is no moment. Write at>=2026-11-01, at>=2026-11-01T12:30, or how long ago: at>=7d (30m, 6h, 2w)"

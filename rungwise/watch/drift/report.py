@@ -198,7 +198,7 @@ def _number(value: float | None) -> str:
 
 def _missing(before: float, after: float, p: float | None) -> tuple[Finding, ...]:
     """The test of what is missing, where anything is."""
-    if p is None or before == after == 0:
+    if p is None or before == after == 0 or before == after == 1:
         return ()
     return (_finding("missing", abs(after - before), "share", p),)
 
