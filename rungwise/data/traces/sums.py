@@ -27,6 +27,9 @@ _FOLDED = 300_000
 _NAMED = 500
 """Names that are read at a time."""
 _ADDED = ("traces", "failed", *_SUMMED)
+DAY = "day"
+"""To sum by: the days since 1970, in UTC."""
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +48,11 @@ class Sum:
 def sums(directory: Path, query: Query, *, by: str | None = None) -> list[Sum]:
     """Sums of the traces that a query wants, the dearest group first; without `by` one for all of them.
 
-    `by` is a field that is a name (user, tenant, key, conversation, release, variant, candidate, engine, model ...) or
-    `tag.NAME`. Raises UnknownName for another one.
+    `by` is a field that is a name (user, tenant, key, conversation, release, variant, candidate, engine, model ...),
+    `tag.NAME`, or `day` (the number of days since 1970, in UTC). Raises UnknownName for another one.
     """
     check_group(by)
-    if query.ids is None and all(decides(one) for one in query.conditions) and (by is None or by in segments.NAMES):
+    if query.ids is None and all(decides(one) for one in query.conditions) and (by in (None, DAY) or by in segments.NAMES):
         with views(directory) as connections:
             found = _of_columns(connections, query, by)
     else:
@@ -59,8 +62,8 @@ def sums(directory: Path, query: Query, *, by: str | None = None) -> list[Sum]:
 
 def check_group(by: str | None) -> None:
     """Raise UnknownName for a field that traces cannot be summed by."""
-    if by is not None and by not in TEXTS and not by.startswith(TAG):
-        raise UnknownName("field to sum by", by, [*TEXTS, "tag.NAME"])
+    if by is not None and by not in TEXTS and by != DAY and not by.startswith(TAG):
+        raise UnknownName("field to sum by", by, [*TEXTS, DAY, "tag.NAME"])
 
 
 def together(found: Sequence[Sum]) -> list[Sum]:
@@ -82,7 +85,7 @@ def of_traces(traces: Iterable[Trace], by: str | None) -> Mapping[str | None, Su
     """Sums by looking at each trace."""
     groups: dict[str | None, Sum] = {}
     for trace in traces:
-        value = None if by is None else trace.tags.get(by[len(TAG) :]) if by.startswith(TAG) else TEXTS[by](trace)
+        value = _value(trace, by)
         so_far = groups.get(value) or Sum(value=value)
         usage = trace.usage
         groups[value] = replace(
@@ -97,9 +100,18 @@ def of_traces(traces: Iterable[Trace], by: str | None) -> Mapping[str | None, Su
     return groups
 
 
+def _value(trace: Trace, by: str | None) -> str | None:
+    """What a trace is summed under."""
+    if by is None:
+        return None
+    if by == DAY:
+        return str(int(trace.at // DAY_S))
+    return trace.tags.get(by[len(TAG) :]) if by.startswith(TAG) else TEXTS[by](trace)
+
+
 def _of_columns(connections: Sequence[sqlite3.Connection], query: Query, by: str | None) -> list[Sum]:
     """The same from the columns alone."""
-    needed = sorted({PLACES, "at", *_READ, *columns_needed(query.conditions), *((by,) if by else ())})
+    needed = sorted({PLACES, "at", *_READ, *columns_needed(query.conditions), *((by,) if by not in (None, DAY) else ())})
     parts: list[_Groups] = []
     rows = 0
     for run in runs(connections, needed):
@@ -131,14 +143,15 @@ def _groups(columns: Mapping[str, Array], kept: Mask, by: str | None, run: Run) 
     """A group for each row of a segment; without `by` one for all."""
     import numpy as np
 
-    whole = {name: np.broadcast_to(columns[name], len(kept))[kept] for name in (*_READ, *((by,) if by else ()))}
+    own = "at" if by == DAY else by
+    whole = {name: np.broadcast_to(columns[name], len(kept))[kept] for name in (*_READ, *((own,) if own else ()))}
     numbers = columns[PLACES][kept].astype(np.int64) + run.segment * SEGMENT
     ones = np.ones(len(numbers))
     figures = np.stack([ones, (whole["status"] >= 400).astype(float), *(whole[name] for name in _SUMMED)], axis=1)
     if by is None:
         hashes, figures, numbers = np.zeros(1, np.uint64), figures.sum(axis=0, keepdims=True), numbers[:1]
     else:
-        hashes = whole[by]
+        hashes = (whole["at"] // DAY_S).astype(np.int64).view(np.uint64) if by == DAY else whole[by]
     return _Groups(hashes, np.full(len(numbers), run.file), numbers, figures)
 
 
@@ -175,6 +188,8 @@ def _names(connections: Sequence[sqlite3.Connection], groups: _Groups, by: str |
     """The name of each group, read from one of its traces."""
     if by is None:
         return [None]
+    if by == DAY:
+        return [str(day) for day in groups.hashes.astype("int64").tolist()]
     places = list(zip(groups.files.tolist(), groups.numbers.tolist(), strict=True))
     names: dict[tuple[int, int], str | None] = {}
     for file, connection in enumerate(connections):

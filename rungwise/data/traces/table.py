@@ -17,7 +17,7 @@ from rungwise.data.traces.query import Query
 from rungwise.data.traces.removal import Removed
 from rungwise.data.traces.rows import COLUMNS, Row, cleaned, row_of, tag_words, trace_of
 from rungwise.data.traces.search import FETCHED, Cursor
-from rungwise.data.traces.sums import Sum, check_group, in_order, of_traces
+from rungwise.data.traces.sums import DAY, DAY_S, Sum, check_group, in_order, of_traces
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -139,10 +139,10 @@ class TraceTable:
     def sums(self, query: Query, *, by: str | None = None) -> list[Sum]:
         """Sums of the traces that a query wants, the dearest group first; without `by` one for all of them."""
         check_group(by)
-        if not decides(query.conditions) or (by is not None and by not in segments.NAMES):
+        if not decides(query.conditions) or (by not in (None, DAY) and by not in segments.NAMES):
             return in_order(of_traces(self.search(query), by).values())
         clause, values = where(query)
-        group = f'"{by}"' if by is not None else "null::text"
+        group = "null::text" if by is None else f"floor(at / {DAY_S})::bigint::text" if by == DAY else f'"{by}"'
         statement = (
             f"select {group}, count(*), count(*) filter (where status >= 400), sum(usd), sum(seconds), sum(input_tokens), "
             f"sum(output_tokens) from traces where {clause} group by 1"

@@ -12,6 +12,7 @@ from rungwise.data.readings import Sketches
 from rungwise.data.store import Store
 from rungwise.data.traces.door import TraceArchive, archive_of
 from rungwise.data.traces.query import Query
+from rungwise.data.traces.sums import DAY, Sum
 
 KIND = "cost-1"
 LOOKED_AT_AGAIN = 62
@@ -36,19 +37,15 @@ def day_costs(store: Store, first: int, last: int, *, today: int) -> list[DayCos
     what was spent stays spent.
     """
     days = list(range(max(first, FIRST_DAY), min(last, LAST_DAY) + 1))
-    sketches, archive = Sketches(store, KIND), archive_of(store)
+    sketches = Sketches(store, KIND)
     known = {day: DayCost(**json.loads(body)) for day, body in sketches.get(days).items()}
-    found = []
-    for day in days:
-        kept = known.get(day)
-        if kept is not None and day < today - LOOKED_AT_AGAIN:
-            found.append(kept)
-            continue
-        now = _of_traces(archive, day)
-        if kept is None and day < today and (now.requests or now.shadow_usd):
-            sketches.put(day, json.dumps(asdict(now)).encode())
-        found.append(now if kept is None or now.requests >= kept.requests else kept)
-    return found
+    asked = [day for day in days if day not in known or day >= today - LOOKED_AT_AGAIN]
+    found = _of_traces(archive_of(store), asked[0], asked[-1]) if asked else {}
+    for day in asked:
+        if day < today and day in found and day not in known:
+            sketches.put(day, json.dumps(asdict(found[day])).encode())
+    nothing = {day: DayCost(day=day) for day in days}
+    return [max((one.get(day, nothing[day]) for one in (known, found)), key=lambda one: one.requests) for day in days]
 
 
 def window(since: float, until: float) -> Query:
@@ -85,13 +82,19 @@ def since_first(days: Iterable[DayCost]) -> list[DayCost]:
     return all_days[start:]
 
 
-def _of_traces(archive: TraceArchive, day: int) -> DayCost:
-    query = between(float(day * DAY_S), float((day + 1) * DAY_S))
-    live = archive.sums(query.where("shadow", "=", False))
-    shadows = archive.sums(query.where("shadow", "=", True))
-    return DayCost(
-        day=day,
-        requests=sum(one.traces for one in live),
-        usd=sum(one.usd for one in live),
-        shadow_usd=sum(one.usd for one in shadows),
+def _of_traces(archive: TraceArchive, first: int, last: int) -> dict[int, DayCost]:
+    """Those of the days that have traces."""
+    query = between(float(first * DAY_S), float((last + 1) * DAY_S))
+    live, shadows = (
+        {int(one.value or 0): one for one in archive.sums(query.where("shadow", "=", wanted), by=DAY)} for wanted in (False, True)
     )
+    nothing = Sum()
+    return {
+        day: DayCost(
+            day=day,
+            requests=live.get(day, nothing).traces,
+            usd=live.get(day, nothing).usd,
+            shadow_usd=shadows.get(day, nothing).usd,
+        )
+        for day in live.keys() | shadows.keys()
+    }

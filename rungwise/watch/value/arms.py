@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -112,10 +113,21 @@ def worth_usd(event: Event, money: Money) -> float:
     return money.outcomes.get(event.outcome or "", 0.0)
 
 
-def units_of(store: Store, arm: Arm, events_of: Sequence[Happened], money: Money, *, since: float, until: float) -> Units:
-    """The units of an arm in a window."""
-    archive = archive_of(store)
-    asked, alone = _asked(archive, arm, since, until)
+def days_of_users(store: Store, since: float, until: float) -> Counter[str]:
+    """On how many days of a window each user with a name asked something."""
+    archive, came = archive_of(store), Counter[str]()
+    for day in range(int(since // DAY_S), int(-(-until // DAY_S))):
+        query = window(max(since, float(day * DAY_S)), min(until, float((day + 1) * DAY_S)))
+        came.update(one.value for one in archive.sums(query, by="user") if one.value is not None)
+    return came
+
+
+def units_of(
+    store: Store, arm: Arm, events_of: Sequence[Happened], came: Mapping[str, int], money: Money, *, since: float, until: float
+) -> Units:
+    """The units of an arm in a window; `came` is on how many days each user did."""
+    asked, alone = _asked(archive_of(store), arm, since, until)
+    named = [unit for unit in asked if unit in came]
     mine = [one for one in events_of if _is_of(one, arm)]
     for one in mine:
         if one.unit not in asked:  # one of the requests of nobody
@@ -133,15 +145,14 @@ def units_of(store: Store, arm: Arm, events_of: Sequence[Happened], money: Money
         if one.event.outcome is not None:
             hits.setdefault(one.event.outcome, set()).add(one.unit)
             answers.setdefault(one.event.outcome, set()).add(one.event.trace)
-    named, returning = _returning(archive, arm, since, until)
     return Units(
         requests=requests,
         usd=usd,
         revenue=revenue,
         hits={name: len(units) for name, units in sorted(hits.items())},
         answers={name: len(traces) for name, traces in sorted(answers.items())},
-        named=named,
-        returning=returning,
+        named=len(named),
+        returning=sum(came[user] > 1 for user in named),
     )
 
 
@@ -162,18 +173,6 @@ def _asked(archive: TraceArchive, arm: Arm, since: float, until: float) -> tuple
             else:
                 _add(asked, one.value, one.traces, one.usd)
     return asked, alone
-
-
-def _returning(archive: TraceArchive, arm: Arm, since: float, until: float) -> tuple[int, int]:
-    """(users with a name, those of them who came on two days or more)."""
-    came: dict[str, int] = {}
-    for day in range(int(since // DAY_S), int(-(-until // DAY_S))):
-        begin, end = max(since, float(day * DAY_S)), min(until, float((day + 1) * DAY_S))
-        today = {one.value for query in _queries(arm, window(begin, end)) for one in archive.sums(query, by="user")}
-        for user in today:
-            if user is not None:
-                came[user] = came.get(user, 0) + 1
-    return len(came), sum(times > 1 for times in came.values())
 
 
 def _queries(arm: Arm, query: Query) -> list[Query]:

@@ -10,7 +10,7 @@ from rungwise.core.reading import DAY_S
 from rungwise.core.watching import Money
 from rungwise.data.outcomes import events
 from rungwise.data.store import Store
-from rungwise.watch.value.arms import Arm, Units, arms_of, happened, units_of, worth_usd
+from rungwise.watch.value.arms import Arm, Units, arms_of, days_of_users, happened, units_of, worth_usd
 from rungwise.watch.value.intervals import Figure, difference, mean, ratio, share, share_difference
 
 
@@ -57,7 +57,8 @@ def outcomes(store: Store, money: Money, *, since: float, until: float) -> Outco
     """What was brought by what was asked in [since, until)."""
     events_of, gone = happened(store, since, until)
     arms = arms_of(store)
-    units = [units_of(store, arm, events_of, money, since=since, until=until) for arm in arms]
+    came = days_of_users(store, since, until)
+    units = [units_of(store, arm, events_of, came, money, since=since, until=until) for arm in arms]
     by_day: dict[int, list[float]] = {}
     for one in events_of:
         if not one.shadow:
