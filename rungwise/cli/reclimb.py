@@ -90,8 +90,8 @@ def _gathered(output: Mapping[str, Any]) -> str:
 
 def _foreseen(output: Mapping[str, Any]) -> str:
     least = "" if output["feasible"] else f"; too few: even all right could not show it, {output['fewest_rows']:,} are needed"
-    seconds, usd = sum(one["seconds"] for one in output["rungs"]), sum(one["usd"] for one in output["rungs"])
-    return f"{output['sealed']:,} sealed rows, opening {output['k']} at level {output['alpha']:.4f}{least}; {seconds:.0f} s, {usd:.2f} USD"
+    spent = f"{sum(one['seconds'] for one in output['rungs']):.0f} s, {sum(one['usd'] for one in output['rungs']):.2f} USD"
+    return f"{output['sealed']:,} sealed rows, opening {output['k']} at level {output['alpha']:.4f}{least}; at most {spent}"
 
 
 def _climbed(output: Mapping[str, Any]) -> str:

@@ -84,8 +84,8 @@ class ProjectReclimbs:
         """Go on with the re-climb that runs, as far as it can; where none runs, begin one.
 
         `because` is an alert's id or a reason in words; without one it waits for `watch.reclimb.least_rows` new rows. `approve`
-        names a step that `by` lets begin. `until` cuts off the rungs above one, in a re-climb that begins. Raises ProjectBusy where another process is at
-        it, UsageError where nothing is released, UnknownName for an alert or a step that there is not.
+        names a step that `by` lets begin. `until` cuts off the rungs above one, in a re-climb that begins. Raises ProjectBusy
+        where another process is at it, UsageError where nothing is released, UnknownName for an alert or a step that there is not.
         """
         if approve is not None and by is None:
             raise UsageError(f"a step is approved by somebody: --approve {approve} --by NAME")

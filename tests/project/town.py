@@ -7,6 +7,7 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,6 +36,20 @@ from tests.clocks import StillClock
 
 TICKETS = Path(__file__).resolve().parents[2] / "examples" / "support" / "tickets.csv"
 DAY = 86_400.0
+
+
+def worded(rows: int, seed: int) -> list[tuple[str, str]]:
+    """Questions of six classes, which nothing but single words give away: the more rows, the more words are known."""
+    rng, found = Random(seed), []
+    for n in range(rows):
+        label = rng.randrange(6)
+        telling = [_word(f"{label}-{rng.randrange(40)}") for _ in range(2)]
+        found.append((" ".join([*telling, *(f"noise{rng.randrange(500)}" for _ in range(3)), f"n{seed}i{n}"]), f"class{label}"))
+    return found
+
+
+def _word(name: str) -> str:
+    return "".join(chr(97 + int(digit, 16)) for digit in sha256(name.encode()).hexdigest()[:9])
 
 
 def tickets() -> list[tuple[str, str]]:
@@ -94,7 +109,8 @@ class Town:
             at = self.clock.now() + n
             own = self._trace(live, variant.candidate, variant.name, unit, text, answers[variant.candidate, variant.name][n], at)
             shadows = [
-                self._trace(live, id, "shadow", unit, text, answers[id, "shadow"][n], at + 0.5, shadow_of=own.id) for id in live.shadow
+                self._trace(live, id, "shadow", unit, text, answers[id, "shadow"][n], at + 0.5, shadow_of=own.id)
+                for id in live.shadow
             ]
             found.append([own, *shadows])
         return found
@@ -111,7 +127,16 @@ class Town:
         return asyncio.run(ask())
 
     def _trace(
-        self, live: Release, candidate: str, name: str, unit: str, text: str, answer: str, at: float, *, shadow_of: str | None = None
+        self,
+        live: Release,
+        candidate: str,
+        name: str,
+        unit: str,
+        text: str,
+        answer: str,
+        at: float,
+        *,
+        shadow_of: str | None = None,
     ) -> Trace:
         return Trace(
             id=new_trace_id(at, self.rng.randbytes(10)),
