@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.usecase import Columns, UseCase
 from rungwise.data.readers import cell_text
-from rungwise.data.splits import UNPROVING, is_split
+from rungwise.data.splits import DRAWN, UNPROVING, is_split
 
 FIELD_VALUES = 50
 """A further column is kept as a field of the rows if it has at most this many distinct values."""
@@ -218,7 +218,7 @@ def _fields(free: Sequence[str], table: _Table, use: UseCase) -> tuple[str, ...]
     kept = []
     for column in free:
         profile = table.profile(column)
-        if column.lower() in UNPROVING:
+        if column.lower() in (*UNPROVING, DRAWN):
             kept.append(column)
             continue
         few = not profile.lists and 2 <= len(profile.distinct) <= min(FIELD_VALUES, max(2, len(profile.texts) // 2))

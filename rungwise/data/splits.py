@@ -22,8 +22,17 @@ FROM_TRACE = "from_trace"
 """The field that names the trace that a row was made of: feedback on answers. People judge what they notice, mistakes above all,
 so such rows are no fair sample, and are treated as made up ones are."""
 
+DRAWN = "drawn"
+"""The field that says how the trace of a row was chosen. Those that were drawn by chance (RANDOM) and then judged are a fair sample
+of the traffic: they may be sealed, which is how a ledger that is spent is renewed."""
+
+RANDOM = "random"
+
+FRESH_SHARES = (0.2, 0.3, 0.5)
+"""Shares of train, dev and sealed among rows that were drawn by chance: what proves is scarcer than what teaches."""
+
 UNPROVING = (SYNTHETIC, FROM_TRACE)
-"""The fields of rows that are never sealed."""
+"""The fields of rows that are never sealed, but for those that `is_fresh` names."""
 
 NAMES = {
     **dict.fromkeys(("train", "training"), TRAIN),
@@ -85,8 +94,15 @@ def _open_if_made_up(row: Example, split: str) -> str:
 
 
 def proves_nothing(fields: Mapping[str, object]) -> bool:
-    """Whether a row with these fields, or cells, was made up or comes from feedback."""
+    """Whether a row with these fields, or cells, was made up, or comes from feedback on answers that chance did not choose."""
+    if is_fresh(fields):
+        return fields.get(SYNTHETIC) not in (None, "")
     return any(fields.get(name) not in (None, "") for name in UNPROVING)
+
+
+def is_fresh(fields: Mapping[str, object]) -> bool:
+    """Whether a row with these fields, or cells, comes from traffic by a random draw."""
+    return fields.get(FROM_TRACE) not in (None, "") and fields.get(DRAWN) == RANDOM
 
 
 def fill_splits(rows: Iterable[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:

@@ -135,15 +135,21 @@ class ProjectFeedback:
         """Make rows of the judgements: labels, or right answers. Where the data has versions they become a new one.
 
         Personal data is masked, by `names` people's too. Each row says by its column `from_trace` where it comes from, and
-        is never sealed. With `approved`, an answer with a thumb up counts as right.
+        is never sealed, but for those of answers that were drawn for review by chance (`drawn`): half of these are. With
+        `approved`, an answer with a thumb up counts as right.
         """
+        from rungwise.data.desk import close
         from rungwise.data.judging import traces_by_id
+        from rungwise.data.reviews import Reviews
+        from rungwise.data.splits import SALT_SETTING
         from rungwise.watch.files import earlier_rows, row_line, write_lines
         from rungwise.watch.harvest import harvest_rows
         from rungwise.watch.provenance import linked_traces
 
         case, path = self._case(), output or self.directory / ROWS
+        standing = self._standing(path)
         with self._store() as store:
+            close(store)
             judgements = self._judged(store)
             harvest = harvest_rows(
                 judgements,
@@ -152,9 +158,11 @@ class ProjectFeedback:
                 known=self._known(case),
                 labels=case.task != "answer",
                 approved=approved,
+                random=Reviews(store).random_traces(),
             )
+            salt = store.setting(SALT_SETTING) or case.name
             linked = linked_traces(store) - {one.feedback.trace for one in judgements}
-        lines = [row_line(row) for row in harvest.rows]
+        lines = [row_line(row, salt=salt, standing=standing) for row in harvest.rows]
         earlier = earlier_rows(path, lines, harvest.gone | linked)
         write_lines(path, [*earlier, *lines])
         version = self._import(path, harvest) if lines or earlier else None
@@ -187,6 +195,17 @@ class ProjectFeedback:
         with self._store() as store:
             link_records(store, taken.version.id, traces)
         return taken.version.id
+
+    def _standing(self, path: Path) -> Mapping[str, Mapping[str, Any]]:
+        """The rows that were made of judgements before, by their normalised questions: in the data and in the file."""
+        from rungwise.curate.shingles import normalise
+        from rungwise.data.splits import FROM_TRACE
+        from rungwise.project.data import ProjectData
+        from rungwise.watch.files import written_rows
+
+        data = ProjectData(self.directory, self.clock, self.state)
+        found = [cells for _, cells in data.rows() if cells.get(FROM_TRACE)] if data.exists() else []
+        return {normalise(str(one.get("text") or "")): one for one in (*found, *written_rows(path))}
 
     def _known(self, case: UseCase) -> Collection[str]:
         """The questions that stand in the data already, those that came from feedback left out."""

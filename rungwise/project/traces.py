@@ -124,8 +124,10 @@ class ProjectTraces:
     def _forgotten(self, store: Store, ids: Sequence[str], *, wiped: bool) -> Forgotten:
         """Remove what was kept because of these traces."""
         from rungwise.data.feedback import Judgements
+        from rungwise.data.reviews import Reviews
         from rungwise.data.traces.reach import forget_replies, rows_made_of
 
+        Reviews(store).erase(ids)
         return Forgotten(
             traces=len(ids),
             feedback=Judgements(store).erase(ids),

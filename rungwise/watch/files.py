@@ -7,19 +7,32 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rungwise.core.dataset import TRAIN
+from rungwise.core.dataset import TRAIN, Example
 from rungwise.core.errors import BadData
+from rungwise.curate.shingles import normalise
 from rungwise.data.blobs import write_durably
-from rungwise.data.splits import FROM_TRACE
+from rungwise.data.splits import DRAWN, FRESH_SHARES, FROM_TRACE, RANDOM, draw_split, unit_of
 
 if TYPE_CHECKING:
     from rungwise.watch.harvest import Pair, Row
 
 
-def row_line(row: Row) -> dict[str, Any]:
-    """A row as it is written. It is for training: people judge what went wrong, so that it would be no fair measure."""
+def row_line(row: Row, *, salt: str = "", standing: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """A row as it is written. It is for training: people judge what went wrong, so that it would be no fair measure.
+
+    A row whose answers were all drawn by chance is a fair one: `salt` draws its split, half of such rows being sealed. `standing`
+    are the rows made before, by what `normalise` gives of their text: a question keeps the part that it had, so that none that
+    was learned from is ever sealed.
+    """
     first = row.traces[0]
-    return {"id": first, "text": row.text, "label": row.reference, "split": TRAIN, FROM_TRACE: first}
+    line = {"id": first, "text": row.text, "label": row.reference, "split": TRAIN, FROM_TRACE: first}
+    before = (standing or {}).get(normalise(row.text))
+    if before is not None:
+        kept = {"split": before.get("split") or TRAIN}
+        return {**line, **kept, DRAWN: RANDOM} if before.get(DRAWN) == RANDOM else line
+    if not row.random:
+        return line
+    return {**line, "split": draw_split(unit_of(Example(text=row.text)), salt, FRESH_SHARES), DRAWN: RANDOM}
 
 
 def pair_line(pair: Pair) -> dict[str, Any]:
@@ -37,6 +50,13 @@ def earlier_rows(path: Path, lines: Sequence[Mapping[str, Any]], gone: Collectio
 
     A question that stands in the new `lines` is not among them. Raises BadData where the file is none of ours.
     """
+    found = written_rows(path)
+    texts = {line["text"] for line in lines}
+    return [one for one in found if one[FROM_TRACE] in gone and one.get("text") not in texts]
+
+
+def written_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that a file of ours holds; none where there is no file. Raises BadData where the file is none of ours."""
     if not path.is_file():
         return []
     try:
@@ -45,8 +65,7 @@ def earlier_rows(path: Path, lines: Sequence[Mapping[str, Any]], gone: Collectio
         raise BadData(f"it is not JSONL ({error}).", where=str(path), hint="Choose another --output") from error
     if not all(isinstance(one, dict) and FROM_TRACE in one for one in found):
         raise BadData("it was not made from feedback.", where=str(path), hint="Choose another --output")
-    texts = {line["text"] for line in lines}
-    return [one for one in found if one[FROM_TRACE] in gone and one.get("text") not in texts]
+    return found
 
 
 def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:

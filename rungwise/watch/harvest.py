@@ -38,11 +38,13 @@ ALONE = "there is no better and no worse answer"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A question with what should be said to it. `traces` are those that it comes from, the one that decided first."""
+    """A question with what should be said to it. `traces` are those that it comes from, the one that decided first. `random`:
+    every judged answer to the question was drawn by chance."""
 
     text: str
     reference: str
     traces: tuple[str, ...]
+    random: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +88,13 @@ def harvest_rows(
     known: Collection[str] = (),
     labels: bool,
     approved: bool = False,
+    random: Collection[str] = (),
 ) -> Harvest:
     """Rows to learn from: each question once, with its label (`labels`) or its right answer.
 
     A reviewer's word counts more than a business outcome's, that more than a user's, that more than a judge's; of equals the
     last one's. With `approved`, an answer with a thumb up counts as right. `known` are questions of the data, as `normalise`
-    gives them. Follow-up questions are left out: alone they mean something else.
+    gives them; `random` are traces that were drawn by chance. Follow-up questions are left out: alone they mean something else.
     """
     found, left_out, gone = _judged(judgements, find, labels=labels, talks=False)
     questions, seen = mask([one.said.question for one in found]), frozenset(known)
@@ -111,7 +114,8 @@ def harvest_rows(
         agreeing = [one.trace for one, _, other in several if normalise(other) == normalise(reference) and one is not decided]
         left_out[AGAIN] += len(agreeing)
         left_out[OVERRULED] += len(several) - len(agreeing) - 1
-        rows.append(Row(text=question, reference=reference, traces=(decided.trace, *agreeing)))
+        fair = all(one.trace in random for one, _, _ in several)
+        rows.append(Row(text=question, reference=reference, traces=(decided.trace, *agreeing), random=fair))
     references = mask([row.reference for row in rows])
     masked = tuple(replace(row, reference=reference) for row, reference in zip(rows, references, strict=True))
     return Harvest(judged=len(found) + left_out[NO_TRACE] + left_out[NO_TEXT], rows=masked, left_out=_counted(left_out), gone=gone)

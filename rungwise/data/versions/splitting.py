@@ -12,7 +12,17 @@ from rungwise.core.dataset import DEV, SEALED, SPLITS, TRAIN, Example
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.curate.sampling import read_time, split_by_group, split_by_time, split_stratified
 from rungwise.data.readers import cell_text
-from rungwise.data.splits import SALT_SETTING, SHARES, draw_split, is_split, proves_nothing, split_named, unit_of
+from rungwise.data.splits import (
+    FRESH_SHARES,
+    SALT_SETTING,
+    SHARES,
+    draw_split,
+    is_fresh,
+    is_split,
+    proves_nothing,
+    split_named,
+    unit_of,
+)
 from rungwise.data.store import Store
 from rungwise.data.versions.clusters import text_clusters
 from rungwise.data.versions.records import record_cells
@@ -59,14 +69,15 @@ class SplitDone:
 
 @dataclass(frozen=True, eq=False)
 class _Facts:
-    """Of each row: what must not be split, the digest of its input, the split in its own column, the cell to split by, and
-    whether it may be sealed."""
+    """Of each row: what must not be split, the digest of its input, the split in its own column, the cell to split by,
+    whether it may be sealed, and whether it comes from traffic by a random draw."""
 
     units: list[Hashable]
     inputs: list[str]
     given: list[str]
     cells: list[str]
     sealable: list[bool]
+    fresh: list[bool]
 
 
 def read_shares(text: str) -> Mapping[str, float]:
@@ -147,7 +158,7 @@ def carry_splits(store: Store, head: Version, version: Version, selection: Selec
     shares = head.split_by.get("shares") or SHARES
     parts = (float(shares[TRAIN]), float(shares[DEV]), float(shares[SEALED]))
     for row in new:
-        found[row] = found[row] or draw_split(str(facts.units[row]), salt, parts)
+        found[row] = found[row] or draw_split(str(facts.units[row]), salt, FRESH_SHARES if facts.fresh[row] else parts)
     return tuple(_unsealed(found, facts))
 
 
@@ -172,7 +183,7 @@ def _column(head: Version, plan: SplitPlan) -> str | None:
 
 def _facts(versions: Versions, version: Version, selection: Selection, column: str | None, *, grouped: bool) -> _Facts:
     """What has to be known of each row, from one pass over the records."""
-    facts = _Facts([], [], [], [], [])
+    facts = _Facts([], [], [], [], [], [])
     columns = version.columns
     for cells in _cells(versions, version, selection):
         text, passage, group, own, named = (
@@ -185,6 +196,7 @@ def _facts(versions: Versions, version: Version, selection: Selection, column: s
         facts.given.append(split_named(named) if named and is_split(named) else "")
         facts.cells.append(own or "")
         facts.sealable.append(not proves_nothing(cells))
+        facts.fresh.append(is_fresh(cells))
     return facts
 
 
