@@ -7,7 +7,7 @@ import unicodedata
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,11 +121,13 @@ class Requests:
         return ~self.traffic.failed & ~self.traffic.abstained & np.array([bool(one) for one in self.labels], np.bool_)
 
 
+@lru_cache(maxsize=100_000)
 def hashed(word: str) -> str:
     """A word as a number, so that no word of a person stays in the reference when a trace is erased."""
     return f"{zlib.crc32(word.encode('utf-8', 'surrogatepass')):x}"
 
 
+@lru_cache(maxsize=10_000)
 def words_of(text: str) -> frozenset[str]:
     """The words of a text, in lower case, without numbers and single letters."""
     return frozenset(_WORD.findall(text.lower()))
@@ -174,8 +176,9 @@ def columns_of(feature: Feature, requests: Requests, day: int = OUTSIDE) -> tupl
         return _named(feature, requests, day)
     if feature.monitor == "drift.input.vocabulary":
         assert feature.only_day is not None
-        unseen = [any(feature.only_day.get(hashed(word), NEVER) in (NEVER, day) for word in words) for words in requests.words]
-        return np.array(unseen, np.float64)[:, None], requests.said
+        known = feature.only_day
+        new = {word for word in frozenset().union(*requests.words) if known.get(hashed(word), NEVER) in (NEVER, day)}
+        return np.array([not new.isdisjoint(words) for words in requests.words], np.float64)[:, None], requests.said
     if feature.monitor in FLAGS:
         return FLAGS[feature.monitor](requests).astype(np.float64)[:, None], np.ones(len(traffic), np.bool_)
     return _ranked(feature, *number_of(feature.monitor, requests))
@@ -244,6 +247,10 @@ def ranks(values: Floats, numbers: Sequence[float]) -> Floats:
 def waves(vectors: Floats, feature: Feature) -> Floats:
     """(n, 2 * WAVES) random Fourier features of a Gaussian kernel of width `scale`: the distance of two means of them is that of
     the kernel means, MMD (Rahimi and Recht 2007; Gretton et al. 2012, JMLR 13)."""
-    rng = np.random.default_rng(feature.seed)
-    phases = vectors @ (rng.standard_normal((vectors.shape[1], WAVES)) / feature.scale)
+    phases = vectors @ (_directions(feature.seed, vectors.shape[1]) / feature.scale)
     return np.asarray(np.concatenate([np.cos(phases), np.sin(phases)], axis=1) / WAVES**0.5, dtype=np.float64)
+
+
+@lru_cache(maxsize=4)
+def _directions(seed: int, dims: int) -> Floats:
+    return np.asarray(np.random.default_rng(seed).standard_normal((dims, WAVES)))

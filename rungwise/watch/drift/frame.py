@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -78,7 +79,7 @@ class Frame:
         """The days of the reference; none where it is rows."""
         return range(self.first, self.last + 1) if self.rows is None else range(0)
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """What names the sketches that are made by it."""
         return f"drift:{digest(to_plain(self))[:24]}"

@@ -134,11 +134,16 @@ def _busy_days(scene: Scene) -> list[int]:
     """The days on which the live candidate had traffic, up to today, as looks noted them."""
     candidate = main_candidate(scene)
     kept = Sketches(scene.store, _kind(scene, "busy", 0, 0, candidate))
+    known = sorted(kept.get(range(scene.day - _LONGEST, scene.day + 1)))
+    enough = len(known) >= LEAST_DAYS and scene.day >= known[0] + max(LEAST_DAYS, scene.watching.reference_days)
+    if enough or scene.day in known:
+        return known
     traffic = scene.of_day(scene.day)
     own = len(traffic) if candidate is None else sum(one == candidate for one in traffic.candidate)
-    if own >= LEAST_SIZE:
-        kept.put(scene.day, b"")
-    return sorted(kept.get(range(scene.day - _LONGEST, scene.day + 1)))
+    if own < LEAST_SIZE:
+        return known
+    kept.put(scene.day, b"")
+    return [*known, scene.day]
 
 
 def _kind(scene: Scene, what: str, first: int, last: int, candidate: str | None) -> str:

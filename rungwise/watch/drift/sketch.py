@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,10 @@ def part_of(feature: Feature, values: Floats, people: NDArray[np.int64], hashed:
     spread = np.maximum(weights @ values**2 / size - mean**2, 0.0)
     who: tuple[NDArray[np.uint32], ...] = ()
     if feature.kind in (RATE, MIX):
-        who = tuple(np.unique(hashed[values[:, column] > 0])[:MOST_PEOPLE] for column in range(values.shape[1]))
+        rows, columns = np.nonzero(values.T)[::-1]
+        edges = np.searchsorted(columns, np.arange(values.shape[1] + 1))
+        held = hashed[rows]
+        who = tuple(np.unique(held[a:b])[:MOST_PEOPLE] if b > a else held[:0] for a, b in pairwise(edges.tolist()))
     return Part(mean=mean, size=size, spread=spread, people=len(asked), who=who)
 
 
