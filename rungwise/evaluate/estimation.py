@@ -46,7 +46,7 @@ def weighted_share(values: FloatArray, weights: FloatArray, units: IntArray, *, 
     if not len(values) or not (weights > 0).all():
         raise ValueError("a share needs rows with weights above 0")
     total = float(weights.sum())
-    mean = float(weights @ values) / total
+    mean = float(values[0]) if (values == values[0]).all() else float(weights @ values) / total  # rounding would blur 1
     sums = _of_units(weights * (values - mean) / total, units)
     spread = _of_units(weights / total, units)
     return interval_of(mean, sums, evenly=1 / float(spread @ spread), errors=_few(values), n=len(values), level=level)

@@ -31,7 +31,7 @@ def still_above(values: FloatArray, months: IntArray, target: float, *, level: f
     """Test that the answers are right with a chance of at least `target`; `below` is ever wrong with a chance of at most `level`.
 
     `values` (n,) in [0, 1] are the judged answers in an order that does not depend on them, `months` (n,) counts from 0 the
-    month in which each was judged. `weights` (n,) say how many answers of the traffic each stands for, 1 on average over the
+    month in which each was judged. `weights`, of the same shape, say how many answers of the traffic each stands for, 1 on average over the
     draw: 1 for plain random draws. Once shown, it stays shown until the wealth is below 1 again: by then as much speaks
     against a fall as spoke for it.
     """
@@ -56,7 +56,7 @@ def log_wealth(values: FloatArray, months: IntArray, target: float, weights: Flo
     `level` (Ville 1939). The game of month j begins anew with the share 6 / (pi^2 j^2) of the purse, which is kept aside until
     then, so that good months before a fall do not use up what is bet on it; the shares add up to 1, so the sum is one fair game.
     """
-    losses = 1 - values if weights is None else ((1 - values).T * weights).T
+    losses = 1 - values if weights is None else (1 - values) * weights
     ratio = losses / (1 - target) - 1
     begins = np.searchsorted(months, np.arange(int(months[-1]) + 1))  # month j begins before the answer begins[j]
     shares = 6 / (math.pi**2 * np.arange(1, len(begins) + 1) ** 2)
