@@ -31,6 +31,9 @@ GRID = 2**12
 LIMIT_ROWS = 20_000
 """From so many rows on (half of them on either side) the tail of the KS distribution is taken from its expansion."""
 
+LARGEST = 1e150
+"""Values beyond it are counted as infinite: their squares are."""
+
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -100,8 +103,7 @@ def prepared(reference: Floats, current: Floats) -> Prepared:
         return Prepared(before, after)
     edges = bin_edges(first)
     counts = _bin_counts(first, edges), _bin_counts(second, edges)
-    with np.errstate(over="ignore"):
-        return Prepared(before, after, (ks_statistic(first, second), wasserstein(first, second)), counts, (first, second))
+    return Prepared(before, after, (ks_statistic(first, second), wasserstein(first, second)), counts, (first, second))
 
 
 def judged(
@@ -132,7 +134,7 @@ def _sorted_side(values: Floats) -> tuple[Floats, Summary]:
     order = np.sort(values)  # NaN go to the end, infinities to both ends
     missing = len(order) - int(np.searchsorted(order, np.nan, side="left")) if len(order) and np.isnan(order[-1]) else 0
     known = order[: len(order) - missing]
-    low, high = np.searchsorted(known, -np.inf, side="right"), np.searchsorted(known, np.inf, side="left")
+    low, high = np.searchsorted(known, -LARGEST, side="left"), np.searchsorted(known, LARGEST, side="right")
     finite = known[low:high]
     rows, n = len(values), len(finite)
     shares = {
@@ -148,13 +150,9 @@ def _sorted_side(values: Floats) -> tuple[Floats, Summary]:
 
 
 def _moments(order: Floats) -> tuple[float, float]:
-    """The mean and the standard deviation of sorted values; of the scaled ones where their squares would be infinite."""
-    largest = max(abs(float(order[0])), abs(float(order[-1])))
+    """The mean and the standard deviation of sorted values."""
     if order[0] == order[-1]:
         return float(order[0]), 0.0
-    if largest > 1e150:
-        mean, sd = _moments(order / largest)
-        return mean * largest, sd * largest
     mean = float(order.mean())
     squares = sum(float(np.square(order[start : start + BLOCK] - mean).sum()) for start in range(0, len(order), BLOCK))
     return mean, float(np.sqrt(squares / (len(order) - 1)))
@@ -283,7 +281,7 @@ def _ks_p_of_units(
     together = np.sort(np.concatenate(sides))
     worth = []
     for values, of in zip(raw, units, strict=True):
-        finite = np.isfinite(values)
+        finite = np.abs(values) <= LARGEST
         ranks = np.searchsorted(together, values[finite], side="right") + np.searchsorted(together, values[finite], side="left")
         worth.append(effective(ranks - ranks.mean(), of[finite]))
     if worth == [len(side) for side in sides]:

@@ -189,7 +189,11 @@ def _moved_numbers(one: NumbersCompared) -> str:
     if before.mean is None or after.mean is None:
         return ""
     middles = f"median {_number(before.quantiles[3])} -> {_number(after.quantiles[3])}"
-    return f"mean {_number(before.mean)} -> {_number(after.mean)}, {middles}"
+    return f"mean {_number(before.mean)} -> {_number(after.mean)}, {middles}{_gone(before.missing, after.missing)}"
+
+
+def _gone(before: float, after: float) -> str:
+    return f", missing {before:.1%} -> {after:.1%}" if before != after else ""
 
 
 def _number(value: float | None) -> str:
@@ -220,7 +224,7 @@ def _moved_categories(one: CategoriesCompared) -> str:
     for word, count, names in (("new", one.new_count, one.new), ("vanished", one.vanished_count, one.vanished)):
         if count:
             parts.append(f"{count} {word} ({', '.join(_short(name) for name in names[:2])}{', ...' if count > 2 else ''})")
-    return ", ".join(parts)
+    return ", ".join(parts) + _gone(one.reference_missing, one.current_missing)
 
 
 def _short(name: str) -> str:
@@ -243,7 +247,7 @@ def _texts(blank: ColumnDrift, one: Typed, units: Units | None) -> ColumnDrift:
     places = np.flatnonzero(held[1])
     told = replace(told, examples=tuple(int(places[i]) for i in told.examples))
     length = compare_numbers(lengths[0], lengths[1], units=units)
-    findings = () if told.why else (_finding("values", told.auc, "auc", told.p),)
+    findings = () if told.why else (_finding("values", max(0.5, told.auc), "auc", told.p),)
     if length.p is not None:
         findings = (*findings, _finding("length", length.normed or 0.0, "sd", length.p))
     findings = (*findings, *_missing(length.reference.missing, length.current.missing, length.missing_p))
