@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,8 @@ from rungwise.watch.reclimb.course import STEPS
 from tests.clocks import StillClock
 from tests.project.town import Town, configure, found, worded
 
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = {"least_rows": 5, "shadow_requests": 20}
 BEFORE = 300
 """Rows of the first climb: too few to know all the words."""
 
@@ -39,10 +45,29 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Town:
 @pytest.fixture
 def town(founded: Town, tmp_path: Path) -> Town:
     """A copy of it."""
-    shutil.copytree(founded.project.directory.parent, tmp_path / "copy")
-    clock = StillClock(founded.clock.at)
-    project = Project(tmp_path / "copy" / "support", clock=clock)
-    return Town(project, clock, founded.pool, asked=founded.asked)
+    return copied(founded, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def begun(founded: Town, tmp_path_factory: pytest.TempPathFactory) -> Town:
+    """The same after the climb, whose choice is to answer as a shadow."""
+    town = copied(founded, tmp_path_factory.mktemp("begun"))
+    configure(town.project.directory, watch={"reclimb": {**SETTINGS, "approve": ["shadow"]}, "review": {"per_day": 0}})
+    assert advance(town).waits_for.startswith("approval of shadow")
+    configure(town.project.directory, watch={"reclimb": SETTINGS, "review": {"per_day": 0}})
+    return town
+
+
+@pytest.fixture
+def climbed(begun: Town, tmp_path: Path) -> Town:
+    """A copy of that."""
+    return copied(begun, tmp_path)
+
+
+def copied(town: Town, folder: Path) -> Town:
+    shutil.copytree(town.project.directory.parent, folder / "copy")
+    clock = StillClock(town.clock.at)
+    return Town(Project(folder / "copy" / "support", clock=clock), clock, town.pool, asked=town.asked)
 
 
 def advance(town: Town, because: str | None = None, **more: object) -> Reclimbed:
@@ -62,24 +87,24 @@ def shares(town: Town) -> dict[str, float]:
     return {one.name: one.weight for one in town.live().variants}
 
 
-def test_what_is_shown_to_be_better_answers_unseen_then_some_users_then_all(town: Town) -> None:
-    base = town.live()
-    first = advance(town)
+def test_what_is_shown_to_be_better_answers_unseen_then_some_users_then_all(climbed: Town) -> None:
+    base = climbed.live()
+    first = advance(climbed)
     assert (first.state, first.step, first.waits_for) == ("running", "shadow", "0 of 20 shadow answers")
     assert first.steps["gather"]["rows"] == {"business": 900}
     assert first.steps["climb"]["action"] == "better"
-    assert shares(town) == {"classical": 1.0}
-    assert town.live().shadow == (first.steps["climb"]["candidate"],)
-    town.day(200)
-    second = advance(town)
+    assert shares(climbed) == {"classical": 1.0}
+    assert climbed.live().shadow == (first.steps["climb"]["candidate"],)
+    climbed.day(200)
+    second = advance(climbed)
     assert second.step == "contest"
     assert second.steps["shadow"]["answers"] == 200
-    assert sorted(shares(town).values()) == [0.2, 0.8]
-    done = until_settled(town)
+    assert sorted(shares(climbed).values()) == [0.2, 0.8]
+    done = until_settled(climbed)
     assert done.state == "promoted"
-    assert [one.candidate for one in town.live().variants] == [first.steps["climb"]["candidate"]]
+    assert [one.candidate for one in climbed.live().variants] == [first.steps["climb"]["candidate"]]
     assert done.steps["contest"]["verdict"] == "winner"
-    assert town.project.releases.rollback().live.id == base.id
+    assert climbed.project.releases.rollback().live.id == base.id
 
 
 def test_the_decision_names_what_started_it_and_replays(town: Town) -> None:
@@ -94,52 +119,82 @@ def test_the_decision_names_what_started_it_and_replays(town: Town) -> None:
     assert town.project.replay().agrees
 
 
-def test_the_live_candidate_is_measured_as_it_is_and_nothing_of_it_is_made_again(town: Town) -> None:
-    live = town.live().variants[0].candidate
-    before = town.project.lineage(live)
-    done = advance(town)
-    after = town.project.lineage(live)
+def test_the_live_candidate_is_measured_as_it_is_and_nothing_of_it_is_made_again(climbed: Town) -> None:
+    live = climbed.live().variants[0].candidate
+    before = climbed.project.lineage(live)
+    done = advance(climbed)
+    after = climbed.project.lineage(live)
     assert after["made_of"] == before["made_of"]
     assert done.steps["climb"]["decision"] in {one["id"] for one in after["reached"]}
 
 
-def test_lineage_leads_from_a_live_answer_to_the_traces_behind_it_and_back(town: Town) -> None:
-    until_settled(town)
-    (trace,) = town.day(1)
-    behind = town.project.lineage(trace)
+def test_lineage_leads_from_a_live_answer_to_the_traces_behind_it_and_back(climbed: Town) -> None:
+    until_settled(climbed)
+    (trace,) = climbed.day(1)
+    behind = climbed.project.lineage(trace)
     kinds = {one["kind"] for one in behind["made_of"]}
     assert {"Release", "Candidate", "Decision", "Dataset", "Version"} <= kinds
-    candidate = town.live().variants[0].candidate
-    taught = [row for row in town.project.lineage(candidate, rows=True)["training_rows"] if row["record"] is not None]
-    parents = [one for row in taught[-50:] for one in town.project.lineage(row["record"])["made_of"] if one["kind"] == "Trace"]
+    candidate = climbed.live().variants[0].candidate
+    taught = [row for row in climbed.project.lineage(candidate, rows=True)["training_rows"] if row["record"] is not None]
+    parents = [one for row in taught[-50:] for one in climbed.project.lineage(row["record"])["made_of"] if one["kind"] == "Trace"]
     assert parents
-    learned = town.project.lineage(parents[0]["id"])["reached"]
+    learned = climbed.project.lineage(parents[0]["id"])["reached"]
     assert candidate in {one["id"] for one in learned}
-    assert town.live().id in {one["id"] for one in learned}
+    assert climbed.live().id in {one["id"] for one in learned}
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_re_climb_that_dies_before_a_step_is_kept_goes_on(town: Town, step: str) -> None:
+def test_a_re_climb_that_dies_before_each_step_is_kept_goes_on(town: Town) -> None:
     deaths: list[str] = []
 
     def crash(at: str) -> None:
-        if at == step and not deaths:
+        if at not in deaths:
             deaths.append(at)
             raise Killed(at)
 
-    for _ in range(10):
-        try:
+    for _ in range(20):
+        with contextlib.suppress(Killed):
             done = advance(town, crash=crash)
-        except Killed:
-            assert sum(shares(town).values()) == pytest.approx(1.0)
-            continue
-        if done.settled:
-            break
-        town.day(200)
-    assert deaths == [step]
+            if done.settled:
+                break
+            town.day(200)
+        assert sum(shares(town).values()) == pytest.approx(1.0)
+    assert deaths == list(STEPS)
     assert done.state == "promoted"
     moves = [move.verb for move, _ in town.project.releases.history()]
     assert moves == ["release", "rollback", "release", "release", "release"]
+
+
+ONE_CALL = """
+import os, signal, sys
+from pathlib import Path
+from rungwise.project import Project
+from tests.clocks import StillClock
+
+def die(step):
+    if step == sys.argv[3]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+project = Project(Path(sys.argv[1]), clock=StillClock(float(sys.argv[2])))
+project.reclimbs.advance(until="classical", report=False, crash=die)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_a_whole_release_and_the_next_one_goes_on(town: Town) -> None:
+    died = []
+    for step in STEPS:
+        for _ in range(10):
+            command = [sys.executable, "-c", ONE_CALL, str(town.project.directory), str(town.clock.at), step]
+            code = subprocess.run(command, cwd=ROOT, check=False).returncode
+            assert sum(shares(town).values()) == pytest.approx(1.0)
+            if code == -signal.SIGKILL:
+                died.append(step)
+                break
+            assert code == 0
+            town.day(200)
+    assert died == list(STEPS)
+    assert until_settled(town).state == "promoted"
+    assert len(town.live().variants) == 1
 
 
 def test_where_nothing_is_wrong_nothing_is_promoted(town: Town) -> None:
@@ -198,40 +253,40 @@ def test_a_person_lets_the_steps_begin_that_the_settings_name(town: Town) -> Non
         advance(town, approve="promote")
 
 
-def test_whoever_moves_the_traffic_meanwhile_is_left_alone(town: Town) -> None:
-    advance(town)
-    town.day(200)
-    advance(town)
-    town.project.releases.rollback(by="ann")
-    live = town.live().id
-    done = advance(town)
-    assert (done.state, town.live().id) == ("stopped", live)
+def test_whoever_moves_the_traffic_meanwhile_is_left_alone(climbed: Town) -> None:
+    advance(climbed)
+    climbed.day(200)
+    advance(climbed)
+    climbed.project.releases.rollback(by="ann")
+    live = climbed.live().id
+    done = advance(climbed)
+    assert (done.state, climbed.live().id) == ("stopped", live)
     assert "went live meanwhile by ann" in done.why
 
 
-def test_a_re_climb_that_is_stopped_leaves_the_release_that_it_began_with(town: Town) -> None:
-    base = town.live().id
-    advance(town)
-    town.day(200)
-    advance(town)
-    assert town.live().id != base
-    stopped = town.project.reclimbs.stop(by="ann")
-    assert (stopped.state, stopped.why, town.live().id) == ("stopped", "stopped by ann", base)
+def test_a_re_climb_that_is_stopped_leaves_the_release_that_it_began_with(climbed: Town) -> None:
+    base = climbed.live().id
+    advance(climbed)
+    climbed.day(200)
+    advance(climbed)
+    assert climbed.live().id != base
+    stopped = climbed.project.reclimbs.stop(by="ann")
+    assert (stopped.state, stopped.why, climbed.live().id) == ("stopped", "stopped by ann", base)
     with pytest.raises(UsageError, match="no re-climb runs"):
-        town.project.reclimbs.stop()
+        climbed.project.reclimbs.stop()
 
 
-def test_without_proof_in_time_the_live_candidate_keeps_all_traffic(town: Town) -> None:
-    base = town.live().id
+def test_without_proof_in_time_the_live_candidate_keeps_all_traffic(climbed: Town) -> None:
+    base = climbed.live().id
     configure(
-        town.project.directory,
+        climbed.project.directory,
         watch={"reclimb": {"contest_days": 2.0, "shadow_requests": 0, "least_rows": 1}, "review": {"per_day": 0}},
     )
-    assert advance(town).step == "contest"
+    assert advance(climbed).step == "contest"
     for _ in range(2):
-        town.day(20, labelled=0.0)
-    done = advance(town)
-    assert (done.state, town.live().id) == ("nothing", base)
+        climbed.day(20, labelled=0.0)
+    done = advance(climbed)
+    assert (done.state, climbed.live().id) == ("nothing", base)
     assert "2 days on live traffic did not show it" in done.why
 
 
