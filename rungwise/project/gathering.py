@@ -42,6 +42,10 @@ class ProjectHands:
 
         Data that is a file is taken into versions first, and rungwise.yaml names those from then on.
         """
+        from rungwise.data.desk import close
+
+        with opened(self.directory, self.state, self.clock) as store:
+            close(store)  # what reviewers agreed on becomes feedback
         if not self.count().new:
             return dataclasses.replace(NOBODY_SAID, version=self._head())
         moved = self._into_versions()
