@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rungwise.project.alerts import ProjectAlerts
     from rungwise.watch.alerts.sending import Outcome
 
+SHOWN = 50
+
 
 class _Listing(click.Group):
     """A group whose verb may be left out: `rungwise alerts PROJECT` lists."""
@@ -46,20 +48,22 @@ def alerts() -> None:
 @alerts.command("list")
 @click.argument("directory", metavar="PROJECT", default=".")
 @click.option("--all", "all", is_flag=True, help="Also what is resolved.")
-@click.option("--limit", type=click.IntRange(min=1), default=None, help="How many, the newest first.")
+@click.option("--limit", type=click.IntRange(min=1), default=None, help=f"How many, the newest first; {SHOWN} without --json.")
 @as_json
 def listing(directory: str, all: bool, limit: int | None, as_json: bool) -> int:
     """The alerts of PROJECT that are open or taken up. The exit code is 1 while one is open that nobody took up."""
     from rungwise.data.alerts import OPEN
     from rungwise.watch.alerts.words import shown
 
-    found = _alerts_of(directory).list(all=all, limit=limit)
+    found = _alerts_of(directory).list(all=all)
     waiting = any(one.state == OPEN for one in found)
     if as_json:
-        print_json({"alerts": [_plain(one, directory) for one in found]})
+        print_json({"alerts": [_plain(one, directory) for one in found[:limit]]})
         return int(waiting)
-    for line in shown(Path(directory), found):
+    for line in shown(Path(directory), found[: limit or SHOWN]):
         say(line)
+    if len(found) > (limit or SHOWN):
+        say(f"and {len(found) - (limit or SHOWN):,} more: --limit {len(found)}")
     if not found:
         say(f"no alert{'' if all else ' is open'}. What was read: rungwise watch {directory}")
     return int(waiting)

@@ -1,4 +1,4 @@
-"""What a server does for watching: looks at the days that are over, tells what is to be told, goes on with re-climbs."""
+"""What a server does for watching: looks at the days that are over and tells what is to be told."""
 
 from __future__ import annotations
 

@@ -62,6 +62,19 @@ def test_the_verb_may_be_left_out_and_the_list_says_what_to_type_next(tmp_path: 
     assert "\x1b" not in text
 
 
+def test_of_many_the_newest_are_shown_and_the_rest_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rungwise.cli import alerts
+
+    directory = project(tmp_path / "tickets")
+    for name in ("length", "language", "vocabulary"):
+        noticed(directory, f"drift.input.{name}")
+    monkeypatch.setattr(alerts, "SHOWN", 1)
+    assert "and 2 more: --limit 3" in spoken(capsys, str(directory), code=1)
+    assert "more" not in spoken(capsys, str(directory), "--limit", "3", code=1)
+
+
 def test_one_is_taken_up_and_closed_and_then_shown_only_with_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = project(tmp_path / "tickets")
     id = noticed(directory)
