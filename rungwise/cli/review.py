@@ -13,7 +13,7 @@ from rungwise.data.reviews import REASONS
 
 if TYPE_CHECKING:
     from rungwise.evaluate.agreement import Agreement
-    from rungwise.watch.review.report import Agreed
+    from rungwise.evaluate.reviewers import Agreed
 
 
 @click.command()

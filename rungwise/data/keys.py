@@ -21,9 +21,9 @@ from rungwise.data.store import Store
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-INFER, TRACE_READ, FEEDBACK_WRITE = "infer", "trace:read", "feedback:write"
+INFER, TRACE_READ, FEEDBACK_WRITE, REVIEW = "infer", "trace:read", "feedback:write", "review"
 DATA_WRITE, RELEASE_PROMOTE, ADMIN = "data:write", "release:promote", "admin"
-SCOPES = (INFER, TRACE_READ, FEEDBACK_WRITE, DATA_WRITE, RELEASE_PROMOTE, ADMIN)
+SCOPES = (INFER, TRACE_READ, FEEDBACK_WRITE, REVIEW, DATA_WRITE, RELEASE_PROMOTE, ADMIN)
 
 LIMITS = ("requests_per_minute", "tokens_per_minute", "usd_per_day", "usd_per_month")
 TENANT, USER = "tenant", "user"

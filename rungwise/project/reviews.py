@@ -18,8 +18,8 @@ from rungwise.project.opening import opened
 if TYPE_CHECKING:
     from rungwise.data.desk import Desk
     from rungwise.data.reviews import Waiting
+    from rungwise.evaluate.reviewers import Agreed
     from rungwise.watch.review.choices import Choices
-    from rungwise.watch.review.report import Agreed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class ProjectReviews:
     def agreement(self) -> Agreed:
         """How far reviewers agree with one another, and what each of them says how often."""
         from rungwise.data.reviews import Reviews
-        from rungwise.watch.review.report import agreed
+        from rungwise.evaluate.reviewers import agreed
 
         with opened(self.directory, self.state, self.clock) as store:
             return agreed(Reviews(store).given(), labels=read_use_case(self.directory / FILE).task != "answer")
@@ -71,8 +71,8 @@ class ProjectReviews:
         """A reviewer's desk for a block. What they decided is feedback when the block ends; not where it ends by an error."""
         from rungwise.data.desk import Desk, close
         from rungwise.data.reviews import Reviews
+        from rungwise.evaluate.reviewers import usual_seconds
         from rungwise.watch.review.choices import Choices
-        from rungwise.watch.review.report import usual_seconds
 
         case, watching = read_use_case(self.directory / FILE), read_watching(self.directory / FILE)
         with opened(self.directory, self.state, self.clock) as store:

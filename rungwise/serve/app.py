@@ -19,6 +19,7 @@ from rungwise.serve.gateway import Gateway
 from rungwise.serve.health import healthz, metrics, openapi, readyz
 from rungwise.serve.observing import Observing
 from rungwise.serve.openai import face
+from rungwise.serve.reviewing import reviewing
 from rungwise.serve.seat import Seat
 
 Handler: TypeAlias = Callable[[Exchange, Gateway], Awaitable[None]]
@@ -39,6 +40,10 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("POST", "/v1/embeddings"): face.embeddings,
     ("GET", "/v1/models"): face.models,
     ("POST", "/v1/feedback"): judge,
+    ("GET", "/v1/reviews"): reviewing,
+    ("POST", "/v1/reviews"): reviewing,
+    ("DELETE", "/v1/reviews"): reviewing,
+    ("GET", "/v1/reviews/agreement"): reviewing,
     ("GET", "/healthz"): healthz,
     ("GET", "/readyz"): readyz,
     ("GET", "/metrics"): metrics,

@@ -11,7 +11,9 @@ from typing import Any
 
 from rungwise.core.feedback import SOURCES
 from rungwise.core.version import __version__
+from rungwise.data.reviews import REASONS
 from rungwise.serve.bedrock.blocks import Converse, CountTokens
+from rungwise.serve.reviewing import VERDICTS
 from rungwise.serve.shapes import encode
 
 TEXT = {"type": "string"}
@@ -100,6 +102,7 @@ def _own() -> dict[str, Any]:
                 "responses": {"200": _answer("It is kept.", "FeedbackKept"), "default": _refusal()},
             }
         },
+        **_reviews(),
         "/healthz": {"get": _probe("healthz", "Whether the server is alive.", "Alive")},
         "/readyz": {"get": _probe("readyz", "Whether the server can answer: 503 with the reasons if not.", "Ready", also="503")},
         "/metrics": {"get": {"operationId": "metrics", "summary": "For Prometheus.", "tags": ["Health"], "responses": page}},
@@ -112,6 +115,29 @@ def _own() -> dict[str, Any]:
                 "responses": {"200": {"description": "OpenAPI.", "content": {"application/json": {"schema": {"type": "object"}}}}},
             }
         },
+    }
+
+
+def _reviews() -> dict[str, Any]:
+    who = {
+        "name": "reviewer",
+        "in": "query",
+        "description": "Who judges; a key that belongs to a user speaks for that user.",
+        "schema": {**NAME, "maxLength": 200, "pattern": r"\S"},
+    }
+    why = {"name": "reason", "in": "query", "schema": {"enum": list(REASONS)}}
+
+    def told(operation: str, summary: str, answer: str, *, parameters: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        return {**_told(operation, summary, answer), "tags": ["Review"], "parameters": list(parameters)}
+
+    judged = told("createVerdict", "Judge an answer.", "ReviewJudged")
+    return {
+        "/v1/reviews": {
+            "get": told("nextReview", "The answer to judge next, kept for half an hour.", "ReviewNext", parameters=(who, why)),
+            "post": {**judged, "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Verdict")}}}},
+            "delete": told("undoVerdict", "Take the last verdict back.", "ReviewNext", parameters=(who,)),
+        },
+        "/v1/reviews/agreement": {"get": told("agreement", "How far reviewers agree.", "ReviewAgreement")},
     }
 
 
@@ -151,6 +177,7 @@ def _schemas() -> dict[str, Any]:
         ),
         "Feedback": _feedback(),
         "FeedbackKept": _object({"object": {"const": "feedback"}, "id": TEXT, "trace": TEXT, "new": FLAG}),
+        **_review_schemas(),
         "Alive": _object({"status": TEXT, "version": TEXT, "worker": WHOLE}),
         "Ready": _object({"status": TEXT, "why": _list(TEXT), "resting_engines": _list(TEXT)}),
         "Error": _object({"error": _object({"message": TEXT, "type": TEXT, "param": _maybe(TEXT), "code": _maybe(TEXT)})}),
@@ -165,6 +192,25 @@ def _bedrock_schemas() -> dict[str, Any]:
     template = "#/components/schemas/Bedrock{name}"
     _, found = msgspec.json.schema_components((Converse, CountTokens), ref_template=template)
     return {f"Bedrock{name}": schema for name, schema in found.items()}
+
+
+def _review_schemas() -> dict[str, Any]:
+    item = _object(
+        {"id": TEXT, "question": TEXT, "answers": _list(TEXT), "reasons": _list(TEXT), "labels": FLAG},
+        optional={"messages": _list({"type": "object"}), "others_said": _list(TEXT), "trace": _maybe(TEXT)},
+    )
+    optional = {
+        "reviewer": {"type": ["string", "null"], "minLength": 1, "maxLength": 200},
+        "wanted": {"type": ["string", "null"], "maxLength": 100_000},
+        "comment": {"type": ["string", "null"], "maxLength": 10_000},
+        "seconds": {"type": "number", "minimum": 0, "maximum": 86_400},
+    }
+    return {
+        "Verdict": {**_object({"id": NAME, "verdict": {"enum": list(VERDICTS)}}, optional=optional), "additionalProperties": False},
+        "ReviewNext": _object({"object": TEXT, "waiting": WHOLE}, optional={"review": {"anyOf": [item, {"type": "null"}]}}),
+        "ReviewJudged": _object({"object": TEXT, "id": TEXT, "state": TEXT}),
+        "ReviewAgreement": _object({"object": TEXT, "raw": {"type": "object"}, "alpha": {"type": "object"}}),
+    }
 
 
 def _feedback() -> dict[str, Any]:

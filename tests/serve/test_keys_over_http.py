@@ -24,7 +24,12 @@ from tests.serve.running import answers, configure, engine, running
 from tests.served import served
 
 OPEN_TO_ALL = {"/healthz", "/readyz", "/openapi.json"}
-NEEDS = {"/v1/feedback": "feedback:write", "/metrics": "trace:read"}
+NEEDS = {
+    "/v1/feedback": "feedback:write",
+    "/metrics": "trace:read",
+    "/v1/reviews": "review",
+    "/v1/reviews/agreement": "review",
+}
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 
 
