@@ -78,7 +78,7 @@ def _show(account: Account, top: int) -> None:
     _show_cost(account)
     for name, lines in account.by.items():
         if any(one.value is not None for one in lines):
-            _table(f"cost by {name}", ("", "requests", "answering", "with shared", "each"), _bill_rows(lines, top))
+            _table(f"cost by {name}", ("", "requests", "answering", "with shared", "each"), _bill_rows(name, lines, top))
     _show_development(account)
     _show_value(account)
     _show_return(account)
@@ -109,9 +109,9 @@ def _show_cost(account: Account) -> None:
         say(f"{len(over.over)} of {over.users} users are over {most}{': ' + named if named else ''}")
 
 
-def _bill_rows(lines: Sequence[Line], top: int) -> Iterable[tuple[str, ...]]:
+def _bill_rows(field: str, lines: Sequence[Line], top: int) -> Iterable[tuple[str, ...]]:
     for one in lines[:top]:
-        yield _name(one.value), f"{one.requests:,}", _usd(one.usd), _usd(one.total_usd), f"{one.total_usd / one.requests:.6f}"
+        yield _named(field, one.value), f"{one.requests:,}", _usd(one.usd), _usd(one.total_usd), f"{one.total_usd / one.requests:.6f}"
     if len(lines) > top:
         rest = lines[top:]
         requests, usd, total = sum(one.requests for one in rest), sum(one.usd for one in rest), sum(one.total_usd for one in rest)
@@ -197,6 +197,11 @@ def _name(text: str | None) -> str:
     from rungwise.web import words
 
     return words.shortened(words.one_line(text), 40) if text is not None else "-"
+
+
+def _named(field: str, text: str | None) -> str:
+    """The value of a field; ids as people are shown them."""
+    return short(text) if text is not None and field in ("candidate", "release") else _name(text)
 
 
 def _figure(one: Figure | None, *, sign: bool = False) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 
 from rungwise.core.content import Usage
 from rungwise.core.feedback import Feedback
@@ -14,8 +13,8 @@ from rungwise.core.trace import Trace, new_trace_id
 from rungwise.data.feedback import Judgements
 from rungwise.data.judging import about
 from rungwise.data.store import Store
-from rungwise.data.traces.file import FOLDER, TraceFile
 from rungwise.release.registry import Releases
+from tests.data.judged import write
 
 
 def release(store: Store, names: Sequence[tuple[str, str]], *, at: float, evidence: tuple[str, ...] = ()) -> Release:
@@ -31,15 +30,6 @@ def answered(at: float, rng: random.Random, **more: object) -> Trace:
     usd = float(more.pop("usd", 0.001))  # type: ignore[arg-type]
     usage = Usage(10, 5, calls=1, usd=usd, seconds=0.2)
     return Trace(id=new_trace_id(at, rng.randbytes(10)), at=at, seconds=0.2, asked="p", usage=usage, **more)  # type: ignore[arg-type]
-
-
-def write(store: Store, traces: Sequence[Trace]) -> None:
-    """Commit traces where the store keeps them."""
-    sink = TraceFile(store.directory / FOLDER, worker=0)
-    for start in range(0, len(traces), 500):
-        sink.write(traces[start : start + 500])
-        sink.tidy()
-    sink.close()
 
 
 def judged(store: Store, pairs: Sequence[tuple[Trace, Feedback]]) -> None:
@@ -63,15 +53,12 @@ def month(store: Store, made: Release, *, first: int, days: int, users: int = 80
             traces.append(trace)
             if rng.random() < (0.05 if variant is made.variants[0] else 0.08):
                 value = round(rng.lognormvariate(0.5, 0.8), 2)
-                said.append((trace, Feedback(trace=trace.id, source="business", at=at + 3600, outcome="converted", value_usd=value)))
+                said.append(
+                    (trace, Feedback(trace=trace.id, source="business", at=at + 3600, outcome="converted", value_usd=value))
+                )
             if rng.random() < 0.1:
                 shadow = answered(at, rng, usd=usd / 2, release=made.id, candidate="5" * 64, shadow_of=trace.id)
                 traces.append(shadow)
     write(store, traces)
     judged(store, said)
     return traces
-
-
-def state(directory: Path) -> Path:
-    """Where a project's store is."""
-    return directory / "state"

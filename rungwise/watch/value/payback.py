@@ -28,6 +28,7 @@ ENDLESS_DAYS = 36_525
 """A date more than a hundred years away is never."""
 _Z = 1.6449  # of a two-sided interval at LEVEL
 _Z95 = 1.96
+_ROUNDING = 1e-9  # of a day, so that what is even at the end of a day is not the next day's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ def against_nothing(life: Life, invested: float, right: Success | None, worth: W
     per_request = shares * worth.usd
     asked, plain = np.cumsum(life.requests), np.cumsum(life.revenue - life.costs)
     rates = _rates(life, per_request, seed)
-    crossed = np.array([_crossing(asked * each + plain - invested, rate) for each, rate in zip(per_request, rates, strict=True)])
+    crossed = _crossings(np.outer(per_request, asked) + plain - invested, rates)
     return _told(name, life, crossed, once=invested, each=float(rates[0]), unit="day")
 
 
@@ -122,9 +123,8 @@ def against_rung(
         needed = np.where(each > 0, max(0.0, once) / np.where(each > 0, each, 1.0), np.inf)  # requests
     before = np.zeros(len(life.requests)) if up is other else np.cumsum(life.requests)
     rates = np.maximum(0.0, _requests_a_day(life, seed))
-    crossed = np.array(
-        [_crossing(before - many, rate) if np.isfinite(many) else np.inf for many, rate in zip(needed, rates, strict=True)]
-    )
+    short = np.where(np.isfinite(needed), needed, 0.0)
+    crossed = np.where(np.isfinite(needed), _crossings(before[None, :] - short[:, None], rates), np.inf)
     if up is other and float(needed[0]) == 0.0:
         crossed[0] = len(life.requests)
     found = _told(name, life, crossed, once=once, each=float(each[0]), unit="request")
@@ -199,15 +199,18 @@ def _mean_requests(life: Life) -> float:
     return float(life.requests[-AHEAD_DAYS - 1 : -1].mean()) if len(life.requests) > 1 else float(life.requests.mean())
 
 
-def _crossing(balance: Doubles, rate: float) -> float:
-    """The day (from the first on, as a fraction) on which a balance comes to stay at 0 or above; endless where it never will."""
-    below = np.flatnonzero(balance < 0)
-    if not len(below):
-        return 0.0
-    if below[-1] + 1 < len(balance):
-        return float(below[-1] + 1)
-    days = -balance[-1] / rate if rate > 0 else np.inf
-    return float(len(balance) - 1 + np.ceil(days)) if days < ENDLESS_DAYS else np.inf
+def _crossings(balances: Doubles, rates: Doubles) -> Doubles:
+    """(draws,) the day (from the first on) on which each balance (draws, days) comes to stay at 0 or above, going on at its rate;
+    endless where it never will."""
+    days = balances.shape[1]
+    below = balances < 0
+    after_last = days - np.argmax(below[:, ::-1], axis=1)  # the day behind the last one below
+    known = np.where(below.any(axis=1), after_last, 0)
+    last = balances[:, -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        coming = np.where(rates > 0, np.ceil(-last / rates - _ROUNDING), np.inf)
+    coming = np.where(coming < ENDLESS_DAYS, coming, np.inf)
+    return np.asarray(np.where(last < 0, days - 1 + coming, known), np.float64)
 
 
 def _told(name: str, life: Life, crossed: Doubles, *, once: float, each: float, unit: str) -> BreakEven:
