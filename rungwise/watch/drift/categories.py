@@ -181,7 +181,7 @@ def name_of(value: Any) -> str | None:
     """What a value is called, or None where it is missing."""
     if isinstance(value, str):
         return value if value.strip() else None
-    if value is None or value != value:
+    if value is None or (not isinstance(value, (list, dict, tuple, np.ndarray)) and value != value):
         return None
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"

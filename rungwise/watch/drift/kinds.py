@@ -60,7 +60,8 @@ def _array(side: Any) -> NDArray[Any]:
     if isinstance(side, np.ndarray) and side.ndim == 1:
         return side
     column = np.empty(len(side), dtype=object)
-    column[:] = list(side)
+    for place, value in enumerate(side.tolist() if isinstance(side, np.ndarray) else side):
+        column[place] = value  # one by one: numpy would unpack lists
     return column
 
 
