@@ -104,9 +104,9 @@ def send(directory: str, as_json: bool) -> int:
 def test(directory: str, as_json: bool) -> int:
     """Send a test message to every sink of PROJECT. The exit code is 1 where one did not take it."""
     tested = _alerts_of(directory).test()
-    for name in tested.unheard:
-        warn(f"the rule '{name}' has judged nothing yet: its monitor read nothing, is switched off, or has another name")
-    return _sent(tested.outcomes, as_json, nothing="there is no sink", unheard=list(tested.unheard))
+    for doubt in tested.doubts:
+        warn(doubt)
+    return _sent(tested.outcomes, as_json, nothing="there is no sink", doubts=list(tested.doubts))
 
 
 @alerts.command()

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """What became of a test message to each sink, and the rules that no reading was ever judged by."""
+    """What became of a test message to each sink, and what is odd about the project's own rules."""
 
     outcomes: tuple[Outcome, ...]
-    unheard: tuple[str, ...]
+    doubts: tuple[str, ...]
 
 
 class ProjectAlerts:
@@ -71,13 +71,13 @@ class ProjectAlerts:
     def test(self, *, environ: Mapping[str, str] | None = None) -> Tested:
         """Send a test message to every sink."""
         from rungwise.project import run
-        from rungwise.watch.alerts.rules import rules_of, unheard
+        from rungwise.watch.alerts.rules import doubts
         from rungwise.watch.alerts.sending import send_test
 
         with self._store() as store:
             outcomes = run(send_test(self._post(store, environ)))
-            never = unheard(rules_of(self._watching()), Readings(store).monitors())
-        return Tested(outcomes=tuple(outcomes), unheard=tuple(rule.name for rule in never))
+            odd = doubts(self._watching().rules, Readings(store).monitors())
+        return Tested(outcomes=tuple(outcomes), doubts=tuple(odd))
 
     def prometheus(self) -> str:
         """Alerting rules for Prometheus, as YAML."""

@@ -19,6 +19,7 @@ class _Rule:
     severity: str
     summary: str
     next: str
+    rule: str = ""
 
 
 _SERVER = (
@@ -88,6 +89,7 @@ def alerting_rules(project: str, watching: Watching) -> str:
             severity=rule.severity,
             summary=f"PROJECT: the rule {rule.name} ({rule.metric}, {rule.when}) holds.",
             next="rungwise alerts DIR",
+            rule=rule.name,
         )
         for rule in rules_of(watching)
     ]
@@ -101,6 +103,7 @@ def alerting_rules(project: str, watching: Watching) -> str:
             "        labels:",
             f"          severity: {rule.severity}",
             f"          project: {json.dumps(_literal(project))}",
+            *([f"          rule: {json.dumps(_literal(rule.rule))}"] if rule.rule else ()),
             "        annotations:",
             f"          summary: {json.dumps(_literal(summary))}",
             f"          next: {json.dumps(rule.next)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import operator
 from collections.abc import Collection, Iterator, Sequence
 
@@ -10,6 +11,9 @@ from rungwise.core.reading import ALARM, CANNOT_TELL, Reading
 from rungwise.core.watching import CRITICAL, Rule, Watching
 from rungwise.data.spec import CONDITION
 
+BROKEN = "watch"
+"""The first part of the names under which it is said that monitors broke; they speak only then, so silence means all is well."""
+
 DEFAULTS = (
     Rule(name="drift", metric="drift"),
     Rule(name="failures", metric="drift.output.failures", severity=CRITICAL),
@@ -17,10 +21,11 @@ DEFAULTS = (
     Rule(name="budget", metric="cost.budget"),
     Rule(name="user-budget", metric="cost.user_budget"),
     Rule(name="fairness", metric="fairness"),
+    Rule(name="broken", metric=BROKEN, when="n < 1"),
 )
 """The rules of a project that names none: each monitor's own alarm, within its promise about false alarms."""
 
-FAMILIES = ("drift", "quality", "cost", "value", "feedback", "fairness", "review")
+FAMILIES = ("drift", "quality", "cost", "value", "feedback", "fairness", "review", BROKEN)
 """The first parts of the names of monitors."""
 
 _SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -67,9 +72,18 @@ def holds(rule: Rule, reading: Reading) -> bool | None:
         ) from None
 
 
-def unheard(rules: Sequence[Rule], monitors: Collection[str]) -> list[Rule]:
-    """The rules that no monitor's reading was ever judged by: the monitor is off, has read nothing yet, or is misspelt."""
-    return [rule for rule in rules if not any(is_named(rule.metric, one) for one in monitors)]
+def doubts(rules: Sequence[Rule], monitors: Collection[str]) -> list[str]:
+    """What is odd about rules: those that nothing was ever judged by, where `monitors` are all that ever read something."""
+    said = []
+    for rule in rules:
+        if any(is_named(rule.metric, one) for one in monitors):
+            continue
+        family = rule.metric.partition(".")[0]
+        known = sorted({*monitors, *FAMILIES})
+        near = difflib.get_close_matches(rule.metric, known, n=1, cutoff=0.6)
+        hint = f". Did you mean '{near[0]}'?" if near and (monitors or family not in FAMILIES) else ""
+        said.append(f"the rule '{rule.name}' has judged nothing yet: no monitor called '{rule.metric}' has read anything{hint}")
+    return said
 
 
 def is_named(metric: str, monitor: str) -> bool:

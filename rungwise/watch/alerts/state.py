@@ -15,7 +15,7 @@ from rungwise.core.reading import DAY_S, Reading
 from rungwise.core.record import digest
 from rungwise.core.watching import SEVERITIES, Rule, Watching
 from rungwise.data.alerts import RESOLVED, Alert, keep, key_of, queue, queue_resolved, standing
-from rungwise.watch.alerts.rules import applying, holds, rules_of
+from rungwise.watch.alerts.rules import BROKEN, applying, holds, is_named, rules_of
 from rungwise.watch.alerts.words import sink_name, sinks_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def _followed(alert: Alert, told: _Told | None, watching: Watching, *, until: fl
         return replace(alert, reading=_gravest(told.held), days=days, quiet_days=0, heard_until=until)
     if all(rule.name != alert.rule for rule in rules_of(watching)) or not watching.wants(alert.reading.monitor):
         return _over(alert, "its rule or its monitor is no longer in rungwise.yaml", at)
-    if told is not None and told.quiet:
+    silent = told is None and is_named(BROKEN, alert.reading.monitor)
+    if silent or (told is not None and told.quiet):
         quiet = replace(alert, quiet_days=alert.quiet_days + 1, heard_until=until)
         return quiet if quiet.quiet_days < alert.days else _over(quiet, f"it has not been so for {_days(quiet.quiet_days)}", at)
     if until - alert.heard_until >= FORGOTTEN_DAYS * DAY_S:

@@ -124,6 +124,13 @@ def test_a_rule_that_was_taken_away_ends_its_alerts(store: Store) -> None:
     assert "no longer in rungwise.yaml" in Alerts(store).list(STATES)[0].note
 
 
+def test_a_monitor_that_broke_is_told_and_its_silence_ends_it(store: Store) -> None:
+    (broken,) = look(store, [read(100, "watch.drift", CANNOT_TELL), read(100, "drift", CANNOT_TELL)])
+    assert (broken.rule, broken.reading.monitor) == ("broken", "watch.drift")
+    look(store, [read(101, "drift", OK)])
+    assert states(store) == [RESOLVED]
+
+
 def test_the_same_readings_give_the_same_ids(store: Store) -> None:
     first = look(store, [read(100)])
     with store.write() as connection:
