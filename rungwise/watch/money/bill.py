@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rungwise.core.candidate import Candidate
 from rungwise.core.errors import StoreError
@@ -45,7 +45,8 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class Bill:
     """A window [since, until) of live requests. `usd` is what answering users cost, of which `machine_usd` was time of this
-    machine or of a rented one, and the rest tokens; shadows answer nobody and stand apart. Each is in `total_usd` once.
+    machine or of a rented one, and the rest tokens; shadows answer nobody and stand apart. Each is in `total_usd` once. `sums`
+    are what it was added up from, by field.
     """
 
     since: float
@@ -61,6 +62,7 @@ class Bill:
     review_seconds: float
     review_usd: float
     noted_usd: float
+    sums: Mapping[str, Sequence[Sum]] = field(default_factory=dict, repr=False)
 
     @property
     def shared_usd(self) -> float:
@@ -81,24 +83,25 @@ class Bill:
 def bill(store: Store, case: UseCase, watching: Watching, noted: Sequence[Noted], *, since: float, until: float) -> Bill:
     """The bill of a window. Costs that were noted for a candidate are its development and are left out here."""
     live, archive = window(since, until), archive_of(store)
-    all_live = archive.sums(live)
+    known = {name: archive.sums(live, by=name) for name in ("user", "candidate")}
     shadows = archive.sums(between(since, until).where("shadow", "=", True))
     size, seconds = kept_bytes(store), review_seconds(store, since, until)
     months = (until - since) / DAY_S / MONTH_DAYS
     return Bill(
         since=since,
         until=until,
-        requests=sum(one.traces for one in all_live),
-        failed=sum(one.failed for one in all_live),
-        users=sum(one.value is not None for one in archive.sums(live, by="user")),
-        usd=math.fsum(one.usd for one in all_live),
-        machine_usd=_machine_usd(store, case, live),
+        requests=sum(one.traces for one in known["user"]),
+        failed=sum(one.failed for one in known["user"]),
+        users=sum(one.value is not None for one in known["user"]),
+        usd=math.fsum(one.usd for one in known["user"]),
+        machine_usd=_machine_usd(store, case, live, known["candidate"]),
         shadow_usd=math.fsum(one.usd for one in shadows),
         stored_bytes=size,
         storage_usd=size / GIGABYTE * watching.money.storage_usd_per_gb_month * months,
         review_seconds=seconds,
         review_usd=seconds / HOUR_S * watching.review.usd_per_hour,
         noted_usd=math.fsum(one.usd for one in noted if one.candidate is None and since <= one.at < until),
+        sums=known,
     )
 
 
@@ -107,7 +110,8 @@ def lines(store: Store, whole: Bill, by: str) -> list[Line]:
 
     Raises UnknownName for a field that traces cannot be summed by.
     """
-    found = archive_of(store).sums(window(whole.since, whole.until), by=by)
+    known = whole.sums.get(by)
+    found = known if known is not None else archive_of(store).sums(window(whole.since, whole.until), by=by)
     return [_line(one, whole) for one in found]
 
 
@@ -116,20 +120,17 @@ def _line(one: Sum, whole: Bill) -> Line:
     return Line(value=one.value, requests=one.traces, failed=one.failed, usd=one.usd, shared_usd=share * whole.shared_usd)
 
 
-def _machine_usd(store: Store, case: UseCase, live: Query) -> float:
+def _machine_usd(store: Store, case: UseCase, live: Query, candidates: Sequence[Sum]) -> float:
     """What of the traces' cost is machine time: all of it where a candidate answers on this machine, or an engine has a price by
     the hour. The server wrote it into the traces already; it is told apart here, not added."""
-    archive = archive_of(store)
     hourly = {one.name for one in case.endpoints if one.usd_per_hour}
-    named = {one.name for one in case.endpoints}
     found = 0.0
-    for one in archive.sums(live, by="candidate"):
+    for one in candidates:
         if one.value is not None and _is_timed(store, case, one.value):
             found += one.usd
-    for one in archive.sums(live.where("candidate", "=", None), by="engine"):
-        found += (
-            one.usd if one.value in hourly or (one.value is not None and one.value not in named and not one.input_tokens) else 0.0
-        )
+    if any(one.value is None for one in candidates):
+        for one in archive_of(store).sums(live.where("candidate", "=", None), by="engine"):
+            found += one.usd if one.value in hourly else 0.0
     return found
 
 
