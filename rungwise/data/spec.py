@@ -26,7 +26,9 @@ FILE = "rungwise.yaml"
 SECTIONS: Mapping[str, type] = {"serve": Serving, "gates": Gates, "watch": Watching}
 """What stands in the file beside the use case: changing it changes no decision."""
 
-CONDITION = re.compile(r"alarm|(?P<field>value|low|high|effect|p|n) *(?P<sign><=|>=|<|>) *(?P<bound>-?[0-9.]+(?:e-?[0-9]+)?)")
+CONDITION = re.compile(
+    r"alarm|(?P<field>value|low|high|effect|p|n) *(?P<sign><=|>=|<|>) *(?P<bound>-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)", re.ASCII
+)
 """When a rule of `watch` holds."""
 
 T = TypeVar("T")
