@@ -120,7 +120,7 @@ def reworded(text: str, rng: Generator) -> str:
     said = _WORD.sub(lambda found: _SAYINGS.get(found[0].lower(), found[0]), text).lower()
     words = said.split(" ")
     for n, word in enumerate(words):
-        if len(word) > 4 and word.isalpha() and rng.random() < 0.3:
+        if len(word) > 4 and word.isalpha() and rng.random() < 0.5:
             at = int(rng.integers(1, len(word) - 1))
             words[n] = word[:at] + (word[at + 1 :] if rng.random() < 0.5 else word[at + 1] + word[at] + word[at + 2 :])
     return ("yo " if rng.random() < 0.3 else "") + " ".join(words).rstrip("?.!")

@@ -1,0 +1,233 @@
+"""Re-climbs in simulated worlds whose truth is known: how often the right thing is done, and how often a worse release is promoted.
+
+Each run is a whole ring with the product's own verbs: a climb on 400 support tickets of simulated users, a release, days of
+traffic that it answers itself, random reviews by a person who errs on 2 % of the items, late labels, and a re-climb that is gone
+on with every day until it is settled: new rows, climb, gates, shadow, contest on live traffic, promotion or nothing. Then both
+candidates answer 1,500 further requests of the present traffic, whose right answers are known. Kinds of worlds: two new intents
+take a third of the traffic; nine in ten questions come in slang and haste; a sentence encoder answers, chosen when there were too
+few rows for the linear model, which has more now; nothing is wrong.
+
+Right is a promotion in the first three kinds and none in the last. 'Worse' is a promoted candidate that is truly more than the
+margin of 0.05 worse than the one before, or misses the target that the one before meets.
+
+    python -m benchmarks.reclimb_journeys                      # 100 runs of each kind, in two processes
+    python -m benchmarks.reclimb_journeys 5 --only wording     # a quick look
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+RUNS, MARGIN, JUDGED, MOST_DAYS = 100, 0.05, 1_500, 35
+TOPICS = (
+    "track_order",
+    "return_item",
+    "invoice_request",
+    "login_problem",
+    "payment_failed",
+    "cancel_subscription",
+    "app_problem",
+    "delivery_damaged",
+)
+NEW = ("loyalty_points", "warranty_repair")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of world: what drifts from day 1 on, on how many rows it begins, and up to which rung its climbs go."""
+
+    name: str
+    drift: str | None
+    strength: float
+    right: str
+    target: float
+    rows: int = 400
+    until: str = "classical"
+    watched_days: int = 6
+
+
+KINDS = (
+    Kind(name="new intents appear", drift="new_intents", strength=0.33, right="promoted", target=0.62),
+    Kind(name="wording shifts", drift="wording", strength=0.9, right="promoted", target=0.66),
+    Kind(name="a cheaper rung becomes enough", drift=None, strength=0.0, right="promoted", target=0.74, until="head"),
+    Kind(name="nothing is wrong", drift=None, strength=0.0, right="nothing", target=0.62),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What became of one world, and how good who answered before and who answers now truly are."""
+
+    kind: str
+    seed: int
+    state: str
+    why: str
+    before: float
+    after: float
+    days: int
+    seconds: float
+
+    def worse(self, target: float) -> bool:
+        """Whether a worse release was promoted."""
+        missed = self.before >= target > self.after
+        return self.state == "promoted" and (self.after < self.before - MARGIN or missed)
+
+
+def run(kind: Kind, seed: int) -> Run:
+    """One world from its first climb to the end of its re-climb."""
+    from examples.traffic.filling import begun
+    from examples.traffic.people import Voices
+    from examples.traffic.pools import support_pool
+    from examples.traffic.simulator import Drift, World
+    from rungwise.core.errors import UsageError
+
+    began = time.perf_counter()
+    world = World(
+        seed=seed,
+        texts=support_pool().only(TOPICS, fresh=NEW),
+        requests_per_day=90,
+        users=60,
+        voices=Voices(labelled=0.25, delay_days=1.0, slow=2.0, outcomes=0.0, thumbs=0.02),
+    )
+    drifts = [Drift(kind=kind.drift, start=1, strength=kind.strength)] if kind.drift is not None else []
+    sections = {
+        "serve": {"contest": {"metric": "correct"}},
+        "watch": {
+            "review": {"per_day": 25, "uncertain_per_day": 0},
+            "reclimb": {"shadow_requests": 40, "contest_share": 0.5, "margin": MARGIN},
+        },
+    }
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        target = f"accuracy={kind.target}"
+        try:
+            filling = begun(Path(folder), world, drifts, rows=kind.rows, target=target, until=kind.until, sections=sections)
+        except UsageError as error:
+            return Run(kind=kind.name, seed=seed, state="not begun", why=str(error), before=0, after=0, days=0, seconds=0)
+        with filling:
+            found, first, last = _ring(filling, kind)
+    before, after = first, last
+    seconds = time.perf_counter() - began
+    return Run(
+        kind=kind.name,
+        seed=seed,
+        state=found.state,
+        why=found.why or found.waits_for,
+        before=before,
+        after=after,
+        days=filling.next,
+        seconds=seconds,
+    )
+
+
+def _ring(filling: Any, kind: Kind) -> tuple[Any, float, float]:
+    """Days of traffic and reviews, then the re-climb until it is settled; the true quality before and after it."""
+    from examples.traffic.people import Reviewer
+    from rungwise.release.registry import Releases
+    from rungwise.watch.look import scene_of
+    from rungwise.watch.review.queue import fill
+
+    ana, found = Reviewer(name="ana", error=0.02), None
+    first = Releases(filling.store).live()
+    while filling.next < MOST_DAYS:
+        number = filling.day().number
+        fill(scene_of(filling.store, filling.project.directory, filling.clock, number))
+        filling.review(ana)
+        filling.clock.at += 700.0  # until then a verdict can be taken back
+        if filling.next >= kind.watched_days:
+            because = kind.name if found is None else None
+            found = filling.project.reclimbs.advance(because, until=kind.until, report=False)
+            if found.settled:
+                break
+    assert found is not None
+    last = Releases(filling.store).live()
+    before = true_quality(filling, first)
+    return found, before, before if last.id == first.id else true_quality(filling, last)
+
+
+def true_quality(filling: Any, release: Any) -> float:
+    """The share of right answers of a release's one candidate to requests of the present traffic that nobody asked yet."""
+    from examples.traffic.simulator import Arm, simulate
+
+    answering = filling.live.answering(release, max(release.variants, key=lambda one: one.weight).candidate)
+    right = asked = 0
+    day = 1_000
+    while asked < JUDGED:
+        found = simulate(filling.world, day, filling.drifts, arms=(Arm(answering=answering),))
+        right, asked, day = right + int(found.correct.sum()), asked + int((~found.traffic.failed).sum()), day + 1
+    return right / asked
+
+
+def interval(count: int, of: int) -> tuple[float, float]:
+    """Clopper-Pearson, 95 %."""
+    low = stats.beta.ppf(0.025, count, of - count + 1) if count else 0.0
+    high = stats.beta.ppf(0.975, count + 1, of - count) if count < of else 1.0
+    return float(low), float(high)
+
+
+def summary(kind: Kind, runs: Sequence[Run]) -> Mapping[str, Any]:
+    """The counts of a kind."""
+    states = Counter(one.state for one in runs)
+    right, worse = states[kind.right], sum(one.worse(kind.target) for one in runs)
+    return {
+        "kind": kind.name,
+        "runs": len(runs),
+        "right": right,
+        "right_interval": [round(one, 3) for one in interval(right, len(runs))],
+        "worse": worse,
+        "worse_interval": [round(one, 3) for one in interval(worse, len(runs))],
+        "states": dict(states),
+        "before": round(sum(one.before for one in runs) / len(runs), 3),
+        "after": round(sum(one.after for one in runs) / len(runs), 3),
+        "days": sorted(one.days for one in runs)[len(runs) // 2],
+    }
+
+
+def main(count: int = RUNS, *, only: str | None = None, processes: int = 2, first: int = 0) -> None:
+    """Print the table, what went another way, and the figures."""
+    began = time.perf_counter()
+    kinds = [kind for kind in KINDS if only is None or only in kind.name]
+    jobs = [(kind, seed) for seed in range(first, first + count) for kind in kinds]
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        runs = list(pool.map(run, *zip(*jobs, strict=True)))
+    print(f"{'kind':32} {'runs':>5} {'right':>6} {'95 %':>15} {'worse':>6} {'95 %':>15} {'before':>7} {'after':>7} {'days':>5}")
+    found = []
+    for kind in kinds:
+        one = summary(kind, [each for each in runs if each.kind == kind.name])
+        found.append(one)
+        ranges = ["{:.3f} to {:.3f}".format(*one[name]) for name in ("right_interval", "worse_interval")]
+        print(
+            f"{one['kind']:32} {one['runs']:5} {one['right']:6} {ranges[0]:>15} {one['worse']:6} {ranges[1]:>15} "
+            f"{one['before']:7.3f} {one['after']:7.3f} {one['days']:5}"
+        )
+    print("before, after: the true share of right answers on the present traffic; days: median, until settled")
+    for one in runs:
+        kind = next(each for each in kinds if each.name == one.kind)
+        if one.state != kind.right or one.worse(kind.target):
+            figures = f"{one.state} after {one.days} days ({one.before:.3f}, {one.after:.3f})"
+            print(f"  {one.kind}, seed {one.seed}: {figures}: {one.why[:160]}")
+    print(json.dumps({"kinds": found, "margin": MARGIN, "seconds": round(time.perf_counter() - began, 1)}))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("count", type=int, nargs="?", default=RUNS)
+    parser.add_argument("--only")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0)
+    given = parser.parse_args()
+    main(given.count, only=given.only, processes=given.processes, first=given.first)
