@@ -16,11 +16,14 @@ from rungwise.data.spec import FILE, read_use_case, read_watching
 from rungwise.data.store import Store
 from rungwise.release.registry import Releases
 from rungwise.watch.scene import Encode, Scene
+from rungwise.watch.traffic import Traffic
 
 GRACE_S = 300.0
 """How long after midnight a day is over: answers that were begun before it are written by then."""
 WITHOUT_RELEASE_DAYS = 28
 """How far the first look goes back in a project whose engines are asked without a release."""
+KEPT_DAYS = 42
+"""How many days of traffic stay in memory while several are looked at: no window is longer."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,20 +61,30 @@ def catch_up(
     meanwhile is not made twice. Raises UsageError for a rungwise.yaml that cannot be read.
     """
     days = days_to_look_at(store, clock.now())
-    encode = cache(encoder or _installed)
+    encode, known = cache(encoder or _installed), dict[int, Traffic]()
     for done, day in enumerate(days):
         say(done, len(days))
-        looked = look_at(store, directory, clock, day, encoder=encode)
+        looked = look_at(store, directory, clock, day, encoder=encode, known=known)
+        for old in [one for one in known if one < day - KEPT_DAYS]:
+            del known[old]
         if looked is not None:
             yield looked
     say(len(days), len(days))
 
 
-def look_at(store: Store, directory: Path, clock: Clock, day: int, *, encoder: Callable[[], Encode] | None = None) -> Looked | None:
-    """Look at a day and keep what was read; None where somebody else did so meanwhile."""
+def look_at(
+    store: Store,
+    directory: Path,
+    clock: Clock,
+    day: int,
+    *,
+    encoder: Callable[[], Encode] | None = None,
+    known: dict[int, Traffic] | None = None,
+) -> Looked | None:
+    """Look at a day and keep what was read; None where somebody else did so meanwhile. `known` is as in `scene_of`."""
     from rungwise.watch.alerts.state import note
 
-    scene = scene_of(store, directory, clock, day, encoder=encoder)
+    scene = scene_of(store, directory, clock, day, encoder=encoder, known=known)
     readings = read(scene)
     at = clock.now()
     with store.write(alone=True) as connection:
@@ -81,8 +94,16 @@ def look_at(store: Store, directory: Path, clock: Clock, day: int, *, encoder: C
     return Looked(day=day, readings=tuple(readings), alerts=tuple(one.id for one in opened))
 
 
-def scene_of(store: Store, directory: Path, clock: Clock, day: int, *, encoder: Callable[[], Encode] | None = None) -> Scene:
-    """What monitors may know of a day."""
+def scene_of(
+    store: Store,
+    directory: Path,
+    clock: Clock,
+    day: int,
+    *,
+    encoder: Callable[[], Encode] | None = None,
+    known: dict[int, Traffic] | None = None,
+) -> Scene:
+    """What monitors may know of a day. `known` is the traffic of days that were read before, and takes up what is read now."""
     return Scene(
         store=store,
         directory=directory,
@@ -92,6 +113,7 @@ def scene_of(store: Store, directory: Path, clock: Clock, day: int, *, encoder: 
         clock=clock,
         release=live_at(store, (day + 1) * DAY_S),
         encoder=encoder or cache(_installed),
+        known={} if known is None else known,
     )
 
 

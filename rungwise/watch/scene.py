@@ -35,7 +35,7 @@ class Window(TypedDict):
 class Scene:
     """A day (counted since 1970, in UTC) of a project, when it is over. `release` was live at its end; None before the first.
 
-    `encode` is made by `encoder` at first use, since it loads weights.
+    `encode` is made by `encoder` at first use, since it loads weights. `known` is the traffic of days that were read already.
     """
 
     store: Store
@@ -46,7 +46,7 @@ class Scene:
     clock: Clock
     release: Release | None = None
     encoder: Callable[[], Encode] | None = None
-    _known: dict[int, Traffic] = field(default_factory=dict)
+    known: dict[int, Traffic] = field(default_factory=dict)
 
     @cached_property
     def encode(self) -> Encode:
@@ -76,9 +76,9 @@ class Scene:
 
     def of_day(self, day: int) -> Traffic:
         """The traffic of one day, read once."""
-        if day not in self._known:
-            self._known[day] = read_traffic(self.store, day * DAY_S, (day + 1) * DAY_S, group_tag=self.group_tag)
-        return self._known[day]
+        if day not in self.known:
+            self.known[day] = read_traffic(self.store, day * DAY_S, (day + 1) * DAY_S, group_tag=self.group_tag)
+        return self.known[day]
 
     def window(self, days: int = 1) -> Window:
         """`since` and `until` of the last so many days, for a Reading."""
