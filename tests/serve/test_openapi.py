@@ -14,10 +14,10 @@ from tests.cli.test_serve_verb import listening, serving
 from tests.serve.running import answers, engine
 from tests.serve.test_health import bare
 
-# Some rules no schema says: of a block of Bedrock's one part is there, and a judgement was not made in the future.
+# Some rules no schema says: of a block of Bedrock's one part is there, a judgement was not made in the future, a reviewer is named.
 CONFIG = """
 [[operations]]
-include-path-regex = "^/(model|v1/feedback)"
+include-path-regex = "^/(model|v1/feedback|v1/reviews)"
 checks.positive_data_acceptance.enabled = false
 """
 
