@@ -151,7 +151,9 @@ def _sample(n: int, rng: np.random.Generator) -> Ints:
 
 
 def _clean(text: Any) -> str:
-    return text[:MOST_CHARACTERS].lower() if isinstance(text, str) else ""
+    if not isinstance(text, str):
+        return ""
+    return text[:MOST_CHARACTERS].encode("utf-8", "replace").decode().lower()  # half characters cannot be hashed
 
 
 def _units(before: Sequence[Any] | None, after: Sequence[Any] | None, n: int, m: int) -> Ints:

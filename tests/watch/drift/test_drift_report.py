@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -224,16 +225,16 @@ def test_two_windows_of_traffic_are_compared(tmp_path: Path, capsys: pytest.Capt
     from rungwise.data.store import Store
     from rungwise.project import Project
     from rungwise.project.drift import ProjectDrift
-    from tests.clocks import FixedClock
+    from tests.clocks import StillClock
 
     world = World(requests_per_day=60, season=False)
     first = simulate(world, 0).number
-    clock = FixedClock((first + 6) * 86400.0)
+    clock = StillClock((first + 6) * 86400.0)
     project = Project.create(tmp_path / "live", clock=clock)
     found = project.traces
-    with Store.open(found.state, clock=clock) as store:
+    with closing(Store.open(found.state, clock=clock)) as store:
         for day in range(6):
-            write_day(store, simulate(world, day, [Drift("length", 3, 1.0)]))
+            write_day(store, simulate(world, day, [Drift(kind="length", start=3, strength=1.0)]))
     compared = ProjectDrift(found.directory, found.clock, found.state)
     report = compared.compare("3d", "6d..3d")
     assert "text" in report.drifted
