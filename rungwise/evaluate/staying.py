@@ -31,9 +31,9 @@ def still_above(values: FloatArray, months: IntArray, target: float, *, level: f
     """Test that the answers are right with a chance of at least `target`; `below` is ever wrong with a chance of at most `level`.
 
     `values` (n,) in [0, 1] are the judged answers in an order that does not depend on them, `months` (n,) counts from 0 the
-    month in which each was judged. `weights`, of the same shape, say how many answers of the traffic each stands for, 1 on average over the
-    draw: 1 for plain random draws. Once shown, it stays shown until the wealth is below 1 again: by then as much speaks
-    against a fall as spoke for it.
+    month in which each was judged. `weights`, of the same shape, say how many answers of the traffic each stands for, 1 on
+    average over the draw: 1 for plain random draws. Once shown, it stays shown until the wealth is below 1 again: by then as
+    much speaks against a fall as spoke for it.
     """
     if not len(values):
         return Stay(below=False, since=None, p_value=1.0, wealth=1.0)
@@ -70,8 +70,7 @@ def log_wealth(values: FloatArray, months: IntArray, target: float, weights: Flo
 def _path(ratio: FloatArray, stake: float, begins: IntArray, shares: FloatArray) -> FloatArray:
     """The log of the wealth of one stake in the games of all months together, those not begun left out."""
     gains = np.cumsum(np.log1p(stake * ratio), axis=0)
-    found = np.full_like(gains, -np.inf)
-    for start, share in zip(begins.tolist(), shares.tolist(), strict=True):
-        before = gains[start - 1] if start else 0.0
-        found[start:] = np.logaddexp(found[start:], gains[start:] - before + math.log(share))
-    return found
+    paid = np.concatenate((np.zeros_like(gains[:1]), gains))[begins]  # what was won before a game began is not its own
+    parts = np.logaddexp.accumulate(np.log(shares).reshape((-1,) + (1,) * (gains.ndim - 1)) - paid, axis=0)
+    month = np.searchsorted(begins, np.arange(len(gains)), side="right") - 1
+    return np.asarray(gains + parts[month], dtype=np.float64)
