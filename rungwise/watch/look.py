@@ -124,15 +124,15 @@ def read(scene: Scene) -> list[Reading]:
     from rungwise.watch.quality import monitors as quality
     from rungwise.watch.review.queue import fill
 
+    found: list[Reading] = []
     parts: Mapping[str, Callable[[Scene], list[Reading]]] = {
         "drift": drift.readings,
         "quality": quality.readings,
         "cost": spending.readings,
         "fairness": fairness.readings,
         "feedback": voices.readings,
-        "review": fill,
+        "review": lambda scene: fill(scene, found),  # last, since traces that an alarm names are worth a look
     }
-    found: list[Reading] = []
     for name, part in parts.items():
         try:
             found += part(scene)

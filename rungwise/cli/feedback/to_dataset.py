@@ -26,8 +26,9 @@ def to_dataset(
 ) -> int:
     """Make rows of the judgements on answers of PROJECT: questions with the label or the answer that would have been right.
 
-    Personal data is masked. Where the data of PROJECT has versions, the rows become a new one. They are for training, name the
-    trace that they come from, and are never sealed: people judge what they notice, which is no fair sample.
+    Personal data is masked. Where the data of PROJECT has versions, the rows become a new one. They name the
+    trace that they come from, and are for training: people judge what they notice, which is no fair sample. Only those of
+    answers that were drawn for review by chance may be for dev or sealed.
     """
     from rungwise.project import Project
 
