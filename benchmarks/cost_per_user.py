@@ -1,7 +1,8 @@
 """Cost per user over a million traces: exact to the cent against adding each up in exact fractions, and the seconds that it takes.
 
 A million traces of 10,000 users over 30 days, in the files of two workers, as `benchmarks.trace_store` writes them. The bill is
-the product's own (`watch/money/bill.py`, what `rungwise value` shows); the peer adds up the very numbers that were written, asfractions, trace by trace, and rounds once.
+the product's own (`watch/money/bill.py`, what `rungwise value` shows); the peer adds up the very numbers that were written, as
+fractions, trace by trace, and rounds once.
 
 Run: python -m benchmarks.cost_per_user [TRACES]
 """
