@@ -108,20 +108,20 @@ def _details(gap: Gap) -> Iterator[tuple[str, Any]]:
 
 
 _WORDS = {
-    "quality": ("are answered rightly", "{:.1%}"),
-    "refusals": ("get no answer", "{:.2%}"),
-    "latency": ("wait", "{:.3g} s"),
-    "cost": ("cost each", "{:.3g} USD"),
+    "quality": ("right answers", "{:.1%}"),
+    "refusals": ("no answer", "{:.2%}"),
+    "latency": ("a typical wait", "{:.3g} s"),
+    "cost": ("the cost of a request", "{:.3g} USD"),
 }
 
 
 def _why(name: str, gap: Gap) -> str:
-    verb, form = _WORDS[name]
+    what, form = _WORDS[name]
     if gap.too_small:
-        return f"{gap.group}: {gap.units:,} users or conversations are too few to tell (or those of the others are)"
+        return f"{what}: {gap.units:,} users or conversations of {gap.group} are too few to tell (or those of the others are)"
     shown = "shown" if gap.shown else "not shown, chance may explain it"
     own, rest = form.format(gap.value), form.format(gap.rest)
-    return f"{gap.group}: {own} {verb}, {rest} of the others; the gap of {_gap(name, gap)} is {shown}"
+    return f"{what} {own} for {gap.group}, {rest} for the others; the gap of {_gap(name, gap)} is {shown}"
 
 
 def _gap(name: str, gap: Gap) -> str:
