@@ -133,7 +133,7 @@ def asked(rate: float, seed: int) -> tuple[Share, Share]:
     month = month_of(rate, 28, seed)
     speaks = month.rng.random(len(month.day)) < np.where(month.sure < rate, 0.2, 0.05)
     said = np.asarray(np.where(speaks, month.right, np.nan), dtype=np.float64)
-    known = np.column_stack((log_odds(month.sure), month.sure < rate))
+    known = np.column_stack((log_odds(month.sure), (month.sure < rate).astype(np.float64)))
     return answered_share(said, known, month.user), weighted_share(said[speaks], np.ones(int(speaks.sum())), month.user[speaks])
 
 
