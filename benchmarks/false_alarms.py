@@ -199,7 +199,7 @@ def looks(
                 day=day,
                 clock=StillClock(),
                 encoder=lambda: encode,
-                _known=known,
+                known=known,
             )
             yield day, readings(scene)
     finally:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from rungwise.watch.drift.baseline import shape_of
 from rungwise.watch.drift.promise import HORIZONS, MONTH, level
 from rungwise.watch.drift.season import Days, usual, weekdays
 from rungwise.watch.drift.tails import counts_tail, ratio_tail, spectrum
@@ -75,18 +76,25 @@ def test_the_spectrum_adds_up_to_one_and_finds_a_spike_among_many_dimensions() -
     assert counts[-1] > 40
 
 
-def test_counting_people_is_fishers_test_of_two_rates_where_days_are_alike() -> None:
-    found = counts_tail(np.array([9.0]), 1.0, np.array([28.0]), 28.0, np.array([1e5]))
-    assert found[0] == pytest.approx(2 * stats.binom.sf(8, 37, 1 / 29), rel=1e-3)
+def test_counting_people_is_the_binomial_test_of_two_rates_where_days_are_alike() -> None:
+    assert counts_tail(9.0, 1.0, 28.0, 28.0, 1e6) == pytest.approx(2 * stats.binom.sf(8, 37, 1 / 29), rel=1e-3)
+    assert counts_tail(30.0, 1.0, 0.0, 14.0, 1e7) == pytest.approx(2 * 15.0**-30, rel=1e-3)  # far below what 1 - cdf can tell
 
 
 @pytest.mark.parametrize("shape", [0.5, 5.0])
 def test_counting_people_keeps_its_level_where_counts_come_in_clumps(shape: float) -> None:
-    rng, n = np.random.default_rng(4), 40_000
-    known = rng.negative_binomial(shape, shape / (shape + 0.7), (n, 28)).sum(axis=1)
-    hits = rng.negative_binomial(shape, shape / (shape + 0.7), n)
-    p = counts_tail(hits.astype(float), 1.0, known.astype(float), 28.0, np.full(n, shape))
-    assert (p <= 0.001).mean() <= 0.001 + 3 * np.sqrt(0.001 / n)
+    rng, n = np.random.default_rng(4), 4_000
+    counts = rng.negative_binomial(shape, shape / (shape + 0.7), (n, 29)).astype(np.float64)
+    p = np.array([counts_tail(row[0], 1.0, row[1:].sum(), 28.0, shape) for row in counts])
+    assert (p <= 0.01).mean() <= 0.01 + 3 * np.sqrt(0.01 / n)
+
+
+def test_the_shape_of_clumped_counts_is_found_and_that_of_rare_ones_is_prudent() -> None:
+    rng = np.random.default_rng(6)
+    people = np.full(2_000, 100.0)
+    assert shape_of(rng.negative_binomial(2.0, 2.0 / 22.0, 2_000).astype(np.float64), people) == pytest.approx(2.0, rel=0.15)
+    assert shape_of(rng.poisson(20.0, 2_000).astype(np.float64), people) > 100
+    assert shape_of(np.zeros(28), np.full(28, 100.0)) == pytest.approx(1 / 0.09)
 
 
 @pytest.mark.parametrize("carry", [0.0, 0.3])

@@ -17,7 +17,7 @@ from rungwise.watch.drift.tails import Floats
 FEW = 10.0
 """A label is part of the distance of two mixes where a window expects so many of it; rarer ones are counted one by one."""
 
-_STEADY = 1.0 / 0.3**2  # no rate is taken to vary by less than 30 % from day to day where it is too rare to tell
+_STEADY = 0.3**2  # a rate that is too rare to tell is taken to vary by 30 % from day to day
 
 
 class Baseline:
@@ -65,16 +65,6 @@ class Baseline:
         size = float(np.median([part.size for part in self.parts(group, feature).values()]))
         return np.asarray(np.where(shares * size * horizon >= FEW, 1.0 / np.sqrt(shares + 1.0 / len(shares)), 0.0))
 
-    def shapes(self, group: int, feature: int) -> Floats:
-        """(p,) how steady the counts of people with each column are over days: the shape of their gamma-mixed Poisson law per day
-        of usual size, by moments. At most `_STEADY`."""
-        parts = list(self.parts(group, feature).values())
-        people = np.array([part.people for part in parts], np.float64)
-        counts = np.array([[len(one) for one in part.who] for part in parts], np.float64)  # (n, p)
-        expected = people[:, None] * counts.sum(axis=0) / people.sum()
-        excess = ((counts - expected) ** 2).sum(axis=0) * len(parts) / (len(parts) - 1.0) - expected.sum(axis=0)
-        return np.asarray(np.minimum((expected**2).sum(axis=0) / np.maximum(excess, 1e-9), _STEADY))
-
     def _spread(self, group: int, feature: int) -> Floats:
         if self.frame.features[feature].kind in (RATE, MIX):
             shares = self.shares(group, feature)
@@ -112,6 +102,15 @@ def days_of(parts: Mapping[int, Part]) -> Days:
 def baseline_of(frame: bytes, sketches: tuple[tuple[int, bytes], ...]) -> Baseline:
     """The baseline out of what is kept of it."""
     return Baseline(Frame.unpacked(frame), {day: unpacked(body) for day, body in sketches})
+
+
+def shape_of(counts: Floats, people: Floats) -> float:
+    """How steady counts (n,) of people with something are over n days with so many `people` (n,): the shape of their gamma-mixed
+    Poisson law, by moments. Its inverse is taken one standard error larger than it seems, at most by `_STEADY`."""
+    expected = people * counts.sum() / people.sum()
+    excess = float(((counts - expected) ** 2).sum()) * len(counts) / (len(counts) - 1.0) - float(expected.sum())
+    unknown = min(_STEADY, float((2.0 / len(counts)) ** 0.5 / max(expected.mean(), 1e-9)))
+    return 1.0 / (max(0.0, excess / max(float((expected**2).sum()), 1e-9)) + unknown)
 
 
 def distinct(parts: Sequence[Part], column: int) -> int:

@@ -19,8 +19,9 @@ from rungwise.watch.scene import Encode
 from rungwise.watch.traffic import Traffic
 
 NUMBER, RATE, MIX, MEANING = "number", "rate", "mix", "meaning"
-OTHER = "(others)"
-NEVER, OUTSIDE = -2, -3  # of a word that the reference has not, and of a day that is no part of it
+OTHER, ONCE = "(others)", "(seen once)"
+OFTEN, NEVER, OUTSIDE, TWICE = -1, -2, -3, -4
+"""Of a word: seen on many days of the reference, on none, on two. OUTSIDE is a day that is no part of it."""
 NO_LANGUAGE, SCRIPT = "", "script"
 WAVES = 128
 """Pairs of cosine and sine for the meaning of a text."""
@@ -37,7 +38,7 @@ class Feature:
     `names` are the columns of a rate or a mix: languages, labels, types of personal data. `numbers` are the sorted values that
     ranks are taken among; of a number that is nearly always the same, the usual one, and what is looked at is whether it is
     another. `only_day` gives for each word of the reference, as a number, the only day on which it was seen, else -1; and of
-    labels and languages the same for those of one day only, which are in no column: what is as rare in the reference counts as new.
+    labels and languages the same for those of one day or two: see `placed`.
     """
 
     monitor: str
@@ -197,14 +198,29 @@ def _named(feature: Feature, requests: Requests, day: int) -> tuple[Floats, NDAr
         held = requests.personal
     if held is None:
         return None
+    return placed(feature, held, day), valid
+
+
+def placed(feature: Feature, held: Sequence[frozenset[str]], day: int) -> Floats:
+    """(n, p) which names each request holds: a column for each that was seen on two days of the reference at least, one for what
+    it never has, and one for what it has on one day.
+
+    A day of the reference is treated as if it were none: what was seen on no other day is new, what was seen on one other is
+    seen once, so that its days and later ones have as many of both on average.
+    """
     places = {name: place for place, name in enumerate(feature.names)}
     alone = feature.only_day or {}
     found = np.zeros((len(held), len(feature.names)))
     for row, names in enumerate(held):
         for name in names:
-            if name in places or alone.get(hashed(name), day) == day:
-                found[row, places.get(name, -1)] = 1.0
-    return found, valid
+            seen = alone.get(hashed(name), OFTEN if name in places else NEVER)
+            if name in places:
+                found[row, places[name]] = 1.0
+            if seen in (NEVER, day):
+                found[row, places[OTHER]] = 1.0
+            elif seen >= 0 if day == OUTSIDE else seen == TWICE:
+                found[row, places[ONCE]] = 1.0
+    return found
 
 
 FLAGS = {

@@ -15,11 +15,15 @@ from rungwise.watch.drift.features import (
     FLAGS,
     MEANING,
     MIX,
+    NEVER,
     NO_LANGUAGE,
     NUMBER,
+    OFTEN,
+    ONCE,
     OTHER,
     RATE,
     SCRIPT,
+    TWICE,
     Feature,
     Requests,
     hashed,
@@ -167,7 +171,8 @@ def _note(sample: _Sample, name: str, held: Sequence[frozenset[str]], day: int) 
     today: Counter[str] = Counter(one for some in held for one in some)
     counts.update(today)
     for one in today:
-        seen[one] = day if seen.get(one, day) == day else -1
+        before = seen.get(one, NEVER)
+        seen[one] = day if before in (NEVER, day) else TWICE if before >= 0 else OFTEN
 
 
 def _features(sample: _Sample, seed: int) -> list[Feature]:
@@ -176,7 +181,7 @@ def _features(sample: _Sample, seed: int) -> list[Feature]:
         feature = _number(monitor, np.sort(np.concatenate(parts)), sample.day_count)
         found += [feature] if feature is not None else []
     if sample.said:
-        unseen = {hashed(word): day for word, day in sorted(sample.days["words"].items())}
+        unseen = {hashed(word): max(day, OFTEN) for word, day in sorted(sample.days["words"].items())}
         found.append(Feature(monitor="drift.input.vocabulary", kind=RATE, names=("unseen",), only_day=unseen))
         found.append(_meaning("drift.input.meaning", np.concatenate(sample.questions), seed))
     if "drift.input.language" in sample.shares and sample.said:
@@ -209,8 +214,10 @@ def _few_labels(sample: _Sample) -> bool:
 def _mix(monitor: str, sample: _Sample, kind: str) -> Feature:
     counts, days = sample.shares[monitor], sample.days[monitor]
     names = [name for name, _ in sorted(counts.items(), key=_by_count) if days[name] < 0][:_MOST_LABELS]
-    alone = {hashed(name): day for name, day in sorted(days.items()) if day >= 0}
-    return Feature(monitor=monitor, kind=kind, names=(*names, OTHER), only_day=alone)
+    known = frozenset(names)
+    alone = {hashed(name): day for name, day in sorted(days.items()) if day != OFTEN}
+    alone |= {hashed(name): NEVER for name in days if days[name] < 0 and name not in known}  # too many to have a column each
+    return Feature(monitor=monitor, kind=kind, names=(*names, ONCE, OTHER), only_day=dict(sorted(alone.items())))
 
 
 def _by_count(item: tuple[str, int]) -> tuple[int, str]:

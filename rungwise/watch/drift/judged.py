@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from rungwise.watch.drift.baseline import Baseline, capped, days_of, distinct
+from rungwise.watch.drift.baseline import Baseline, capped, days_of, distinct, shape_of
 from rungwise.watch.drift.features import MEANING, MIX, NUMBER, Feature
 from rungwise.watch.drift.season import Days, Usual
 from rungwise.watch.drift.sketch import Part
 from rungwise.watch.drift.tails import Floats, counts_tail
 
 _CLOSER = 0.01  # people are counted where the t-test alone would be surprising so far
-_MANY = 100.0  # expected people from which a t-test of a share needs no counting
+_MANY = 20.0  # expected people from which the t-test of a share is right as far out as it is used here
 _NAMED = 5
 
 
@@ -128,35 +128,35 @@ def _each(baseline: Baseline, group: int, feature: int, known: Usual, today: Day
     many = capped(reference) | capped(window)
     shares = baseline.shares(group, feature)
     for column in np.flatnonzero((p < _CLOSER) & ~many):
-        p[column] = max(p[column], _counted(baseline, group, feature, int(column), reference, window, usual=shares[column] <= 0.5))
+        p[column] = max(p[column], _counted(reference, window, int(column), rare=bool(shares[column] <= 0.5)))
     return p
 
 
-def _counted(
-    baseline: Baseline, group: int, feature: int, column: int, reference: Sequence[Part], window: Sequence[Part], *, usual: bool
-) -> float:
-    """p of the number of people with a rare column, or without one that nearly everybody has (not `usual`).
+def _counted(reference: Sequence[Part], window: Sequence[Part], column: int, *, rare: bool) -> float:
+    """p of the number of people with a rare column, or without one that nearly everybody has (not `rare`).
 
     Over several days a person counts once, and so in each stretch of the reference as long as the window; where most people
     would have it sooner or later, once a day. 0, for the t-test to decide, where it is common.
     """
-    of, known_of = (float(sum(part.people for part in parts)) for parts in (window, reference))
-    daily = [
-        float(sum(len(part.who[column]) if usual else part.people - len(part.who[column]) for part in parts))
-        for parts in (window, reference)
-    ]
-    if daily[1] * of / known_of >= _MANY:
+    before, now = (np.array([part.people for part in parts], np.float64) for parts in (reference, window))
+    known = _people_with(reference, column, rare=rare)
+    hits = float(_people_with(window, column, rare=rare).sum())
+    shape, counted = shape_of(known, before), float(known.sum())
+    share = float(now.sum() / before.sum())
+    if counted * share >= _MANY:
         return 0.0
-    hits, known = daily
-    shape = float(baseline.shapes(group, feature)[column]) if usual else 1.0 / 0.3**2
-    usual_day = known_of / len(reference)
-    if usual and len(window) > 1:
+    if rare and len(window) > 1:
         stretches = [reference[max(0, end - len(window)) : end] for end in range(len(reference), 0, -len(window))]
         alone = float(sum(distinct(stretch, column) for stretch in stretches))
-        if alone * of / known_of < 0.5 * usual_day:
-            hits, known = float(distinct(window, column)), alone
-    shapes = np.array([shape])
-    return float(counts_tail(np.array([hits]), of / usual_day, np.array([known]), known_of / usual_day, shapes)[0])
+        if alone * share < 0.5 * before.mean():
+            hits, counted = float(distinct(window, column)), alone
+    day = float(before.mean())
+    return counts_tail(hits, float(now.sum()) / day, counted, float(before.sum()) / day, shape)
+
+
+def _people_with(parts: Sequence[Part], column: int, *, rare: bool) -> Floats:
+    counts = [len(part.who[column]) if rare else part.people - len(part.who[column]) for part in parts]
+    return np.array(counts, np.float64)
 
 
 def _requests(now: Mapping[int, Part]) -> int:

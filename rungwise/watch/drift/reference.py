@@ -32,7 +32,7 @@ def reference_days(scene: Scene) -> tuple[int, int] | str:
     least = max(LEAST_DAYS, scene.watching.reference_days)
     last = busy[0] + least - 1
     if len([day for day in busy if day <= last]) < LEAST_DAYS:
-        last = busy[LEAST_DAYS - 1] if len(busy) >= LEAST_DAYS else scene.day
+        last = busy[LEAST_DAYS - 1] if len(busy) >= LEAST_DAYS else max(last, scene.day)
     if scene.day <= last:
         return f"{scene.day - busy[0] + 1} of {last - busy[0] + 1} days of the reference are over"
     return busy[0], last

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.special import ndtr
+from scipy.special import betaln, gammaln, ndtr
 
 Floats = NDArray[np.float64]
 
@@ -76,16 +76,18 @@ def ratio_tail(ratio: float, values: Floats, counts: Floats, freedom: float) -> 
     return float(min(1.0, max(0.0, 1.0 - ndtr(w + math.log(v / w) / w)))) if w < 8 else float(ndtr(-(w + math.log(v / w) / w)))
 
 
-def counts_tail(hits: Floats, of: float, known: Floats, known_of: float, shape: Floats) -> Floats:
-    """(c,): two-sided chances of `hits` (c,) among `of`, where there were `known` (c,) among `known_of`.
+def counts_tail(hits: float, of: float, known: float, known_of: float, shape: float) -> float:
+    """The two-sided chance of `hits` among `of`, where there were `known` among `known_of`.
 
-    Given their sum, `hits` is beta-binomial where the counts of days are negative binomial of one `shape` (c,) for each unit of
-    exposure: exact for that model, and Fisher's binomial test of two Poisson rates where the shape is large. Source: the
-    Polya urn form of gamma-mixed Poisson counts (Johnson, Kemp and Kotz 2005, Univariate Discrete Distributions, 6.2.2).
+    Given their sum, `hits` is beta-binomial where the counts of days are negative binomial of one `shape` for each unit of
+    exposure: exact for that model, and the binomial test of two Poisson rates where the shape is large. Source: the Polya urn
+    form of gamma-mixed Poisson counts (Johnson, Kemp and Kotz 2005, Univariate Discrete Distributions, 6.2.2). Summed from the
+    tail's own terms, so that it is right however small.
     """
-    total = np.round(hits + known).astype(np.int64)
-    hits = np.round(hits).astype(np.int64)
-    a, b = np.maximum(shape * of, 1e-9), np.maximum(shape * known_of, 1e-9)
-    upper = stats.betabinom.sf(hits - 1, total, a, b)
-    lower = stats.betabinom.cdf(hits, total, a, b)
-    return np.asarray(np.clip(2.0 * np.minimum(upper, lower), 0.0, 1.0), dtype=np.float64)
+    total, own = round(hits + known), round(hits)
+    a, b = max(shape * of, 1e-9), max(shape * known_of, 1e-9)
+    count = np.arange(total + 1, dtype=np.float64)
+    logs = gammaln(total + 1) - gammaln(count + 1) - gammaln(total - count + 1)
+    logs += betaln(count + a, total - count + b) - betaln(a, b)
+    chances = np.exp(logs)
+    return float(min(1.0, 2.0 * min(chances[own:].sum(), chances[: own + 1].sum())))

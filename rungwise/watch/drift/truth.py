@@ -14,7 +14,7 @@ from rungwise.core.reading import DAY_S
 from rungwise.curate.shingles import normalise
 from rungwise.data.feedback import Judgements, Kept
 from rungwise.watch.drift.baseline import Baseline
-from rungwise.watch.drift.features import MIX, OTHER, RATE, Feature
+from rungwise.watch.drift.features import MIX, NEVER, OFTEN, ONCE, OTHER, OUTSIDE, RATE, TWICE, Feature, hashed, placed
 from rungwise.watch.drift.frame import Frame
 from rungwise.watch.drift.sketch import Sketch, part_of
 from rungwise.watch.scene import Scene
@@ -72,10 +72,12 @@ def _feature(monitor: str, known: Mapping[int, Sequence[Kept]]) -> Feature:
         for one in kept:
             label = _label(one)
             counts[label] += 1
-            days[label] = day if days.get(label, day) == day else -1
+            before = days.get(label, NEVER)
+            days[label] = day if before in (NEVER, day) else TWICE if before >= 0 else OFTEN
     names = [name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if days[name] < 0]
-    alone = {name: day for name, day in sorted(days.items()) if day >= 0}
-    return Feature(monitor=monitor, kind=MIX, names=(*names[:_MOST_LABELS], OTHER), only_day=alone)
+    names = names[:_MOST_LABELS]
+    alone = {hashed(name): day if day >= 0 or name in names else NEVER for name, day in sorted(days.items()) if day != OFTEN}
+    return Feature(monitor=monitor, kind=MIX, names=(*names, ONCE, OTHER), only_day=alone)
 
 
 def _sketch(features: Sequence[Feature], kept: Sequence[Kept], day: int | None) -> Sketch:
@@ -85,14 +87,10 @@ def _sketch(features: Sequence[Feature], kept: Sequence[Kept], day: int | None) 
     numbers = np.array([zlib.crc32(name.encode("utf-8", "surrogatepass")) for name in names], np.uint32)
     found: Sketch = {}
     for place, feature in enumerate(features):
-        values = np.zeros((len(kept), len(feature.names)))
-        columns, alone = {name: column for column, name in enumerate(feature.names)}, feature.only_day or {}
-        for row, one in enumerate(kept):
-            label = _label(one)
-            if feature.kind == RATE:
-                values[row, 0] = 1.0 - (one.about.correct or 0.0)
-            elif label in columns or alone.get(label, day) == day:
-                values[row, columns.get(label, -1)] = 1.0
+        if feature.kind == RATE:
+            values = np.array([[1.0 - (one.about.correct or 0.0)] for one in kept])
+        else:
+            values = placed(feature, [frozenset((_label(one),)) for one in kept], OUTSIDE if day is None else day)
         found[0, place] = part_of(feature, values, people, numbers)
     return found
 
