@@ -7,17 +7,21 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from markupsafe import Markup
 
-from rungwise.core.reading import ALARM, CANNOT_TELL, DAY_S, Reading
+from rungwise.core.reading import ALARM, CANNOT_TELL, DAY_S, OK, Reading
 from rungwise.core.usecase import UseCase
 from rungwise.data.alerts import Alert
 from rungwise.web import words
 from rungwise.web.page import render_page
 from rungwise.web.timeline import Point, strip, timeline
 
+Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+"""A monitor, and the part of the traffic."""
 STRIP_DAYS = 90
+_GRAVITY = (CANNOT_TELL, OK, ALARM)
 PARTS: Mapping[str, tuple[str, str]] = {
     "quality": ("Quality", "Is it still good enough? The dashed line is the target; the band is the interval."),
     "drift": ("Drift", "Has something changed? One cell is a day; all monitors together keep the promise about false alarms."),
@@ -43,7 +47,7 @@ class WatchView:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One monitor over the days: its newest reading, a strip of states, and a picture where it has figures."""
+    """One monitor over the days: what it says now, a strip of states, and a picture where it has figures."""
 
     name: str
     about: str
@@ -56,11 +60,12 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One part of the page."""
+    """One part of the page; `folded` are the lines of variants, groups and so on."""
 
     title: str
     lead: str
     lines: tuple[Line, ...]
+    folded: tuple[Line, ...] = ()
 
 
 def render_watch(view: WatchView) -> str:
@@ -96,39 +101,48 @@ def _lead(view: WatchView) -> str:
 
 
 def _parts(view: WatchView) -> list[Part]:
-    series: dict[str, dict[tuple[str, tuple[tuple[str, str], ...], int], list[Reading]]] = defaultdict(dict)
+    series: dict[str, dict[Key, list[Reading]]] = defaultdict(dict)
     for one in view.readings:
-        key = (one.monitor, tuple(sorted(one.about.items())), one.days)
+        key = (one.monitor, tuple(sorted(one.about.items())))
         series[one.monitor.partition(".")[0]].setdefault(key, []).append(one)
     order = [*PARTS, *sorted(set(series) - set(PARTS))]
-    return [
-        Part(title=PARTS.get(name, (name, ""))[0], lead=PARTS.get(name, ("", ""))[1], lines=_lines(view, series[name]))
-        for name in order
-        if name in series
-    ]
+    return [_part(view, name, series[name]) for name in order if name in series]
 
 
-def _lines(view: WatchView, series: Mapping[tuple[str, tuple[tuple[str, str], ...], int], Sequence[Reading]]) -> tuple[Line, ...]:
+def _part(view: WatchView, name: str, series: Mapping[Key, Sequence[Reading]]) -> Part:
     first = max(view.day - STRIP_DAYS + 1, min(_day(run[0]) for run in series.values()))
-    found = []
-    for (monitor, about, days), run in sorted(series.items()):
-        newest = run[-1]
-        states = [(_day(one), one.state) for one in run if _day(one) >= first]
-        found.append(
-            Line(
-                name=monitor.partition(".")[2] or monitor,
-                about=", ".join(f"{key} {value}" for key, value in about),
-                window=words.count(days, "day"),
-                state=newest.state if _day(newest) == view.day else CANNOT_TELL,
-                why=newest.why,
-                strip=strip(states, first=first, last=view.day, label=_told(monitor, run)),
-                chart=_chart(view, monitor, about, days, run),
-            )
-        )
-    return tuple(found)
+    lines = {key: _line(view, key, run, first) for key, run in sorted(series.items())}
+    title, lead = PARTS.get(name, (name, ""))
+    whole = tuple(line for (_, about), line in lines.items() if not about)
+    some = tuple(line for (_, about), line in lines.items() if about)
+    return Part(title=title, lead=lead, lines=whole or some, folded=some if whole else ())
 
 
-def _chart(view: WatchView, monitor: str, about: tuple[tuple[str, str], ...], days: int, run: Sequence[Reading]) -> Markup | None:
+def _line(view: WatchView, key: Key, run: Sequence[Reading], first: int) -> Line:
+    """All windows of a monitor: the worst state of each day, and the surest reading of the newest."""
+    monitor, about = key
+    states: dict[int, str] = {}
+    for one in run:
+        states[_day(one)] = max(states.get(_day(one), CANNOT_TELL), one.state, key=_GRAVITY.index)
+    newest = [one for one in run if _day(one) == max(states)]
+    told = min(newest, key=lambda one: (-_GRAVITY.index(one.state), 1.0 if one.p is None else one.p, one.days))
+    return Line(
+        name=monitor.partition(".")[2] or monitor,
+        about=", ".join(f"{name} {value}" for name, value in about),
+        window=words.count(told.days, "day"),
+        state=told.state if max(states) == view.day else CANNOT_TELL,
+        why=told.why,
+        strip=strip(
+            [(day, state) for day, state in sorted(states.items()) if day >= first],
+            first=first,
+            last=view.day,
+            label=_told(monitor, states),
+        ),
+        chart=_chart(view, monitor, about, [one for one in run if one.days == told.days]),
+    )
+
+
+def _chart(view: WatchView, monitor: str, about: tuple[tuple[str, str], ...], run: Sequence[Reading]) -> Markup | None:
     """A picture of all traffic's figures; of parts of it, and of drift, where the strip says enough, there is none."""
     points = [
         Point(day=_day(one), value=one.value, low=one.low, high=one.high, state=one.state) for one in run if one.value is not None
@@ -136,7 +150,9 @@ def _chart(view: WatchView, monitor: str, about: tuple[tuple[str, str], ...], da
     if about or monitor.startswith("drift.") or len(points) < 2:
         return None
     aim = view.case.target.value if monitor.startswith("quality.") and view.case.target is not None else None
-    return timeline(points, title=f"{monitor} over {words.count(days, 'day')}", write=_writer(monitor, points), reference=aim)
+    return timeline(
+        points, title=f"{monitor} over {words.count(run[0].days, 'day')}", write=_writer(monitor, points), reference=aim
+    )
 
 
 def _writer(monitor: str, points: Sequence[Point]) -> Callable[[float], str]:
@@ -147,9 +163,9 @@ def _writer(monitor: str, points: Sequence[Point]) -> Callable[[float], str]:
     return lambda value: f"{value:,.4g}"
 
 
-def _told(monitor: str, run: Sequence[Reading]) -> str:
-    alarms = sum(one.state == ALARM for one in run)
-    return f"{monitor}: {words.count(alarms, 'alarm')} in {words.count(len(run), 'day')}"
+def _told(monitor: str, states: Mapping[int, str]) -> str:
+    alarms = sum(state == ALARM for state in states.values())
+    return f"{monitor}: {words.count(alarms, 'day')} of {len(states):,} with an alarm"
 
 
 def _commands(view: WatchView) -> list[tuple[str, str]]:
