@@ -21,6 +21,8 @@ from rungwise.web.timeline import Point, strip, timeline
 Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 """A monitor, and the part of the traffic."""
 STRIP_DAYS = 90
+SILENT_DAYS = 14
+"""A monitor that said nothing for longer is left out: it was switched off, or its part of the traffic is gone."""
 _GRAVITY = (CANNOT_TELL, OK, ALARM)
 PARTS: Mapping[str, tuple[str, str]] = {
     "quality": ("Quality", "Is it still good enough? The dashed line is the target; the band is the interval."),
@@ -111,7 +113,8 @@ def _parts(view: WatchView) -> list[Part]:
 
 def _part(view: WatchView, name: str, series: Mapping[Key, Sequence[Reading]]) -> Part:
     first = max(view.day - STRIP_DAYS + 1, min(_day(run[0]) for run in series.values()))
-    lines = {key: _line(view, key, run, first) for key, run in sorted(series.items())}
+    heard = {key: run for key, run in series.items() if max(map(_day, run)) >= view.day - SILENT_DAYS}
+    lines = {key: _line(view, key, run, first) for key, run in sorted(heard.items())}
     title, lead = PARTS.get(name, (name, ""))
     whole = tuple(line for (_, about), line in lines.items() if not about)
     some = tuple(line for (_, about), line in lines.items() if about)
