@@ -146,7 +146,7 @@ class Looking:
                 day=FIRST_DAY + day,
                 clock=StillClock(),
                 encoder=lambda: encode_hashed,
-                _known=known,
+                known=known,
             )
             if any(one.state == ALARM for one in readings(scene)):
                 found.append(day)
