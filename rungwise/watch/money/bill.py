@@ -76,8 +76,9 @@ class Bill:
 
     @property
     def tokens_usd(self) -> float:
-        """What tokens cost."""
-        return max(0.0, self.usd - self.machine_usd)
+        """What tokens cost; what is left of rounding is nothing."""
+        left = self.usd - self.machine_usd
+        return left if left > 1e-9 * self.usd else 0.0
 
 
 def bill(store: Store, case: UseCase, watching: Watching, noted: Sequence[Noted], *, since: float, until: float) -> Bill:
