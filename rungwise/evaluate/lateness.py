@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from rungwise.evaluate.answers import BoolArray, FloatArray, IntArray
@@ -62,7 +64,8 @@ def late_share(
     spread = np.bincount(order, weights=weights / weights.sum())
     evenly = 1 / float(spread @ spread)
     errors = float(min(values[used].sum(), (1 - values[used]).sum()))
-    return interval_of(mean, np.asarray(parts), evenly=evenly, errors=errors, n=int(used.sum()), level=level)
+    found = interval_of(mean, np.asarray(parts), evenly=evenly, errors=errors, n=int(used.sum()), level=level)
+    return replace(found, units=len(np.unique(units[used])))
 
 
 def _late_mean(

@@ -30,7 +30,9 @@ def target_reading(scene: Scene) -> Reading | None:
     """Is the quality of the live candidates below the target? None where the monitor is off or the use case has no target.
 
     Used are the plain random draws, answered by the candidates that are live now, in the order in which they were reviewed: of
-    each day every answer has the same chance, so that each review is wrong with the chance that the day's answers are.
+    each day every answer has the same chance, so that each review is wrong with the chance that the day's answers are. Assumed
+    is that when, and whether, somebody reviews an answer does not depend on whether it is right. Another set of live candidates
+    is another test, with its own promise.
     """
     target = scene.case.target
     if target is None or not scene.watching.wants(MONITOR):

@@ -74,9 +74,9 @@ def decided(store: Store, *, right: float = 0.9) -> str:
 def test_every_estimate_holds_the_share_that_was_right(living: Living) -> None:
     living.evidence = (decided(living.store),)
     living.begin()
-    for day in range(14):
+    for day in range(9):
         living.live(day, read=unread)
-    found = living.live(14)
+    found = living.live(9)
     truth = living.share()
     for monitor in ("quality.reviewed", "quality.labelled", "quality.feedback"):
         one = one_of(found, monitor)
