@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rungwise.cli.options import as_json, print_json, say
+from rungwise.cli.options import as_json, print_json, say, warn
 from rungwise.core.record import short
 from rungwise.core.watching import GATES
 
@@ -49,6 +49,8 @@ def reclimb(
         else:
             _show_forecast(foreseen, directory)
         return 0
+    if because is not None and not stop and (running := reclimbs.now()) is not None and not running.settled:
+        warn(f"re-climb {short(running.id)} runs and goes on: --because is for one that begins. To end it: --stop")
     found = reclimbs.stop(by=by) if stop else reclimbs.advance(because, approve=approve, by=by, until=until)
     if as_json:
         print_json(found.plain())

@@ -42,10 +42,6 @@ class ProjectHands:
 
         Data that is a file is taken into versions first, and rungwise.yaml names those from then on.
         """
-        from rungwise.data.desk import close
-
-        with opened(self.directory, self.state, self.clock) as store:
-            close(store)  # what reviewers agreed on becomes feedback
         if not self.count().new:
             return dataclasses.replace(NOBODY_SAID, version=self._head())
         moved = self._into_versions()
@@ -66,8 +62,9 @@ class ProjectHands:
             left_out=harvested.left_out,
         )
 
-    def count(self) -> Gathered:
-        """What `gather` would bring at most, without writing anything."""
+    def count(self, *, close: bool = True) -> Gathered:
+        """What `gather` would bring at most. Nothing is written but, with `close`, what reviewers agreed on as feedback."""
+        from rungwise.data import desk
         from rungwise.data.feedback import Judgements
         from rungwise.data.judging import traces_by_id
         from rungwise.watch.harvest import harvest_rows
@@ -75,6 +72,8 @@ class ProjectHands:
         case = read_use_case(self.directory / FILE)
         feedback = ProjectFeedback(self.directory, self.clock, self.state)
         with opened(self.directory, self.state, self.clock) as store:
+            if close:
+                desk.close(store)
             found = list(Judgements(store).since())
             if not found:
                 return NOBODY_SAID

@@ -116,7 +116,7 @@ class ProjectReclimbs:
             live, _ = _live_in(store, self.directory)
             reason = _reason(store, because)
         hands = ProjectHands(self.directory, self.clock, self.state)
-        return Foreseen(because=reason, rows=to_plain(hands.count()), forecast=hands.forecast(live, None))
+        return Foreseen(because=reason, rows=to_plain(hands.count(close=False)), forecast=hands.forecast(live, None))
 
     def now(self) -> Reclimbed | None:
         """The re-climb that runs, else the last one; None before the first."""

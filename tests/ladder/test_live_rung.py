@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from rungwise.data.datasets import Sealed, Splits
 from rungwise.ladder.climb import Plan, _why_not_run
 from rungwise.ladder.live import is_live, live_stair
 from rungwise.ladder.order import build_ladder
-from rungwise.ladder.rung import Ground, Incumbent
+from rungwise.ladder.rung import Ground, Incumbent, Stair
 
 CASE = UseCase(name="x", task="classify", forecast_volume=100_000)
 GROUND = Ground(case=CASE, labels=("a", "b"), train_id="t", n_train=1_000, n_dev=200)
@@ -29,6 +30,10 @@ def incumbent(usd_per_1k: float = 0.0, candidate: Candidate = CANDIDATE) -> Incu
 
 def names(live: Incumbent | None, **more: str) -> list[str]:
     return [stair.name for stair in build_ladder(dataclasses.replace(GROUND, live=live), **more)]  # type: ignore[arg-type]
+
+
+async def _proposed(stair: Stair, seen: Any) -> object:
+    return await stair.propose(GROUND.start, (), seen)
 
 
 def test_a_climb_without_a_live_candidate_has_the_ladder_that_it_had() -> None:
@@ -49,9 +54,9 @@ def test_until_never_cuts_the_live_candidate_off() -> None:
 def test_it_proposes_the_live_candidate_once_as_it_was_measured() -> None:
     stair = live_stair(incumbent(), dataclasses.replace(GROUND, live=incumbent()))
     assert is_live(stair)
-    proposed = asyncio.run(stair.propose(GROUND.start, (), ()))  # type: ignore[arg-type]
+    proposed: object = asyncio.run(_proposed(stair, ()))
     assert proposed == (CANDIDATE.but(threshold=None),)
-    assert asyncio.run(stair.propose(GROUND.start, (), [object()])) == ()  # type: ignore[arg-type,list-item]
+    assert asyncio.run(_proposed(stair, (object(),))) == ()
 
 
 def test_it_is_asked_where_it_answers() -> None:

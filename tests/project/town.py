@@ -21,9 +21,12 @@ from rungwise.core.release import Release
 from rungwise.core.trace import Trace, new_trace_id
 from rungwise.core.types import collect
 from rungwise.core.usecase import UseCase
+from rungwise.data.desk import Desk
 from rungwise.data.feedback import Judgements
-from rungwise.data.judging import about, read_judgement
+from rungwise.data.judging import about, read_judgement, traces_by_id
 from rungwise.data.nouns import Nouns
+from rungwise.data.reviews import LABEL, RIGHT, Item, Reviews, Verdict
+from rungwise.data.said import said
 from rungwise.data.store import Store
 from rungwise.data.traces.door import open_traces
 from rungwise.ladder.expedition import Wishes
@@ -90,13 +93,33 @@ class Town:
             judged = []
             for (_, _, intent), (own, *_) in zip(asked, traces, strict=True):
                 if self.rng.random() < labelled:
-                    said = read_judgement({"label": intent, "source": source, **say}, trace=own.id, now=self.clock.now())
-                    judged.append((said, about(own, said)))
+                    judgement = read_judgement({"label": intent, "source": source, **say}, trace=own.id, now=self.clock.now())
+                    judged.append((judgement, about(own, judgement)))
             Judgements(store).add(judged)
         finally:
             store.close()
         self.clock.advance(DAY)
         return [own.id for own, *_ in traces]
+
+    def review(self, traces: Sequence[str]) -> None:
+        """A reviewer says of each of these answers whether it is right, and else what would have been; all were drawn by chance."""
+        truth, store = dict(self.pool), self.store()
+        try:
+            found = traces_by_id(store, traces)
+            items = [
+                Item(trace=id, day=int(one.at // DAY), reason="random", chance=0.5, at=self.clock.now())
+                for id, one in found.items()
+            ]
+            Reviews(store).put(items)
+            desk = Desk(store, "ana")
+            while (task := desk.next()) is not None:
+                spoken = said(task.trace)
+                wanted = truth[spoken.question]
+                verdict = Verdict(kind=RIGHT) if spoken.answer == wanted else Verdict(kind=LABEL, wanted=wanted)
+                desk.judge(task.item.id, verdict)
+        finally:
+            store.close()
+        self.clock.advance(3_600.0)  # until then a verdict can be taken back
 
     def _traces(self, store: Store, live: Release, asked: Sequence[tuple[str, str, str]]) -> list[list[Trace]]:
         """The live answer to each question, then those of the shadows."""

@@ -183,10 +183,13 @@ class Course:
 
     def _gather(self) -> Output:
         least, because = self._watching.reclimb.least_rows, self.reclimb.about["because"]
-        found = self.hands.gather()
-        if found.new < least and not because.get("goes_on"):
-            reason = "--because 'REASON'"
-            raise Waits(f"{found.new} of {least} new rows: let people judge answers, or go on without them: {reason}")
+        wanted = 0 if because.get("goes_on") else least
+        found = self.hands.count()
+        if found.new >= wanted:
+            found = self.hands.gather()  # fewer may be left than were counted: some give sealed rows away
+        if found.new < wanted:
+            told = "let people judge answers, or stop it and go on without them: --because 'REASON'"
+            raise Waits(f"{found.new} of {least} new rows: {told}")
         return to_plain(found)  # type: ignore[no-any-return]
 
     def _forecast(self) -> Output:

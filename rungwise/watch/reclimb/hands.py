@@ -28,6 +28,10 @@ class Gathered:
 class Hands(Protocol):
     """The verbs of a project that a re-climb needs. Each may be called again after it was cut short."""
 
+    def count(self) -> Gathered:
+        """What `gather` would bring at most, before anything is written."""
+        ...
+
     def gather(self) -> Gathered:
         """Make a new version of the data from what people said of answers."""
         ...

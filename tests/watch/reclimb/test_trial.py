@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from rungwise.core.release import Release, Variant
 from rungwise.core.serving import Contest
 from rungwise.data.store import Store
+from rungwise.evaluate.contests import LOSER, WINNER
 from rungwise.watch.reclimb.trial import (
     CANNOT_TELL,
     ENOUGH,
     FAILS,
     FAILS_EARLY,
-    LOSER,
-    WINNER,
     ShadowReport,
     hold_trial,
     pair_of,
