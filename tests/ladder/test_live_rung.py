@@ -29,7 +29,7 @@ def incumbent(usd_per_1k: float = 0.0, candidate: Candidate = CANDIDATE) -> Incu
 
 
 def names(live: Incumbent | None, **more: str) -> list[str]:
-    return [stair.name for stair in build_ladder(dataclasses.replace(GROUND, live=live), **more)]  # type: ignore[arg-type]
+    return [stair.name for stair in build_ladder(dataclasses.replace(GROUND, live=live), **more)]
 
 
 async def _proposed(stair: Stair, seen: Any) -> object:
