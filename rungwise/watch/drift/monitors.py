@@ -43,9 +43,7 @@ def readings(scene: Scene) -> list[Reading]:
     days = reference_days(scene)
     baseline = baseline_for(scene, *days) if not isinstance(days, str) else days
     if isinstance(baseline, str):
-        return (
-            [Reading(monitor="drift", **scene.window(), state=CANNOT_TELL, why=baseline)] if scene.watching.wants("drift") else []
-        )
+        return _by_rows(scene, baseline)
     frame = baseline.frame
     since = max(scene.day - max(HORIZONS) + 1, frame.last + 1)
     sketches = sketches_of(scene, frame, range(since, scene.day + 1))
