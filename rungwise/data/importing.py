@@ -19,7 +19,7 @@ from rungwise.curate.shingles import normalise
 from rungwise.data.columns import Roles, infer_roles
 from rungwise.data.documents import Documents, read_documents
 from rungwise.data.readers import Quarantined, Read, cell_text, read_rows
-from rungwise.data.splits import draw_splits, fill_splits, proves_nothing, split_named
+from rungwise.data.splits import FROM_TRACE, draw_splits, fill_splits, proves_nothing, split_named
 
 _WANTED = {"classify": "label", "answer": "answer", "search": "document"}
 LEAST_ROWS = 20
@@ -106,7 +106,8 @@ def dataset_of(
     roles = infer_roles(read.columns, [row for _, row in table], use, source=source)
     kept, rows, places, given = _examples(table, roles, use, read.quarantine, blank_splits=blank_splits)
     _require_rows(rows, read.quarantine, use, source)
-    splits = fill_splits(rows, given, salt) if roles.columns.split is not None else draw_splits(rows, salt)
+    later = {place for place, row in enumerate(rows) if row.fields.get(FROM_TRACE)}
+    splits = fill_splits(rows, given, salt, later=later) if roles.columns.split is not None else draw_splits(rows, salt)
     dataset = Dataset(rows=tuple(rows), splits=splits, salt=salt, source=source)
     _require_splits(dataset)
     found = read_documents(documents) if documents is not None else Documents()

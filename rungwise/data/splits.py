@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rungwise.core.dataset import DEV, SEALED, SPLITS, TRAIN, Example
 from rungwise.core.errors import BadData
@@ -105,21 +105,24 @@ def is_fresh(fields: Mapping[str, object]) -> bool:
     return fields.get(FROM_TRACE) not in (None, "") and fields.get(DRAWN) == RANDOM
 
 
-def fill_splits(rows: Iterable[Example], given: Sequence[str], salt: str) -> tuple[str, ...]:
+def fill_splits(rows: Iterable[Example], given: Sequence[str], salt: str, *, later: Collection[int] = ()) -> tuple[str, ...]:
     """The given splits; a row without one ('') is drawn one. `rows` are read once.
 
     Where every row has one but none is for dev, or none sealed, that part is drawn from the training rows, in the default
-    proportions. Raises BadData when no row is for training.
+    proportions. `later` are the places of rows that came from traffic, with splits of their own: they change nothing about
+    the others, or a row that was sealed before they came would teach after. Raises BadData when no row is for training.
     """
-    missing = [split for split in SPLITS if split not in given] if any(given) and "" not in given else []
+    first = given if not later else [own for place, own in enumerate(given) if place not in later]
+    missing = [split for split in SPLITS if split not in first] if any(first) and "" not in first else []
     if TRAIN in missing:
         raise BadData("the split column leaves no row for training.", hint="Name some rows train")
     shares = tuple(share if split == TRAIN or split in missing else 0.0 for split, share in SHARES.items())
     assert len(shares) == 3
 
-    def split(row: Example, own: str) -> str:
+    def split(place: int, row: Example, own: str) -> str:
         if not own:
             return draw_split(unit_of(row), salt)
-        return draw_split(unit_of(row), salt, shares) if own == TRAIN and missing else own
+        return draw_split(unit_of(row), salt, shares) if own == TRAIN and missing and place not in later else own
 
-    return tuple(_open_if_made_up(row, split(row, own)) for row, own in zip(rows, given, strict=True))
+    both = enumerate(zip(rows, given, strict=True))
+    return tuple(_open_if_made_up(row, split(place, row, own)) for place, (row, own) in both)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rungwise.core.dataset import DEV, SEALED, TRAIN, Example
 from rungwise.core.errors import BadData
-from rungwise.data.splits import draw_splits, fill_splits, split_named, unit_of
+from rungwise.data.splits import DRAWN, FROM_TRACE, RANDOM, draw_splits, fill_splits, split_named, unit_of
 
 ROWS = st.lists(
     st.builds(Example, text=st.text(max_size=8), passage=st.none() | st.text(max_size=4), group=st.none() | st.sampled_from("abc")),
@@ -81,6 +81,15 @@ def test_a_missing_part_is_drawn_from_training_and_the_given_ones_stay() -> None
     assert min(only_train[DEV], only_train[SEALED]) > 0
     complete = [TRAIN, DEV, SEALED]
     assert fill_splits(rows[:3], complete, "salt") == tuple(complete)
+
+
+def test_rows_from_traffic_that_name_a_part_leave_the_drawing_of_the_others_as_it_was() -> None:
+    rows = [Example(text=f"row {i}") for i in range(300)]
+    before = fill_splits(rows, [TRAIN] * 300, "salt")
+    fresh = [Example(text=f"fresh {i}", fields={FROM_TRACE: str(i), DRAWN: RANDOM}) for i in range(3)]
+    after = fill_splits([*rows, *fresh], [TRAIN] * 300 + [TRAIN, DEV, SEALED], "salt", later={300, 301, 302})
+    assert after[:300] == before
+    assert after[300:] == (TRAIN, DEV, SEALED)
 
 
 def test_a_table_without_training_rows_is_refused() -> None:

@@ -18,7 +18,7 @@ from rungwise.core.record import to_plain
 from rungwise.core.types import Executor
 from rungwise.curate.step import Finding, Look, Rewriter, Step
 from rungwise.data.readers import cell_text
-from rungwise.data.splits import SALT_SETTING, fill_splits, is_split, split_named
+from rungwise.data.splits import DRAWN, FROM_TRACE, SALT_SETTING, UNPROVING, fill_splits, is_split, split_named
 from rungwise.data.store import Store
 from rungwise.data.versions.dataset import split_column
 from rungwise.data.versions.looking import Looks, cut_batches
@@ -229,13 +229,15 @@ def split_of(store: Store, versions: Versions, version: Version, selection: Sele
                     role: cell_text(cells.get(name)) for role in ("text", "passage", "group") if (name := getattr(columns, role))
                 }
                 name = cell_text(cells.get(split)) if split else None
-                row = Example(text=cell.get("text") or "", passage=cell.get("passage"), group=cell.get("group"))
+                fields = {name: value for name in (*UNPROVING, DRAWN) if (value := cell_text(cells.get(name))) is not None}
+                row = Example(text=cell.get("text") or "", passage=cell.get("passage"), group=cell.get("group"), fields=fields)
                 yield row, split_named(name) if name and is_split(name) else ""
 
     given = [own for _, own in examples()] if split else [""] * len(selection)
+    later = {place for place, (row, _) in enumerate(examples()) if row.fields.get(FROM_TRACE)} if split else set[int]()
     salt = store.setting(SALT_SETTING) or version.content
     try:
-        return fill_splits((row for row, _ in examples()), given, salt)
+        return fill_splits((row for row, _ in examples()), given, salt, later=later)
     except BadData:
         return ()
 
