@@ -25,19 +25,18 @@ from rungwise.release.registry import Releases
 
 @dataclass
 class Live:
-    """The candidates of a project, loaded once each."""
+    """The candidates of a project, loaded once each. A request costs what the climb measured, unless `prices` says what a candidate
+    takes for one, in USD, by its id."""
 
     store: Store
     directory: Path
     clock: Clock
     prices: Mapping[str, float] = field(default_factory=dict)
     _known: dict[str, Answering] = field(default_factory=dict)
+    _measured: dict[str, float] = field(default_factory=dict)
 
     def arms(self) -> tuple[tuple[Arm, ...], Callable[[str], str]]:
-        """Who answers now, with the shadows, and which variant a conversation gets. Raises UsageError before the first release.
-
-        `prices` gives what a request to a candidate costs, in USD, by its id.
-        """
+        """Who answers now, with the shadows, and which variant a conversation gets. Raises UsageError before the first release."""
         live = Releases(self.store).live()
         if live is None:
             raise UsageError("nothing is released. Release what was decided first")
@@ -46,13 +45,14 @@ class Live:
         return (*arms, *shadows), lambda unit: variant_of(live, unit).name
 
     def _arm(self, live: Release, name: str, candidate: str, weight: float, *, shadow: bool = False) -> Arm:
+        answering = self.answering(live, candidate)
         return Arm(
             variant=name,
             weight=weight,
             candidate=candidate,
             release=live.id,
-            answering=self.answering(live, candidate),
-            usd=self.prices.get(candidate, 0.0),
+            answering=answering,
+            usd=self.prices.get(candidate, self._measured.get(candidate, 0.0)),
             shadow=shadow,
         )
 
@@ -62,6 +62,8 @@ class Live:
             decision = decision_of(self.store, live, candidate)
             if decision is None:
                 raise UsageError(f"no decision of the release names the candidate {candidate[:12]}")
+            rung = next(one for one in decision.rungs if one.candidate == candidate)
+            self._measured[candidate] = (rung.usd_per_1k or 0.0) / 1_000
             nouns = Nouns(self.store)
             serving = ready(
                 self.store,
