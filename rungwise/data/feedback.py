@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rungwise.core.feedback import Feedback
 from rungwise.core.record import canonical_json, to_plain
-from rungwise.data.dialect import insert
+from rungwise.data.dialect import holds, insert
 from rungwise.data.store import Store
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Row, Select
 
 _AT_ONCE = 1_000
 _NAMED_AT_ONCE = 500  # SQLite takes 999 values in one statement on its oldest builds
@@ -126,15 +126,37 @@ class Judgements:
 
     def corrected(self, since: float, until: float) -> Iterator[Kept]:
         """The judgements made in the window [since, until) that say what would have been right, in order, read in batches."""
+        from rungwise.data.schema import feedback as table
+
+        return self._within(since, until, lambda _: table.c.correct.is_not(None))
+
+    def commented(self, since: float, until: float) -> Iterator[Kept]:
+        """The judgements of users in the window [since, until) that have a comment, in order, read in batches."""
+        from sqlalchemy import and_
+
+        from rungwise.data.schema import feedback as table
+
+        return self._within(since, until, lambda one: and_(table.c.source == "user", holds(one, table.c.body, '"comment":"')))
+
+    def blamed(self, since: float, until: float) -> Iterator[Kept]:
+        """The judgements in the window [since, until) that call an answer bad, in order, read in batches: a thumb down, a score
+        below a half, or another label or answer that would have been right."""
+        from sqlalchemy import or_
+
+        from rungwise.data.schema import feedback as table
+
+        return self._within(since, until, lambda _: or_(table.c.thumb == 0, table.c.score < 0.5, table.c.correct == 0))
+
+    def _within(self, since: float, until: float, which: Callable[[Connection], ColumnElement[bool]]) -> Iterator[Kept]:
         from sqlalchemy import select
 
         from rungwise.data.schema import feedback as table
 
         n = 0
-        known = (table.c.at >= since, table.c.at < until, table.c.correct.is_not(None))
         while True:
-            query = select(table).where(table.c.n > n, *known).order_by(table.c.n).limit(_AT_ONCE)
             with self.store.read() as connection:
+                known = (table.c.n > n, table.c.at >= since, table.c.at < until, which(connection))
+                query = select(table).where(*known).order_by(table.c.n).limit(_AT_ONCE)
                 batch = list(map(_kept, connection.execute(query)))
             yield from batch
             if len(batch) < _AT_ONCE:

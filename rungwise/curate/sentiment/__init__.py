@@ -1,0 +1,1 @@
+"""How a short comment sounds: word lists and sentences of our own, and the small linear model that is fitted on them."""
