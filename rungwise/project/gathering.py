@@ -97,9 +97,22 @@ class ProjectHands:
         from rungwise.ladder.expedition import Wishes
         from rungwise.project import Project
 
+        self._check_parts(live)
         wishes = Wishes(live=live, version=version, because=because, approved_by=approved_by, until=self.until)
         project = Project(self.directory, clock=self.clock)
         return project.climb(wishes=wishes, report=self.report, say=lambda _: None).decision
+
+    def _check_parts(self, live: Incumbent) -> None:
+        """Raise UsageError where a part of the live candidate is gone: made again it would be of other rows, and another part."""
+        from rungwise.data import artefacts
+
+        with opened(self.directory, self.state, self.clock) as store:
+            gone = [part.technique for part in live.candidate.parts if not artefacts.has(store, part.id)]
+        if gone:
+            raise UsageError(
+                f"{', '.join(gone)} of the live candidate is gone or was erased, so that nothing can be held against it. "
+                f"Stop it, then climb and release: rungwise reclimb {self.directory} --stop, rungwise climb {self.directory}"
+            )
 
     def _head(self) -> str | None:
         """The version that the project climbs on; None where its data is a file."""

@@ -215,6 +215,14 @@ def test_too_few_new_rows_wait_for_more_unless_somebody_gives_a_reason(town: Tow
     assert advance(town, "a cheaper rung").step == "climb"
 
 
+def test_a_live_candidate_whose_part_was_erased_is_not_made_again_of_other_rows(town: Town) -> None:
+    for blob in (town.project.directory / "state" / "blobs").rglob("*"):
+        if blob.is_file():
+            blob.unlink()
+    with pytest.raises(UsageError, match="linear of the live candidate is gone"):
+        advance(town, "nobody knows")
+
+
 def test_an_alert_that_there_is_not_is_said(town: Town) -> None:
     with pytest.raises(UnknownName, match="alert"):
         advance(town, "deadbeef00")
