@@ -117,8 +117,8 @@ def walk_back_and_forth(team: Team, day: SimulatedDay) -> None:
     origin = json.dumps(project.lineage(trace))
     assert live.id in origin
     assert candidate in origin
-    taught = {one["record"] for one in project.lineage(candidate, rows=True)["training_rows"] if one["split"] == "train"}
-    traces = [str(cells["from_trace"]) for id, cells in project.data.rows() if id in taught and cells.get("from_trace")]
+    taught = {one["key"] for one in project.lineage(candidate, rows=True)["training_rows"] if one["split"] == "train"}
+    traces = [str(cells["from_trace"]) for _, cells in project.data.rows() if cells["id"] in taught and cells.get("from_trace")]
     assert len(traces) > 20
     for source in (traces[0], traces[-1]):
         assert source in team.filling.truth
