@@ -119,7 +119,7 @@ def scene_of(
 
 def read(scene: Scene) -> list[Reading]:
     """What every monitor says of a day. Nothing is kept but the day's sketches and the items that are drawn for review."""
-    from rungwise.watch import fairness, spending, voices
+    from rungwise.watch import earning, fairness, spending, voices
     from rungwise.watch.drift import monitors as drift
     from rungwise.watch.quality import monitors as quality
     from rungwise.watch.review.queue import fill
@@ -129,6 +129,7 @@ def read(scene: Scene) -> list[Reading]:
         "drift": drift.readings,
         "quality": quality.readings,
         "cost": spending.readings,
+        "value": earning.readings,
         "fairness": fairness.readings,
         "feedback": voices.readings,
         "review": lambda scene: fill(scene, found),  # last, since traces that an alarm names are worth a look
