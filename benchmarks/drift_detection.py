@@ -34,13 +34,13 @@ from typing import Any
 REFERENCE, QUIET_WEEK, HORIZON, MONTH = 28, 7, 14, 30
 START = REFERENCE + QUIET_WEEK
 CELLS: Mapping[str, tuple[float, float, float]] = {
-    "new_intents": (0.05, 0.1, 0.25),
-    "wording": (0.1, 0.25, 0.5),
+    "new_intents": (0.03, 0.08, 0.25),
+    "wording": (0.02, 0.05, 0.15),
     "language": (0.02, 0.05, 0.15),
     "label_shift": (0.1, 0.25, 0.5),
     "quality_drop": (0.1, 0.25, 0.5),
     "outage": (0.02, 0.1, 0.3),
-    "length": (0.03, 0.1, 0.3),
+    "length": (0.02, 0.05, 0.15),
 }
 PEER = os.environ.get("EVIDENTLY_PYTHON") or str(Path(tempfile.gettempdir()) / "evidently-peer" / "bin" / "python")
 
