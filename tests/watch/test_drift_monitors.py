@@ -329,3 +329,46 @@ def test_months_without_drift_keep_the_promise(pool: Pool, tmp_path: Path) -> No
         said = list(looks(lambda day, world=world: day_of(world, pool, day), pool.encode, days, tmp_path / str(month), rate=2.0))
         found += sum(episodes(said).values())
     assert found <= 20 + 3 * 20**0.5
+
+
+def decided_on(store: Store, texts: list[str]) -> None:
+    """A decision about rows with these texts."""
+    from rungwise.core.dataset import DEV, TRAIN, Dataset, Example
+    from rungwise.core.decision import Decision
+    from rungwise.core.usecase import Target
+    from rungwise.data.datasets import keep_dataset
+    from rungwise.data.nouns import Nouns
+
+    rows = tuple(Example(text=text, references=("a",), key=str(row)) for row, text in enumerate(dict.fromkeys(texts)))
+    dataset = Dataset(rows=rows, splits=tuple(DEV if row % 5 == 0 else TRAIN for row in range(len(rows))))
+    keep_dataset(store, dataset)
+    decision = Decision(
+        use_case="simulated",
+        dataset=dataset.id,
+        target=Target(metric="accuracy", value=0.9),
+        verdict="met",
+        control="exact",
+        reason="",
+        ladder=(),
+        rungs=(),
+        alpha_total=0.05,
+        alpha_spent_before=0.0,
+        alpha_spent=0.0,
+    )
+    Nouns(store).put(decision)
+
+
+@pytest.mark.parametrize("strange", [False, True])
+def test_before_there_is_a_reference_traffic_is_held_against_the_rows_decided_on(store: Store, pool: Pool, strange: bool) -> None:
+    known = {day: day_of(WORLD, pool, day) for day in range(FIRST, FIRST + 28)}
+    said = [text for day in known for text in known[day].text.tolist() if text][:900]
+    decided_on(store, [f"{text} und noch ein ganz anderer Satz auf Deutsch" for text in said] if strange else said)
+    found = readings(scene_at(store, FIRST + 27, pool, known, reference="rows"))
+    assert {"drift.input.length", "drift.input.meaning"} <= {one.monitor for one in found if one.p is not None}
+    if strange:
+        assert {"drift.input.length", "drift.input.meaning", "drift.input.language"} <= alarms(found, 28)
+        longer = next(one for one in found if one.monitor == "drift.input.length" and one.days == 28)
+        assert longer.effect is not None
+        assert longer.effect < -0.3  # questions are shorter than the rows
+    else:
+        assert not [one for one in found if one.state == ALARM]

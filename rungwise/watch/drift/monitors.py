@@ -81,7 +81,9 @@ def _by_rows(scene: Scene, why: str) -> list[Reading]:
     if not scene.watching.wants("drift"):
         return []
     cannot = Reading(monitor="drift", **scene.window(), state=CANNOT_TELL, why=why)
-    rows = rows_for(scene, main_candidate(scene)) if scene.watching.reference in (ROWS, AUTO) else why
+    if scene.watching.reference not in (ROWS, AUTO):
+        return [cannot]
+    rows = rows_for(scene, main_candidate(scene))
     if isinstance(rows, str):
         return [replace(cannot, why=rows if scene.watching.reference == ROWS else f"{why}; {rows}")]
     frame, known = rows
