@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,9 @@ from rungwise.core.reading import CANNOT_TELL, OK, Reading
 from rungwise.data.feedback import Judgements, Kept
 from rungwise.evaluate.estimation import Share, weighted_share
 from rungwise.watch.scene import Scene
+from rungwise.watch.topics import Found
 from rungwise.watch.traffic import Bools, Traffic
+from rungwise.watch.understanding import COMMENT_DAYS, SENTIMENT, TOPICS, Sounds, told_topics, understand
 
 WINDOW_DAYS = 7
 FEWEST = 5
@@ -45,12 +47,14 @@ class Voices:
 
 
 def readings(scene: Scene) -> list[Reading]:
-    """How many users speak, and how they like what they got, over the last 7 days: of all, of each variant and each group."""
+    """How many users speak, and how they like what they got, over the last 7 days: of all, of each variant and each group; how
+    their comments sound and what they are about, over the last 28."""
     wanted = {name: of for name, of in _FIGURES.items() if scene.watching.wants(f"feedback.{name}")}
+    opinions = [name for name in (SENTIMENT, TOPICS) if scene.watching.wants(name)]
+    found = _understood(scene, opinions) if opinions else []
     if not wanted:
-        return []
+        return found
     voices = voices_of(scene)
-    found = []
     for about, part in _parts(voices):
         found += [of(scene, part, about) for of in wanted.values()]
     return found
@@ -111,6 +115,49 @@ def _thumbs(scene: Scene, voices: Voices, about: dict[str, str]) -> Reading:
 
 
 _FIGURES: dict[str, Callable[[Scene, Voices, dict[str, str]], Reading]] = {"rate": _rate, "thumbs": _thumbs}
+
+
+def _understood(scene: Scene, wanted: Sequence[str]) -> list[Reading]:
+    """How comments sound, and what comments and the questions that were judged badly answered are about."""
+    understood = understand(scene.store, scene.window()["until"], topics=TOPICS in wanted)
+    found = []
+    if SENTIMENT in wanted:
+        found += [_sentiment(scene, about, one) for about, one in understood.sounds]
+    if TOPICS in wanted:
+        found += [_topics(scene, about, one) for about, one in understood.topics]
+    return found
+
+
+def _sentiment(scene: Scene, about: dict[str, str], one: Sounds) -> Reading:
+    effect = None if one.change is None else one.change.value
+    details = {name: value for name, value in one.plain().items() if name not in ("good", "why", "traces")}
+    window = scene.window(COMMENT_DAYS)
+    told, n = one.good is not None, one.good.n if one.good is not None else 0
+    reading = Reading(monitor=SENTIMENT, about=about, state=OK if told else CANNOT_TELL, why=one.why, unit="share", **window)
+    if one.good is not None:
+        reading = replace(reading, value=one.good.value, low=one.good.low, high=one.good.high, effect=effect)
+    return replace(reading, n=n, traces=one.traces[:_EXAMPLES], details=details)
+
+
+def _topics(scene: Scene, about: dict[str, str], one: Found) -> Reading:
+    details = {"topics": [topic.plain() for topic in one.topics], "other": one.other, "silhouette": one.silhouette}
+    window = scene.window(COMMENT_DAYS)
+    if not one.topics:
+        return Reading(monitor=TOPICS, about=about, state=CANNOT_TELL, why=one.why, details=details, **window)
+    first = one.topics[0]
+    return Reading(
+        monitor=TOPICS,
+        about=about,
+        why=told_topics(one),
+        value=first.share.value,
+        low=first.share.low,
+        high=first.share.high,
+        n=sum(topic.n for topic in one.topics),
+        unit="share",
+        traces=tuple(trace for topic in one.topics for trace, _ in topic.examples[:1])[:_EXAMPLES],
+        details=details,
+        **window,
+    )
 
 
 def _share(values: np.ndarray, traffic: Traffic) -> Share:
