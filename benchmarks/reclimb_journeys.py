@@ -57,12 +57,23 @@ class Kind:
     rows: int = 400
     until: str = "classical"
     watched_days: int = 6
+    reviewed: int = 25
+    labelled: float = 0.25
 
 
 KINDS = (
     Kind(name="new intents appear", drift="new_intents", strength=0.33, right="promoted", target=0.62),
     Kind(name="wording shifts", drift="wording", strength=0.9, right="promoted", target=0.66),
-    Kind(name="a cheaper rung becomes enough", drift=None, strength=0.0, right="promoted", target=0.74, until="head"),
+    Kind(
+        name="a cheaper rung becomes enough",
+        drift=None,
+        strength=0.0,
+        right="promoted",
+        target=0.74,
+        until="head",
+        reviewed=60,
+        labelled=0.6,
+    ),
     Kind(name="nothing is wrong", drift=None, strength=0.0, right="nothing", target=0.62),
 )
 
@@ -100,13 +111,13 @@ def run(kind: Kind, seed: int) -> Run:
         texts=support_pool().only(TOPICS, fresh=NEW),
         requests_per_day=90,
         users=60,
-        voices=Voices(labelled=0.25, delay_days=1.0, slow=2.0, outcomes=0.0, thumbs=0.02),
+        voices=Voices(labelled=kind.labelled, delay_days=1.0, slow=2.0, outcomes=0.0, thumbs=0.02),
     )
     drifts = [Drift(kind=kind.drift, start=1, strength=kind.strength)] if kind.drift is not None else []
     sections = {
         "serve": {"contest": {"metric": "correct"}},
         "watch": {
-            "review": {"per_day": 25, "uncertain_per_day": 0},
+            "review": {"per_day": kind.reviewed, "uncertain_per_day": 0},
             "reclimb": {"shadow_requests": 40, "contest_share": 0.5, "margin": MARGIN},
         },
     }
