@@ -46,6 +46,7 @@ from rungwise.ladder.embedding import Embeddings
 from rungwise.ladder.judge import Judge
 from rungwise.ladder.making import Maker, Materials
 from rungwise.ladder.order import build_ladder
+from rungwise.ladder.present import of_present
 from rungwise.ladder.recording import Recording, read_recording
 from rungwise.ladder.rung import Ground, Incumbent, Stair
 from rungwise.ladder.scoring import Scorer
@@ -122,6 +123,8 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, vers
     else:
         data = beside(directory, case.data)
         imported = read_dataset(data, case, salt=_salt(store, data), documents=folder, encoding=wishes.encoding)
+    if wishes.live is not None:
+        imported = of_present(imported)
     _, about, label = case.target.metric.partition("@")
     if about and label not in imported.report.labels:
         raise UnknownName("label", label, imported.report.labels, where=imported.dataset.source)
