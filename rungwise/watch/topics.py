@@ -198,7 +198,7 @@ def _topic(
 
 
 def _of(units: Sequence[str], which: Bools) -> list[str]:
-    return [units[i] for i in np.flatnonzero(which)]
+    return [units[i] for i in np.flatnonzero(which).tolist()]
 
 
 def _telling(weights: Floats, words: NDArray[np.object_], *, wanted: int = 4) -> tuple[str, ...]:
@@ -216,8 +216,8 @@ def _telling(weights: Floats, words: NDArray[np.object_], *, wanted: int = 4) ->
 def _examples(own: Texts, places: NDArray[np.int64], masked: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
     """The most typical texts, one a user."""
     found: dict[str, tuple[str, str]] = {}
-    for place in places:
-        text = masked[int(place)][:SHOWN_CHARACTERS] if masked is not None else ""
+    for place in places.tolist():
+        text = masked[place][:SHOWN_CHARACTERS] if masked is not None else ""
         found.setdefault(own.units[place], (own.traces[place], text))
         if len(found) == EXAMPLES:
             break

@@ -12,7 +12,7 @@ import numpy as np
 from rungwise.core.reading import CANNOT_TELL, OK, Reading
 from rungwise.data.feedback import Judgements, Kept
 from rungwise.evaluate.estimation import Share, weighted_share
-from rungwise.watch.scene import Scene
+from rungwise.watch.scene import Scene, Window
 from rungwise.watch.topics import Found
 from rungwise.watch.traffic import Bools, Traffic
 from rungwise.watch.understanding import COMMENT_DAYS, SENTIMENT, TOPICS, Sounds, told_topics, understand
@@ -29,6 +29,7 @@ class Voices:
 
     traffic: Traffic
     said: dict[str, list[Kept]]
+    window: Window
 
     @cached_property
     def spoke(self) -> Bools:
@@ -46,17 +47,17 @@ class Voices:
         return found
 
 
-def readings(scene: Scene) -> list[Reading]:
+def readings(scene: Scene, *, days: int | None = None) -> list[Reading]:
     """How many users speak, and how they like what they got, over the last 7 days: of all, of each variant and each group; how
-    their comments sound and what they are about, over the last 28."""
+    their comments sound and what they are about, over the last 28. With `days`, all over so many."""
     wanted = {name: of for name, of in _FIGURES.items() if scene.watching.wants(f"feedback.{name}")}
     opinions = [name for name in (SENTIMENT, TOPICS) if scene.watching.wants(name)]
-    found = _understood(scene, opinions) if opinions else []
+    found = _understood(scene, opinions, days or COMMENT_DAYS) if opinions else []
     if not wanted:
         return found
-    voices = voices_of(scene)
+    voices = voices_of(scene, days or WINDOW_DAYS)
     for about, part in _parts(voices):
-        found += [of(scene, part, about) for of in wanted.values()]
+        found += [of(part, about) for of in wanted.values()]
     return found
 
 
@@ -65,11 +66,11 @@ def voices_of(scene: Scene, days: int = WINDOW_DAYS) -> Voices:
     traffic = scene.traffic(days)
     traffic = traffic.only(~traffic.failed)
     said: dict[str, list[Kept]] = {}
-    until = scene.window()["until"]
+    window = scene.window(days)
     for one in Judgements(scene.store).of(list(traffic.ids)):
-        if one.feedback.source == "user" and one.feedback.at < until:  # what comes later is for later looks
+        if one.feedback.source == "user" and one.feedback.at < window["until"]:  # what comes later is for later looks
             said.setdefault(one.feedback.trace, []).append(one)
-    return Voices(traffic, said)
+    return Voices(traffic, said, window)
 
 
 def _parts(voices: Voices) -> list[tuple[dict[str, str], Voices]]:
@@ -85,24 +86,24 @@ def _parts(voices: Voices) -> list[tuple[dict[str, str], Voices]]:
 
 def _only(voices: Voices, which: Any) -> Voices:
     traffic = voices.traffic.only(np.asarray(which, np.bool_))
-    return Voices(traffic, {id: voices.said[id] for id in traffic.ids if id in voices.said})
+    return Voices(traffic, {id: voices.said[id] for id in traffic.ids if id in voices.said}, voices.window)
 
 
-def _rate(scene: Scene, voices: Voices, about: dict[str, str]) -> Reading:
+def _rate(voices: Voices, about: dict[str, str]) -> Reading:
     n = len(voices.traffic)
     if not n:
-        return _reading(scene, "rate", about, None, "nobody was answered", ())
+        return _reading(voices.window, "rate", about, None, "nobody was answered", ())
     share = _share(voices.spoke.astype(np.float64), voices.traffic)
     silent = n - int(voices.spoke.sum())
     why = f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of {n:,} answers were judged by users; {silent:,} were not"
-    return _reading(scene, "rate", about, share, why, (), silent=silent)
+    return _reading(voices.window, "rate", about, share, why, (), silent=silent)
 
 
-def _thumbs(scene: Scene, voices: Voices, about: dict[str, str]) -> Reading:
+def _thumbs(voices: Voices, about: dict[str, str]) -> Reading:
     judged = np.array([id in voices.thumbs for id in voices.traffic.ids], np.bool_)
     traffic = voices.traffic.only(judged)
     if len(traffic) < FEWEST:
-        return _reading(scene, "thumbs", about, None, f"{len(traffic):,} thumbs are too few to tell", ())
+        return _reading(voices.window, "thumbs", about, None, f"{len(traffic):,} thumbs are too few to tell", ())
     up = np.array([voices.thumbs[id] for id in traffic.ids], np.float64)
     share = _share(up, traffic)
     down = tuple(str(id) for id, liked in zip(traffic.ids, up, strict=True) if not liked)[-_EXAMPLES:]
@@ -111,27 +112,26 @@ def _thumbs(scene: Scene, voices: Voices, about: dict[str, str]) -> Reading:
         f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of {len(traffic):,} thumbs are up; "
         f"they are of {of_all:.1%} of the answers, and say nothing of the others"
     )
-    return _reading(scene, "thumbs", about, share, why, down, of_all=of_all)
+    return _reading(voices.window, "thumbs", about, share, why, down, of_all=of_all)
 
 
-_FIGURES: dict[str, Callable[[Scene, Voices, dict[str, str]], Reading]] = {"rate": _rate, "thumbs": _thumbs}
+_FIGURES: dict[str, Callable[[Voices, dict[str, str]], Reading]] = {"rate": _rate, "thumbs": _thumbs}
 
 
-def _understood(scene: Scene, wanted: Sequence[str]) -> list[Reading]:
+def _understood(scene: Scene, wanted: Sequence[str], days: int) -> list[Reading]:
     """How comments sound, and what comments and the questions that were judged badly answered are about."""
-    understood = understand(scene.store, scene.window()["until"], topics=TOPICS in wanted)
+    understood = understand(scene.store, scene.window()["until"], days=days, topics=TOPICS in wanted)
     found = []
     if SENTIMENT in wanted:
-        found += [_sentiment(scene, about, one) for about, one in understood.sounds]
+        found += [_sentiment(scene.window(days), about, one) for about, one in understood.sounds]
     if TOPICS in wanted:
-        found += [_topics(scene, about, one) for about, one in understood.topics]
+        found += [_topics(scene.window(days), about, one) for about, one in understood.topics]
     return found
 
 
-def _sentiment(scene: Scene, about: dict[str, str], one: Sounds) -> Reading:
+def _sentiment(window: Window, about: dict[str, str], one: Sounds) -> Reading:
     effect = None if one.change is None else one.change.value
     details = {name: value for name, value in one.plain().items() if name not in ("good", "why", "traces")}
-    window = scene.window(COMMENT_DAYS)
     told, n = one.good is not None, one.good.n if one.good is not None else 0
     reading = Reading(monitor=SENTIMENT, about=about, state=OK if told else CANNOT_TELL, why=one.why, unit="share", **window)
     if one.good is not None:
@@ -139,9 +139,8 @@ def _sentiment(scene: Scene, about: dict[str, str], one: Sounds) -> Reading:
     return replace(reading, n=n, traces=one.traces[:_EXAMPLES], details=details)
 
 
-def _topics(scene: Scene, about: dict[str, str], one: Found) -> Reading:
+def _topics(window: Window, about: dict[str, str], one: Found) -> Reading:
     details = {"topics": [topic.plain() for topic in one.topics], "other": one.other, "silhouette": one.silhouette}
-    window = scene.window(COMMENT_DAYS)
     if not one.topics:
         return Reading(monitor=TOPICS, about=about, state=CANNOT_TELL, why=one.why, details=details, **window)
     first = one.topics[0]
@@ -166,7 +165,7 @@ def _share(values: np.ndarray, traffic: Traffic) -> Share:
 
 
 def _reading(
-    scene: Scene, name: str, about: dict[str, str], share: Share | None, why: str, traces: Sequence[str], **details: Any
+    window: Window, name: str, about: dict[str, str], share: Share | None, why: str, traces: Sequence[str], **details: Any
 ) -> Reading:
     return Reading(
         monitor=f"feedback.{name}",
@@ -180,5 +179,5 @@ def _reading(
         unit="share",
         traces=tuple(traces),
         details=details,
-        **scene.window(WINDOW_DAYS),
+        **window,
     )

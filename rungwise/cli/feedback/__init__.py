@@ -11,6 +11,7 @@ VERBS = {
     "add": ("adding", "Judge one answer: a thumb, a score, a label, a correction, what it was worth."),
     "import": ("importing", "Take in a JSONL file of judgements, such as outcomes that came later."),
     "list": ("listing", "The judgements that came last."),
+    "summary": ("summary", "What users say: rates, thumbs, how comments sound, and what they are about."),
     "contest": ("contesting", "Compare the variants of the live release; look as often as you like."),
     "to-dataset": ("to_dataset", "Make rows of the judgements: labels, right answers, or pairs of answers."),
 }
