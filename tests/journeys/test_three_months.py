@@ -143,6 +143,7 @@ def users_change_and_are_answered_well_again(team: Team, start: int) -> None:
     assert quality(team.days(team.filling.next + 2)) > dropped + 0.1
 
 
+@pytest.mark.timeout(900)
 def test_a_month_in_which_users_change(tmp_path: Path) -> None:
     drift = Drift(kind="new_intents", start=18, strength=0.45)
     with team_of(tmp_path / "shop", drift, requests=60, until="classical", target="accuracy=0.65") as team:
