@@ -11,6 +11,7 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from rungwise.core.record import from_plain, to_plain
 from rungwise.core.serving import ANSWER, CONTESTED, FULL, MASKED, OFF, REFUSE, Gates, Serving
 from rungwise.core.tasks import TASKS
 from rungwise.core.usecase import Endpoint, Included, Limits, Target, UseCase
-from rungwise.core.watching import GATES, SEVERITIES, SINKS, Watching
+from rungwise.core.watching import AUTO, GATES, ROWS, SEVERITIES, SINKS, Watching
 from rungwise.data.blobs import write_durably
 
 FILE = "rungwise.yaml"
@@ -90,6 +91,7 @@ def _serving(data: Any, *, where: str) -> Serving:
 
 def _watching(data: Any, *, where: str) -> Watching:
     watching = read_section(Watching, data, where=where)
+    _check_reference(watching.reference, where)
     named: list[tuple[str, str, Sequence[str]]] = [("kind of sink", sink.kind, SINKS) for sink in watching.sinks]
     named += [("severity", one, SEVERITIES) for one in (*(r.severity for r in watching.rules), *(s.least for s in watching.sinks))]
     named += [("step that can be approved", step, GATES) for step in watching.reclimb.approve]
@@ -97,6 +99,8 @@ def _watching(data: Any, *, where: str) -> Watching:
         if value not in known:
             raise UnknownName(what, value, known, where=where)
     for rule in watching.rules:
+        if not rule.name.strip() or not rule.metric.strip() or (rule.days is not None and rule.days < 1):
+            raise UsageError(f"{where}: a rule needs a name and a metric, and its days are at least 1. Look at '{rule.name}'")
         if not CONDITION.fullmatch(rule.when):
             raise UsageError(
                 f"{where}: the rule '{rule.name}' cannot read when: '{rule.when}'. Write alarm, or for instance: high < 0.9"
@@ -112,11 +116,28 @@ def _watching(data: Any, *, where: str) -> Watching:
         raise UsageError(f"{where}: false_alarms_per_month must lie between 0 and 30, not {watching.false_alarms_per_month:g}")
     if not 0.0 < watching.reclimb.contest_share < 1.0:
         raise UsageError(f"{where}: reclimb.contest_share must lie between 0 and 1, not {watching.reclimb.contest_share:g}")
+    if watching.review.copies < 1:
+        raise UsageError(f"{where}: review.copies must be at least 1. To have nobody judge answers, draw none: per_day: 0")
+    for outcome, usd in watching.money.outcomes.items():
+        if not math.isfinite(usd):
+            raise UsageError(f"{where}: the outcome '{outcome}' must be worth a finite number of US dollars, not {usd}")
     for part in (watching, watching.review, watching.money, watching.reclimb):
         numbers = ((one.name, getattr(part, one.name)) for one in dataclasses.fields(part))
         own = ((name, value) for name, value in numbers if isinstance(value, (int, float)) and not isinstance(value, bool))
         _check_amounts(own, where)
     return watching
+
+
+def _check_reference(reference: str, where: str) -> None:
+    """Raise UsageError for a reference that names no days."""
+    if reference in (AUTO, ROWS):
+        return
+    try:
+        first, last = (date.fromisoformat(day) for day in reference.split(".."))
+    except ValueError as error:
+        raise UsageError(f"{where}: cannot read reference: '{reference}'. Write auto, rows, or 2026-01-01..2026-01-28") from error
+    if first > last:
+        raise UsageError(f"{where}: the reference '{reference}' ends before it begins. Write 2026-01-01..2026-01-28")
 
 
 def read_section(shape: type[T], data: Any, *, where: str) -> T:
@@ -130,8 +151,17 @@ def read_section(shape: type[T], data: Any, *, where: str) -> T:
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """Keys are words: `off:` and `no:` are not read as false."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            for key, _ in node.value:
+                if key.tag == "tag:yaml.org,2002:bool":
+                    key.tag = "tag:yaml.org,2002:str"
+            return super().construct_mapping(node, deep)  # type: ignore[no-any-return, no-untyped-call, unused-ignore]
+
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except FileNotFoundError as error:
         near = _nearest_project(path.parent)
         raise UsageError(

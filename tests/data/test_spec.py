@@ -8,7 +8,7 @@ import pytest
 
 from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.usecase import Columns, Endpoint, Limits, Target, UseCase
-from rungwise.data.spec import read_gates, read_serving, read_use_case, use_case_from, write_use_case
+from rungwise.data.spec import read_gates, read_serving, read_use_case, read_watching, use_case_from, write_use_case
 
 FULL = UseCase(
     name="tickets",
@@ -99,3 +99,48 @@ def test_a_value_of_serve_that_cannot_be_is_told_when_the_project_is_read(tmp_pa
     path.write_text(f"task: classify\nserve: {{{section}}}\n")
     with pytest.raises(UsageError, match=told):
         read_use_case(path)
+
+
+def test_keys_that_yaml_takes_for_truth_values_are_words(tmp_path: Path) -> None:
+    path = tmp_path / "rungwise.yaml"
+    path.write_text(
+        "task: classify\ndescriptions: {yes: it is, no: it is not}\nlimits: {offline: yes}\n"
+        "watch:\n  off: [drift, fairness.latency]\n  money: {outcomes: {no: -1, on: 2}}\n"
+    )
+    case = read_use_case(path)
+    assert case.descriptions == {"yes": "it is", "no": "it is not"}
+    assert case.limits.offline
+    assert read_watching(path).off == ("drift", "fairness.latency")
+    assert read_watching(path).money.outcomes == {"no": -1.0, "on": 2.0}
+    write_use_case(path, case)
+    assert (read_use_case(path), read_watching(path).off) == (case, ("drift", "fairness.latency"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "reference: foo",
+        "reference: 2026-13-10..2026-11-01",
+        "reference: 2026-11-10..2026-11-01",
+        "reference: 2026-11-01..",
+        "rules: [{name: '', metric: drift}]",
+        "rules: [{name: a, metric: ' '}]",
+        "rules: [{name: a, metric: drift, days: 0}]",
+        "review: {copies: 0}",
+        "money: {outcomes: {a: .inf}}",
+    ],
+)
+def test_what_watching_cannot_follow_is_refused_when_the_file_is_read(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "rungwise.yaml"
+    path.write_text(f"task: classify\nwatch: {{{line}}}\n")
+    with pytest.raises(UsageError):
+        read_watching(path)
+    with pytest.raises(UsageError):
+        read_use_case(path)
+
+
+@pytest.mark.parametrize("reference", ["auto", "rows", "2026-01-01..2026-01-28", "2030-01-01..2030-01-01"])
+def test_days_of_reference_are_taken(tmp_path: Path, reference: str) -> None:
+    path = tmp_path / "rungwise.yaml"
+    path.write_text(f"task: classify\nwatch: {{reference: {reference}}}\n")
+    assert read_watching(path).reference == reference
