@@ -38,7 +38,7 @@ SETTINGS = {
     "watch": {
         "reference_days": 14,
         "review": {"per_day": 15, "uncertain_per_day": 3},
-        "reclimb": {"shadow_requests": 40, "contest_share": 0.5, "margin": 0.05},
+        "reclimb": {"shadow_requests": 40, "contest_share": 0.5, "margin": 0.1},
     },
 }
 TAKEN_BACK_S = 700.0
