@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -96,10 +97,18 @@ def looked(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> dict[int, li
     """A reference of four weeks, a plain day, then days of which each has something planted."""
 
     def make(day: int) -> Traffic:
-        change, _ = PLANTED.get(day - AFTER, (lambda traffic: traffic, set()))
-        return change(day_of(WORLD, pool, day))
+        plain = day_of(WORLD, pool, day)
+        return PLANTED[day - AFTER][0](plain) if day - AFTER in PLANTED else plain
 
     return dict(looks(make, pool.encode, range(FIRST, AFTER + 9), tmp_path_factory.mktemp("planted")))
+
+
+def said_of(found: list[Reading], monitor: str) -> Reading:
+    return next(one for one in found if one.monitor == monitor and not one.about and one.days == 1)
+
+
+def words_in(one: Reading) -> set[str]:
+    return {str(word["word"]) for word in one.details.get("words", ())}
 
 
 def alarms(found: list[Reading], days: int = 1) -> set[str]:
@@ -109,6 +118,34 @@ def alarms(found: list[Reading], days: int = 1) -> set[str]:
 @pytest.mark.parametrize("after", PLANTED)
 def test_a_planted_change_is_told_the_day_it_comes_by_its_monitor(looked: dict[int, list[Reading]], after: int) -> None:
     assert PLANTED[after][1] <= alarms(looked[AFTER + after])
+
+
+def test_an_alarm_about_meaning_names_the_words_that_are_new_and_shows_requests(looked: dict[int, list[Reading]]) -> None:
+    one = said_of(looked[AFTER + 3], "drift.input.meaning")
+    assert "new: 'abonnement'" in one.why or {"abonnement", "möchte", "geld"} & words_in(one)
+    assert one.traces
+    assert all(id.startswith(f"{AFTER + 3:06x}") for id in one.traces)
+    assert one.details["told_apart"] > 0.55
+
+
+def test_an_alarm_about_answers_names_the_answer_that_rose(looked: dict[int, list[Reading]]) -> None:
+    one = said_of(looked[AFTER + 6], "drift.output.answers")
+    assert "more often: 'cancel_subscription'" in one.why
+    assert one.traces
+
+
+def test_only_all_the_traffic_and_the_surest_group_are_explained(looked: dict[int, list[Reading]]) -> None:
+    for found in looked.values():
+        for monitor in ("drift.input.meaning", "drift.input.vocabulary", "drift.output.answers"):
+            told = [one for one in found if one.monitor == monitor and "words" in one.details]
+            assert {one.state for one in told} <= {ALARM}
+            assert sum(bool(one.about) for one in told) <= 1
+
+
+def test_a_reading_of_a_group_says_so_first(looked: dict[int, list[Reading]]) -> None:
+    for one in looked[AFTER]:
+        if one.about and one.monitor == "drift.input.language":
+            assert one.why.startswith(f"for {one.about['group']}, the languages of questions are as usual on the last day: ")
 
 
 def test_a_plain_day_alarms_nothing(looked: dict[int, list[Reading]]) -> None:
@@ -276,8 +313,38 @@ def test_late_labels_that_disagree_alarm(store: Store, pool: Pool) -> None:
     day = FIRST + 14 + quick + 6
     found = readings(scene_at(store, day, pool, known, reference=dated(14), label_days=float(quick)))
     assert alarms(found, 1) == alarms(found, 7) == {"drift.truth.agreement"}
+    one = next(one for one in found if one.monitor == "drift.truth.labels")
+    assert one.why.startswith("what is said to have been right is as usual on the last day: 'a' ") or "'b' " in one.why
     before = readings(scene_at(store, FIRST + 14 + quick, pool, known, reference=dated(14), label_days=float(quick)))
     assert alarms(before) == {"drift.truth.agreement"}
+
+
+def test_a_late_label_that_is_new_is_named_with_its_traces(store: Store, pool: Pool) -> None:
+    rng, judged, last = np.random.default_rng(1), [], FIRST + 14
+    for day in range(FIRST, last + 1):
+        for row in range(60):
+            label = "claims" if day == last and row % 2 else str(rng.choice(["a", "b"]))
+            said = Feedback(trace=f"{day}-{row}", source="reviewer", at=day * DAY_S + row, label=label)
+            judged.append((said, About(unit=f"user{row}", correct=1.0)))
+    Judgements(store).add(judged)
+    known = {day: odd(day, 1.0) for day in range(FIRST, last + 1)}
+    found = readings(scene_at(store, last, pool, known, reference=dated(14), label_days=0.0))
+    one = next(one for one in found if one.monitor == "drift.truth.labels" and one.days == 1)
+    assert one.state == ALARM
+    assert "those never seen before 50.00% instead of" in one.why
+    assert "new: 'claims'" in one.why
+    assert set(one.traces) <= {f"{last}-{row}" for row in range(1, 60, 2)}
+    assert len(one.traces) == 5
+
+
+def test_where_the_traces_of_the_reference_are_gone_no_words_are_named(store: Store, pool: Pool) -> None:
+    known = {day: day_of(WORLD, pool, day) for day in range(FIRST, FIRST + 15)}
+    day = FIRST + 14
+    readings(scene_at(store, day, pool, known, reference=dated(14), off=("drift.output", "drift.data")))
+    gone = {one: empty() for one in known} | {day + 1: in_german(day_of(WORLD, pool, day + 1))}
+    found = readings(scene_at(store, day + 1, pool, gone, reference=dated(14), off=("drift.output", "drift.data")))
+    assert "drift.input.meaning" in alarms(found)
+    assert not [one for one in found if one.traces or "words" in one.details]
 
 
 def test_a_sketch_survives_its_bytes(pool: Pool, store: Store) -> None:
@@ -298,8 +365,9 @@ def test_a_sketch_survives_its_bytes(pool: Pool, store: Store) -> None:
 
 def test_no_word_of_a_person_stays_in_the_reference(pool: Pool, store: Store) -> None:
     known = {day: day_of(WORLD, pool, day) for day in range(FIRST, FIRST + 15)}
-    known[FIRST].text[0] = "my name is Zebulonia Quagmire"
-    known[FIRST].answer[0] = "Zebulonia Quagmire"
+    for day in range(FIRST, FIRST + 5):
+        known[day].text[0] = "my name is Zebulonia Quagmire"
+        known[day].answer[0] = "Zebulonia Quagmire"
     readings(scene_at(store, FIRST + 14, pool, known, reference=dated(14)))
     from sqlalchemy import select
 
@@ -326,7 +394,7 @@ def test_months_without_drift_keep_the_promise(pool: Pool, tmp_path: Path) -> No
     for month in range(10):
         world = World(seed=100 + month)
         days = range(FIRST, FIRST + REFERENCE + 30)
-        said = list(looks(lambda day, world=world: day_of(world, pool, day), pool.encode, days, tmp_path / str(month), rate=2.0))
+        said = list(looks(partial(day_of, world, pool), pool.encode, days, tmp_path / str(month), rate=2.0))
         found += sum(episodes(said).values())
     assert found <= 20 + 3 * 20**0.5
 

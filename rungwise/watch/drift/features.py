@@ -20,6 +20,8 @@ from rungwise.watch.traffic import Traffic
 
 NUMBER, RATE, MIX, MEANING = "number", "rate", "mix", "meaning"
 OTHER, ONCE = "(others)", "(seen once)"
+HIDDEN = "#"
+"""Begins the name of a column that stands for an answer by its number, so that no text that somebody wrote is kept."""
 OFTEN, NEVER, OUTSIDE, TWICE = -1, -2, -3, -4
 """Of a word: seen on many days of the reference, on none, on two. OUTSIDE is a day that is no part of it."""
 NO_LANGUAGE, SCRIPT = "", "script"
@@ -35,7 +37,8 @@ _ROOT3, _ROOT5 = 3.0**0.5, 5.0**0.5
 class Feature:
     """What one monitor looks at. `kind` is number, rate, mix or meaning.
 
-    `names` are the columns of a rate or a mix: languages, labels, types of personal data. `numbers` are the sorted values that
+    `names` are the columns of a rate or a mix: languages, labels (those that are not of the candidate's own by their numbers),
+    types of personal data. `numbers` are the sorted values that
     ranks are taken among; of a number that is nearly always the same, the usual one, and what is looked at is whether it is
     another. `only_day` gives for each word of the reference, as a number, the only day on which it was seen, else -1; and of
     labels and languages the same for those of one day or two: see `placed`.
@@ -213,9 +216,10 @@ def placed(feature: Feature, held: Sequence[frozenset[str]], day: int) -> Floats
     found = np.zeros((len(held), len(feature.names)))
     for row, names in enumerate(held):
         for name in names:
-            seen = alone.get(hashed(name), OFTEN if name in places else NEVER)
-            if name in places:
-                found[row, places[name]] = 1.0
+            hidden = f"{HIDDEN}{hashed(name)}"
+            seen = alone.get(hashed(name), OFTEN if name in places or hidden in places else NEVER)
+            if (place := places.get(name, places.get(hidden))) is not None:
+                found[row, place] = 1.0
             if seen in (NEVER, day):
                 found[row, places[OTHER]] = 1.0
             elif seen >= 0 if day == OUTSIDE else seen == TWICE:

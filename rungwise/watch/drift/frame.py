@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from rungwise.core.record import canonical_json, digest, from_plain, to_plain
 from rungwise.watch.drift.features import (
     FLAGS,
+    HIDDEN,
     MEANING,
     MIX,
     NEVER,
@@ -97,6 +98,7 @@ class Frame:
 class _Sample:
     """What features are learned from, gathered day by day."""
 
+    labels: frozenset[str] = frozenset()
     numbers: dict[str, list[Floats]] = field(default_factory=dict)
     days: dict[str, dict[str, int]] = field(default_factory=dict)
     shares: dict[str, Counter[str]] = field(default_factory=dict)
@@ -115,10 +117,14 @@ def framed(
     wants: Callable[[str], bool],
     *,
     candidate: str | None = None,
+    labels: frozenset[str] = frozenset(),
     seed: int = 0,
 ) -> Frame:
-    """Fix the reference: these days of traffic. `requests_of` gives of a day all requests, and those that count for outputs."""
-    gathered = _Sample()
+    """Fix the reference: these days of traffic. `requests_of` gives of a day all requests, and those that count for outputs.
+
+    `labels` (normalised) are those that the candidate chooses from; any other answer is kept by its number only.
+    """
+    gathered = _Sample(labels=labels)
     languages = NO_LANGUAGE
     for day in days:
         everybody, own = requests_of(day)
@@ -187,7 +193,8 @@ def _features(sample: _Sample, seed: int) -> list[Feature]:
     if "drift.input.language" in sample.shares and sample.said:
         found.append(_mix("drift.input.language", sample, MIX))
     if sample.answered and _few_labels(sample):
-        found.append(_mix("drift.output.answers", sample, MIX))
+        answers = _mix("drift.output.answers", sample, MIX)
+        found.append(replace(answers, names=hidden_but(answers.names, sample.labels)))
     found += [Feature(monitor=monitor, kind=RATE, names=("yes",)) for monitor in FLAGS]
     if "drift.data.personal" in sample.rates and sample.said:
         found.append(_mix("drift.data.personal", sample, RATE))
@@ -218,6 +225,11 @@ def _mix(monitor: str, sample: _Sample, kind: str) -> Feature:
     alone = {hashed(name): day for name, day in sorted(days.items()) if day != OFTEN}
     alone |= {hashed(name): NEVER for name in days if days[name] < 0 and name not in known}  # too many to have a column each
     return Feature(monitor=monitor, kind=kind, names=(*names, ONCE, OTHER), only_day=dict(sorted(alone.items())))
+
+
+def hidden_but(names: Sequence[str], labels: frozenset[str]) -> tuple[str, ...]:
+    """Names of columns; those that are not of `labels` as numbers."""
+    return tuple(name if name in labels or name in (ONCE, OTHER) else f"{HIDDEN}{hashed(name)}" for name in names)
 
 
 def _by_count(item: tuple[str, int]) -> tuple[int, str]:

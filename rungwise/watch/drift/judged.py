@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rungwise.watch.drift.baseline import Baseline, capped, days_of, distinct, shape_of
-from rungwise.watch.drift.features import MEANING, MIX, NUMBER, Feature
+from rungwise.watch.drift.features import HIDDEN, MEANING, MIX, NUMBER, ONCE, OTHER, Feature
 from rungwise.watch.drift.season import Days, Usual
 from rungwise.watch.drift.sketch import Part
 from rungwise.watch.drift.tails import Floats, counts_tail
@@ -17,11 +17,13 @@ from rungwise.watch.drift.tails import Floats, counts_tail
 _CLOSER = 0.01  # people are counted where the t-test alone would be surprising so far
 _MANY = 20.0  # expected people from which the t-test of a share is right as far out as it is used here
 _NAMED = 5
+_NEW = {OTHER: "those never seen before", ONCE: "those seen on one day before"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """`p` of nothing having changed; `effect` in `unit`; `value` against `reference`; what it is made of; `why` for people."""
+    """`p` of nothing having changed; `effect` in `unit`; `value` against `reference`; what it is made of; `why` for people.
+    `column` is the one of a rate or a mix that moved most."""
 
     p: float
     effect: float
@@ -31,6 +33,7 @@ class Judged:
     value: float | None = None
     reference: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    column: int | None = None
 
 
 def judged(baseline: Baseline, group: int, feature: int, horizon: int, now: Mapping[int, Part]) -> Judged:
@@ -103,10 +106,11 @@ def _shares(baseline: Baseline, group: int, feature: int, horizon: int, now: Map
         effect=effect,
         unit="share moved" if what.kind == MIX else "share",
         n=_requests(now),
-        why=_told(what, first, value, reference),
+        why=levels_told(what, first, value, reference),
         value=value,
         reference=reference,
         details={"moved": moved} if moved else {},
+        column=first,
     )
 
 
@@ -116,9 +120,16 @@ def _levels(known: Usual, today: Days, off: Floats, column: int) -> tuple[float,
     return value, float(np.clip(value - off[column], 0.0, 1.0))
 
 
-def _told(what: Feature, column: int, value: float, reference: float) -> str:
-    name = f"'{what.names[column]}' " if len(what.names) > 1 else ""
-    return f"{name}{value:.2%} instead of {reference:.2%}"
+def levels_told(what: Feature, column: int, value: float, reference: float) -> str:
+    """The share of a column now, and what it usually is, in words."""
+    if what.numbers:  # a number that is nearly always the same
+        return f"{value:.2%} of them are not {what.numbers[0]:.4g}, instead of {reference:.2%}"
+    name = what.names[column]
+    if len(what.names) == 1:
+        return f"{value:.2%} instead of {reference:.2%}"
+    if name.startswith(HIDDEN):
+        return f"one of them {value:.2%} instead of {reference:.2%}"
+    return f"{_NEW.get(name, repr(name))} {value:.2%} instead of {reference:.2%}"
 
 
 def _each(baseline: Baseline, group: int, feature: int, known: Usual, today: Days, now: Mapping[int, Part]) -> Floats:

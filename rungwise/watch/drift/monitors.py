@@ -8,14 +8,23 @@ from dataclasses import replace
 from rungwise.core.reading import ALARM, CANNOT_TELL, OK, Reading
 from rungwise.core.watching import AUTO, ROWS
 from rungwise.watch.drift.baseline import Baseline, enough
-from rungwise.watch.drift.frame import LEAST_DAYS
+from rungwise.watch.drift.frame import LEAST_DAYS, Frame
 from rungwise.watch.drift.judged import Judged, judged
 from rungwise.watch.drift.promise import HORIZONS, LEAST_OF, ROWS_HORIZONS, level
-from rungwise.watch.drift.reference import baseline_for, main_candidate, reference_days, sketches_of, window_days
-from rungwise.watch.drift.rows import judged_by_rows, rows_for
+from rungwise.watch.drift.reference import (
+    baseline_for,
+    labels_of,
+    main_candidate,
+    reference_days,
+    sketches_of,
+    traffic_of,
+    window_days,
+)
+from rungwise.watch.drift.rows import judged_by_rows, rows_for, rows_said
 from rungwise.watch.drift.sketch import Sketch
 from rungwise.watch.drift.truth import MONITORS as TRUTH
 from rungwise.watch.drift.truth import truth_of
+from rungwise.watch.drift.words import Reference, Said, explained, said_in
 from rungwise.watch.scene import Scene
 
 _TITLES = {
@@ -35,6 +44,7 @@ _TITLES = {
     "drift.truth.labels": "what is said to have been right",
     "drift.truth.agreement": "the share of answers that are said to have been wrong",
 }
+_MANY = ("drift.input.language", "drift.output.latency")
 
 
 def readings(scene: Scene) -> list[Reading]:
@@ -58,7 +68,22 @@ def readings(scene: Scene) -> list[Reading]:
             continue  # part of it belongs to the reference
         for group in range(1 + len(frame.groups)):
             found += [_reading(scene, baseline, window, group, place, horizon, each) for place in wanted]
-    return found + _truth(scene, frame.first, frame.last, each)
+    days_before = range(frame.first, frame.last + 1)
+
+    def known(answers: bool, group: str | None) -> Said:
+        return said_in(traffic_of(scene, days_before, frame.candidate if answers else None), answers=answers, group=group)
+
+    return _explained(scene, frame, found, known) + _truth(scene, frame.first, frame.last, each)
+
+
+def _explained(scene: Scene, frame: Frame, found: list[Reading], reference: Reference) -> list[Reading]:
+    """With the words and answers that moved, where there are alarms about them."""
+
+    def window(days: int, answers: bool, group: str | None) -> Said:
+        candidate = frame.candidate if answers else None
+        return said_in(traffic_of(scene, window_days(scene, days), candidate), answers=answers, group=group)
+
+    return explained(found, frame, reference, window, labels=labels_of(scene), seed=scene.case.seed)
 
 
 def _truth(scene: Scene, first: int, last: int, each: float) -> list[Reading]:
@@ -72,7 +97,8 @@ def _truth(scene: Scene, first: int, last: int, each: float) -> list[Reading]:
         if days[0] > truth.baseline.frame.last:
             window = {day: truth.sketches[day] for day in days if day in truth.sketches}
             places = range(len(truth.baseline.frame.features))
-            found += [_reading(scene, truth.baseline, window, 0, place, horizon, each) for place in places]
+            said = [_reading(scene, truth.baseline, window, 0, place, horizon, each) for place in places]
+            found += [truth.explained(one, days, labels_of(scene)) for one in said]
     return found
 
 
@@ -98,7 +124,12 @@ def _by_rows(scene: Scene, why: str) -> list[Reading]:
                 found.append(replace(empty, state=CANNOT_TELL, why=f"only {len(now)} of {horizon} days have enough of it"))
             elif (one := judged_by_rows(frame, known, place, window)) is not None:
                 found.append(_told(empty, one, horizon))
-    return found
+
+    def rows_as(answers: bool, group: str | None) -> Said:
+        kept = rows_said(scene, main_candidate(scene))
+        return said_in([] if kept is None else [kept], answers=answers, group=group)
+
+    return _explained(scene, frame, found, rows_as)
 
 
 def _reading(
@@ -119,12 +150,14 @@ def _told(empty: Reading, one: Judged, horizon: int) -> Reading:
     assert empty.level is not None
     alarm = one.p <= empty.level
     days = "on the last day" if horizon == 1 else f"over {horizon} days"
-    of = f" of {empty.about['group']}" if empty.about else ""
-    changed = "has changed" if alarm else "is as usual" if one.p > 0.01 else "moved, but not beyond doubt"
+    of = f"for {empty.about['group']}, " if empty.about else ""
+    many = empty.monitor in _MANY
+    changed, usual = ("have changed", "are as usual") if many else ("has changed", "is as usual")
+    moved = changed if alarm else usual if one.p > 0.01 else "moved, but not beyond doubt,"
     return replace(
         empty,
         state=ALARM if alarm else OK,
-        why=f"{_TITLES[empty.monitor]}{of} {changed} {days}: {one.why}",
+        why=f"{of}{_TITLES[empty.monitor]} {moved} {days}: {one.why}",
         value=one.value,
         reference=one.reference,
         effect=one.effect,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
-from rungwise.core.errors import UsageError
+import numpy as np
+
+from rungwise.core.errors import StoreError, UsageError
 from rungwise.core.record import digest
 from rungwise.core.watching import AUTO, ROWS
+from rungwise.curate.shingles import normalise
 from rungwise.data.readings import Sketches
 from rungwise.watch.drift.baseline import Baseline, baseline_of
 from rungwise.watch.drift.features import OUTSIDE, Requests
 from rungwise.watch.drift.frame import EDITION, LEAST_DAYS, LEAST_SIZE, Frame, framed, language_source
 from rungwise.watch.drift.sketch import Sketch, packed, sketched, unpacked
 from rungwise.watch.scene import Scene
+from rungwise.watch.traffic import Traffic
 
 _LONGEST = 3_660
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -56,14 +61,38 @@ def main_candidate(scene: Scene) -> str | None:
     return max(scene.release.variants, key=lambda one: one.weight).candidate
 
 
+def labels_of(scene: Scene) -> frozenset[str]:
+    """The labels, normalised, that the live candidates choose from; none where they write freely or are not kept any more."""
+    found: set[str] = set()
+    for id in scene.candidates:
+        try:
+            found.update(normalise(label) for label in scene.candidate(id).labels)
+        except StoreError:
+            continue
+    return frozenset(found)
+
+
+def traffic_of(scene: Scene, days: range, candidate: str | None) -> Iterator[Traffic]:
+    """The traffic of these days, that of the candidate where one is given; days that were not read before are not kept."""
+    for day in days:
+        known = day in scene.known
+        traffic = scene.of_day(day)
+        if not known:
+            del scene.known[day]
+        yield traffic if candidate is None else _own(traffic, candidate)
+
+
 def requests_of(scene: Scene, day: int, candidate: str | None, languages: str) -> tuple[Requests, Requests]:
     """All requests of a day, and those that the candidate answered."""
     traffic = scene.of_day(day)
     everybody = Requests(traffic, scene.encode, languages=languages)
     if candidate is None or all(one == candidate for one in traffic.candidate):
         return everybody, everybody
-    own = traffic.only([place for place, one in enumerate(traffic.candidate) if one == candidate])  # type: ignore[arg-type]
-    return everybody, Requests(own, scene.encode, languages=languages)
+    return everybody, Requests(_own(traffic, candidate), scene.encode, languages=languages)
+
+
+def _own(traffic: Traffic, candidate: str) -> Traffic:
+    return traffic.only(np.array([one == candidate for one in traffic.candidate], np.bool_))
 
 
 def baseline_for(scene: Scene, first: int, last: int) -> Baseline | str:
@@ -126,6 +155,7 @@ def _frame(scene: Scene, first: int, last: int, candidate: str | None) -> Frame 
         lambda day: requests_of(scene, day, candidate, languages),
         scene.watching.wants,
         candidate=candidate,
+        labels=labels_of(scene),
         seed=scene.case.seed,
     )
 

@@ -22,7 +22,8 @@ from rungwise.release.evidence import decision_of, decisions, evidence_for
 from rungwise.watch.drift.baseline import Baseline
 from rungwise.watch.drift.features import Requests
 from rungwise.watch.drift.frame import EDITION, Frame, framed, language_source
-from rungwise.watch.drift.judged import Judged, judged
+from rungwise.watch.drift.judged import Judged, judged, levels_told
+from rungwise.watch.drift.reference import labels_of
 from rungwise.watch.drift.sketch import Part, Sketch, packed, sketched, unpacked
 from rungwise.watch.scene import Scene
 from rungwise.watch.traffic import Traffic
@@ -66,6 +67,18 @@ def rows_for(scene: Scene, candidate: str | None) -> tuple[Frame, Sketch] | str:
     return Frame.unpacked(body), unpacked(part)
 
 
+def rows_said(scene: Scene, candidate: str | None) -> Traffic | None:
+    """The rows that were decided on as if they had been asked; None where they are not kept any more."""
+    decision = _decision(scene, candidate)
+    if decision is None:
+        return None
+    try:
+        splits = Splits.of(load_dataset(scene.store, decision.dataset))
+    except StoreError:
+        return None
+    return _as_traffic((*splits.train, *splits.dev), _evaluation(scene, candidate or decision.chosen or "", decision))
+
+
 def judged_by_rows(frame: Frame, rows: Sketch, feature: int, window: Mapping[int, Sketch]) -> Judged | None:
     """Whether the rows could be one more day among those of the window; None where they or the days say nothing of a feature.
 
@@ -80,7 +93,11 @@ def judged_by_rows(frame: Frame, rows: Sketch, feature: int, window: Mapping[int
     one = judged(baseline, 0, feature, 1, {last: part})
     details = {name: -value if isinstance(value, float) else value for name, value in one.details.items() if name != "moved"}
     moved = {name: -value for name, value in one.details.get("moved", {}).items()}
-    back = f"{one.reference:.4g} instead of {one.value:.4g}" if one.value is not None and one.reference is not None else one.why
+    back = one.why
+    if one.value is not None and one.reference is not None:
+        back = f"typically {one.reference:.4g} instead of {one.value:.4g}"
+        if one.column is not None:
+            back = levels_told(frame.features[feature], one.column, one.reference, one.value)
     directed = one.unit in ("share", "share of ranks")
     return replace(
         one,
@@ -124,7 +141,13 @@ def _sketched(scene: Scene, splits: Splits, evaluation: Evaluation | None, salt:
         both = (traffic.only(member), traffic.only(member & answered))
         return Requests(both[0], scene.encode, languages=languages), Requests(both[1], scene.encode, languages=languages)
 
-    frame = framed(range(PARTS), requests_of, lambda name: name in MONITORS and scene.watching.wants(name), seed=scene.case.seed)
+    frame = framed(
+        range(PARTS),
+        requests_of,
+        lambda name: name in MONITORS and scene.watching.wants(name),
+        labels=labels_of(scene),
+        seed=scene.case.seed,
+    )
     frame = replace(frame, rows=salt, groups=())
     together: dict[int, list[Part]] = {}
     for part in range(PARTS):

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rungwise.core.reading import DAY_S
+from rungwise.core.reading import ALARM, DAY_S, Reading
 from rungwise.curate.shingles import normalise
 from rungwise.data.feedback import Judgements, Kept
 from rungwise.watch.drift.baseline import Baseline
 from rungwise.watch.drift.features import MIX, NEVER, OFTEN, ONCE, OTHER, OUTSIDE, RATE, TWICE, Feature, hashed, placed
-from rungwise.watch.drift.frame import Frame
+from rungwise.watch.drift.frame import Frame, hidden_but
+from rungwise.watch.drift.reference import labels_of
 from rungwise.watch.drift.sketch import Sketch, part_of
+from rungwise.watch.drift.words import LEAST_PEOPLE, Said, by_labels
 from rungwise.watch.scene import Scene
 
 MONITORS = ("drift.truth.labels", "drift.truth.agreement")
@@ -29,6 +31,24 @@ class Truth:
 
     baseline: Baseline
     sketches: Mapping[int, Sketch]
+    known: Mapping[int, Sequence[Kept]]
+    current: Mapping[int, Sequence[Kept]]
+
+    def explained(self, one: Reading, days: range, labels: frozenset[str]) -> Reading:
+        """An alarm about labels with those whose share moved most; `labels` are named however few people they are of."""
+        if one.state != ALARM or one.monitor != "drift.truth.labels":
+            return one
+        window = {day: kept for day, kept in self.current.items() if day in days}
+        return by_labels(one, _said(self.known), _said(window), labels)
+
+
+def _said(days: Mapping[int, Sequence[Kept]]) -> Said:
+    kept = [one for ones in days.values() for one in ones]
+    return Said(
+        ids=tuple(one.feedback.trace for one in kept),
+        texts=tuple(_label(one) for one in kept),
+        people=tuple(one.about.unit or one.feedback.trace for one in kept),
+    )
 
 
 def truth_of(scene: Scene, first: int, last: int) -> Truth | None:
@@ -46,11 +66,14 @@ def truth_of(scene: Scene, first: int, last: int) -> Truth | None:
     since = max(last + 1, scene.day - 27)
     known = _by_day(store.corrected(first * DAY_S, (last + 1) * DAY_S))
     current = _by_day(store.corrected(since * DAY_S, (scene.day + 1) * DAY_S))
-    features = tuple(_feature(name, known) for name in wanted)
+    features = tuple(_feature(name, known, labels_of(scene)) for name in wanted)
     frame = Frame(first=first, last=last, features=features)
     reference = {day: _sketch(features, kept, day) for day, kept in known.items()}
     return Truth(
-        baseline=Baseline(frame, reference), sketches={day: _sketch(features, kept, None) for day, kept in current.items()}
+        baseline=Baseline(frame, reference),
+        sketches={day: _sketch(features, kept, None) for day, kept in current.items()},
+        known=known,
+        current=current,
     )
 
 
@@ -63,7 +86,7 @@ def _by_day(kept: Iterable[Kept]) -> dict[int, list[Kept]]:
     return {day: list(ones.values()) for day, ones in sorted(found.items())}
 
 
-def _feature(monitor: str, known: Mapping[int, Sequence[Kept]]) -> Feature:
+def _feature(monitor: str, known: Mapping[int, Sequence[Kept]], labels: frozenset[str]) -> Feature:
     if monitor == "drift.truth.agreement":
         return Feature(monitor=monitor, kind=RATE, names=("wrong",))
     counts: Counter[str] = Counter()
@@ -77,7 +100,10 @@ def _feature(monitor: str, known: Mapping[int, Sequence[Kept]]) -> Feature:
     names = [name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if days[name] < 0]
     names = names[:_MOST_LABELS]
     alone = {hashed(name): day if day >= 0 or name in names else NEVER for name, day in sorted(days.items()) if day != OFTEN}
-    return Feature(monitor=monitor, kind=MIX, names=(*names, ONCE, OTHER), only_day=alone)
+    said = _said(known)
+    people = Counter(label for label, _ in set(zip(said.texts, said.people, strict=True)))
+    told = labels | {label for label, count in people.items() if count >= LEAST_PEOPLE}
+    return Feature(monitor=monitor, kind=MIX, names=(*hidden_but(names, told), ONCE, OTHER), only_day=alone)
 
 
 def _sketch(features: Sequence[Feature], kept: Sequence[Kept], day: int | None) -> Sketch:
