@@ -20,7 +20,7 @@ from rungwise.data.store import Store
 from rungwise.evaluate.estimation import Share, weighted_share
 from rungwise.watch.traffic import Bools, Floats, Names
 
-AT_MOST = 5_000
+AT_MOST = 3_000
 """Texts that are looked at in two windows together: the newest, where there are more."""
 
 

@@ -1,0 +1,3 @@
+"""The same tests, on PostgreSQL."""
+
+from tests.watch.test_voices import *  # noqa: F403
