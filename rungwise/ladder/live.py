@@ -28,12 +28,18 @@ def is_live(stair: Stair) -> bool:
     return stair.kind.name == NAME
 
 
-def live_stair(incumbent: Incumbent, ground: Ground) -> Stair:
+def live_stair(incumbent: Incumbent, ground: Ground, *, beside: Sequence[Stair] = ()) -> Stair:
     """The rung, placed by the price of its answers: it is made already, so that its development costs nothing any more.
 
+    Among the rungs `beside` it, the local one that it was made on is no dearer: a busy machine may have measured it so.
     It has a line of its own, since other rungs begin with what this climb made.
     """
     candidate, case = incumbent.candidate, ground.case
+    same = next((one for one in beside if one.name == incumbent.rung and one.kind.each == "local"), None)
+    if same is not None:
+        price = 1000.0 * (same.forecast.answer_usd + same.forecast.answer_s * case.machine_usd_per_hour / 3600.0)
+        incumbent = dataclasses.replace(incumbent, usd_per_1k=min(incumbent.usd_per_1k, price))
+        ground = dataclasses.replace(ground, live=incumbent)
     endpoint = next((one for one in case.endpoints if candidate.model == f"{one.name}/{one.model}"), None)
     system = next(
         (one for one in case.include if candidate.model == "recorded" and candidate.options.get("name") == one.name), None

@@ -21,8 +21,8 @@ def build_ladder(ground: Ground, *, order: Sequence[str] = (), until: str | None
     now stands among them: only what is clearly cheaper comes before it, and `until` never cuts it off.
     Raises UnknownName for a rung that is not on the ladder.
     """
-    live = [live_stair(ground.live, ground)] if ground.live is not None else []
     others = [stair for kind in rung_kinds(ground.case.task) for stair in _stairs(kind, ground)]
+    live = [live_stair(ground.live, ground, beside=others)] if ground.live is not None else []
     stairs = sort_by_cost([*live, *others], ground.case)
     check_rung_names([*order, *([until] if until else [])], stairs)
     if order:

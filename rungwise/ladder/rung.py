@@ -21,13 +21,15 @@ DOOR = "rungwise.rungs"
 class Incumbent:
     """The candidate that answers users now, and the release by which it does.
 
-    `dataset` is the one that it was decided on, `usd_per_1k` what 1,000 answers cost then, in US dollars.
+    `dataset` is the one that it was decided on, `usd_per_1k` what 1,000 answers cost then, in US dollars,
+    `rung` the one that it was made on.
     """
 
     candidate: Candidate
     release: str
     dataset: str
     usd_per_1k: float = 0.0
+    rung: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,7 +202,8 @@ def _live_in(store: Store, directory: Path) -> tuple[Any, Release]:
         )
     rung = next(one for one in decision.rungs if one.candidate == candidate.id)
     price = rung.usd_per_1k or 0.0
-    return Incumbent(candidate=candidate, release=release.id, dataset=decision.dataset, usd_per_1k=price), release
+    own = Incumbent(candidate=candidate, release=release.id, dataset=decision.dataset, usd_per_1k=price, rung=rung.rung)
+    return own, release
 
 
 def _reason(store: Store, because: str | None) -> dict[str, Any]:

@@ -47,6 +47,13 @@ def test_only_what_is_clearly_cheaper_stands_before_the_live_candidate() -> None
     assert [name for name in dear if name != "live"] == names(None)
 
 
+def test_the_rung_that_the_live_candidate_was_made_on_never_passes_it_for_a_price_that_a_busy_machine_measured() -> None:
+    busy = dataclasses.replace(incumbent(1_000.0), rung="classical")
+    found = names(busy)
+    assert found.index("live") < found.index("classical")
+    assert names(dataclasses.replace(incumbent(1_000.0), rung="prompt:gone"))[-1] == "live"
+
+
 def test_until_never_cuts_the_live_candidate_off() -> None:
     assert names(incumbent(1_000.0), until="classical") == ["floor", "classical", "live"]
 
