@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from rungwise.core.reading import ALARM, OK, Reading
 from rungwise.watch.drift.features import RATE, Feature, hashed
 from rungwise.watch.drift.frame import Frame
-from rungwise.watch.drift.words import MOST, Said, by_labels, explained, said_in
+from rungwise.watch.drift.words import MOST, Reader, Said, by_labels, explained, said_in
 from rungwise.watch.traffic import Traffic, traffic_of
 
 PLAIN = ("where is my order", "cancel my plan please", "the password does not work", "send the invoice again")
@@ -36,8 +38,12 @@ def frame(*known: str) -> Frame:
     return Frame(first=0, last=1, features=(Feature(monitor="drift.input.vocabulary", kind=RATE, only_day=words),))
 
 
+def always(texts: list[str]) -> Reader:
+    return lambda sides: {side: said(texts) for side in sides}
+
+
 def told(one: Reading, now: list[str], *known: str) -> Reading:
-    (found,) = explained([one], frame(*known), lambda answers, group: said(plain(400)), lambda days, answers, group: said(now))
+    (found,) = explained([one], frame(*known), always(plain(400)), lambda days: always(now))
     return found
 
 
@@ -63,7 +69,7 @@ def test_a_word_that_the_reference_has_outside_the_sample_is_not_called_new() ->
 
 
 def test_without_an_alarm_nothing_is_read() -> None:
-    def never(*_: object) -> Said:
+    def never(*_: object) -> Any:
         raise AssertionError("read without need")
 
     calm = [reading("drift.input.meaning", state=OK), reading("drift.input.length")]
@@ -75,8 +81,8 @@ def test_of_the_groups_only_the_surest_is_explained() -> None:
     found = explained(
         [reading("drift.input.meaning", p=p, group=group) for group, p in (("a", 1e-6), ("b", 1e-8))],
         frame(),
-        lambda answers, group: said(plain(400)),
-        lambda days, answers, group: said(now),
+        always(plain(400)),
+        lambda days: always(now),
     )
     assert [bool(one.traces) for one in found] == [False, True]
 
@@ -111,6 +117,7 @@ def many(n: int) -> Traffic:
 def test_a_sample_is_the_same_however_the_days_are_cut() -> None:
     whole = many(3 * MOST)
     thirds = [whole.only(np.arange(place * MOST, (place + 1) * MOST)) for place in range(3)]
-    one = said_in([whole], answers=False, group=None)
-    assert len(one) == MOST
-    assert one == said_in(reversed(thirds), answers=False, group=None)
+    side = False, None
+    one = said_in([whole], frozenset((side,)))
+    assert len(one[side]) == MOST
+    assert one == said_in(reversed(thirds), frozenset((side,)))

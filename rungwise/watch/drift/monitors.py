@@ -24,7 +24,7 @@ from rungwise.watch.drift.rows import judged_by_rows, rows_for, rows_said
 from rungwise.watch.drift.sketch import Sketch
 from rungwise.watch.drift.truth import MONITORS as TRUTH
 from rungwise.watch.drift.truth import truth_of
-from rungwise.watch.drift.words import Reference, Said, explained, said_in
+from rungwise.watch.drift.words import Reader, Said, Side, explained, said_in
 from rungwise.watch.scene import Scene
 
 _TITLES = {
@@ -68,22 +68,25 @@ def readings(scene: Scene) -> list[Reading]:
             continue  # part of it belongs to the reference
         for group in range(1 + len(frame.groups)):
             found += [_reading(scene, baseline, window, group, place, horizon, each) for place in wanted]
-    days_before = range(frame.first, frame.last + 1)
-
-    def known(answers: bool, group: str | None) -> Said:
-        return said_in(traffic_of(scene, days_before, frame.candidate if answers else None), answers=answers, group=group)
-
-    return _explained(scene, frame, found, known) + _truth(scene, frame.first, frame.last, each)
+    return _explained(scene, frame, found, _reader(scene, range(frame.first, frame.last + 1), frame.candidate)) + _truth(
+        scene, frame.first, frame.last, each
+    )
 
 
-def _explained(scene: Scene, frame: Frame, found: list[Reading], reference: Reference) -> list[Reading]:
+def _reader(scene: Scene, days: range, candidate: str | None) -> Reader:
+    return lambda sides: said_in(traffic_of(scene, days), sides, candidate)
+
+
+def _explained(scene: Scene, frame: Frame, found: list[Reading], reference: Reader) -> list[Reading]:
     """With the words and answers that moved, where there are alarms about them."""
-
-    def window(days: int, answers: bool, group: str | None) -> Said:
-        candidate = frame.candidate if answers else None
-        return said_in(traffic_of(scene, window_days(scene, days), candidate), answers=answers, group=group)
-
-    return explained(found, frame, reference, window, labels=labels_of(scene), seed=scene.case.seed)
+    return explained(
+        found,
+        frame,
+        reference,
+        lambda days: _reader(scene, window_days(scene, days), frame.candidate),
+        labels=labels_of(scene),
+        seed=scene.case.seed,
+    )
 
 
 def _truth(scene: Scene, first: int, last: int, each: float) -> list[Reading]:
@@ -125,9 +128,9 @@ def _by_rows(scene: Scene, why: str) -> list[Reading]:
             elif (one := judged_by_rows(frame, known, place, window)) is not None:
                 found.append(_told(empty, one, horizon))
 
-    def rows_as(answers: bool, group: str | None) -> Said:
+    def rows_as(sides: frozenset[Side]) -> dict[Side, Said]:
         kept = rows_said(scene, main_candidate(scene))
-        return said_in([] if kept is None else [kept], answers=answers, group=group)
+        return said_in([] if kept is None else [kept], sides)
 
     return _explained(scene, frame, found, rows_as)
 

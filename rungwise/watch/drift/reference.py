@@ -72,14 +72,14 @@ def labels_of(scene: Scene) -> frozenset[str]:
     return frozenset(found)
 
 
-def traffic_of(scene: Scene, days: range, candidate: str | None) -> Iterator[Traffic]:
-    """The traffic of these days, that of the candidate where one is given; days that were not read before are not kept."""
+def traffic_of(scene: Scene, days: range) -> Iterator[Traffic]:
+    """The traffic of these days, one after the other; days that were not read before are not kept."""
     for day in days:
         known = day in scene.known
         traffic = scene.of_day(day)
         if not known:
             del scene.known[day]
-        yield traffic if candidate is None else _own(traffic, candidate)
+        yield traffic
 
 
 def requests_of(scene: Scene, day: int, candidate: str | None, languages: str) -> tuple[Requests, Requests]:
@@ -88,11 +88,8 @@ def requests_of(scene: Scene, day: int, candidate: str | None, languages: str) -
     everybody = Requests(traffic, scene.encode, languages=languages)
     if candidate is None or all(one == candidate for one in traffic.candidate):
         return everybody, everybody
-    return everybody, Requests(_own(traffic, candidate), scene.encode, languages=languages)
-
-
-def _own(traffic: Traffic, candidate: str) -> Traffic:
-    return traffic.only(np.array([one == candidate for one in traffic.candidate], np.bool_))
+    own = traffic.only(np.array([one == candidate for one in traffic.candidate], np.bool_))
+    return everybody, Requests(own, scene.encode, languages=languages)
 
 
 def baseline_for(scene: Scene, first: int, last: int) -> Baseline | str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
+
+import numpy as np
 
 from rungwise.core.reading import ALARM, Reading
 from rungwise.curate.shingles import normalise
@@ -42,41 +44,67 @@ class Said:
         return len(self.texts)
 
 
-Reference = Callable[[bool, str | None], Said]
-"""What was said in the reference: whether answers or questions, in which group (None: in all)."""
+Side = tuple[bool, str | None]
+"""Whether answers or questions, and of which group (None: of all)."""
+
+Reader = Callable[[frozenset[Side]], Mapping[Side, Said]]
+"""Reads what was said, each day once for all sides that are asked for."""
 
 
-def said_in(parts: Iterable[Traffic], *, answers: bool, group: str | None) -> Said:
-    """The questions, or the answers, of some traffic: MOST of them at most, those of the smallest hashes of their traces."""
-    kept: list[tuple[int, str, str, str]] = []
+def said_in(parts: Iterable[Traffic], sides: frozenset[Side], candidate: str | None = None) -> dict[Side, Said]:
+    """The questions, or the answers, of some traffic: MOST of them at most, those of the smallest hashes of their traces.
+
+    Answers are those of the candidate, where one is given.
+    """
+    kept: dict[Side, list[tuple[int, str, str, str]]] = {side: [] for side in sides}
     for traffic in parts:
-        column = traffic.answer if answers else traffic.text
-        for id, text, user, unit, tag in zip(traffic.ids, column, traffic.user, traffic.unit, traffic.group, strict=True):
-            if isinstance(text, str) and text.strip() and group in (None, tag):
-                kept.append((zlib.crc32(str(id).encode()), str(id), text, str(user or unit)))
-        kept = sorted(kept)[:MOST]
-    return Said(ids=tuple(one[1] for one in kept), texts=tuple(one[2] for one in kept), people=tuple(one[3] for one in kept))
+        for side, found in kept.items():
+            found += _rows(traffic, side, candidate)
+            kept[side] = sorted(found)[:MOST]
+    return {
+        side: Said(ids=tuple(one[1] for one in found), texts=tuple(one[2] for one in found), people=tuple(one[3] for one in found))
+        for side, found in kept.items()
+    }
+
+
+def _rows(traffic: Traffic, side: Side, candidate: str | None) -> Iterator[tuple[int, str, str, str]]:
+    answers, group = side
+    own = np.ones(len(traffic), np.bool_)
+    if group is not None:
+        own &= np.array([one == group for one in traffic.group], np.bool_)
+    if answers and candidate is not None:
+        own &= np.array([one == candidate for one in traffic.candidate], np.bool_)
+    column = traffic.answer if answers else traffic.text
+    for place in np.flatnonzero(own).tolist():
+        text, id = column[place], str(traffic.ids[place])
+        if isinstance(text, str) and text.strip():
+            yield zlib.crc32(id.encode()), id, text, str(traffic.user[place] or traffic.unit[place])
 
 
 def explained(
     found: Sequence[Reading],
     frame: Frame,
-    reference: Reference,
-    window: Callable[[int, bool, str | None], Said],
+    reference: Reader,
+    window: Callable[[int], Reader],
     *,
     labels: frozenset[str] = frozenset(),
     seed: int = 0,
 ) -> list[Reading]:
     """The readings, alarms about words and answers with those that moved: of all the traffic, and of the surest group.
 
-    `window` gives what was said in the last so many days, as `reference` does for the reference. Nothing is read without an
-    alarm, and nothing is added where the traces of the reference are gone.
+    `window` reads the last so many days, as `reference` does the reference. Nothing is read without an alarm, and nothing is
+    added where the traces of the reference are gone.
     """
-    before, now = lru_cache(reference), lru_cache(window)
+    chosen, told = _chosen(found), []
+    if not chosen:
+        return list(found)
+    sides = frozenset(_side(found[place]) for place in chosen)
+    before = reference(sides)
+    now = {days: window(days)(sides) for days in sorted({found[place].days for place in chosen})}
 
-    @lru_cache
-    def shift(days: int, group: str | None) -> DomainShift:
-        known, current = before(False, group), now(days, False, group)
+    @cache
+    def shift(days: int, side: Side) -> DomainShift:
+        known, current = before[side], now[days][side]
         return domain_shift(
             known.texts,
             current.texts,
@@ -87,20 +115,22 @@ def explained(
             examples=EXAMPLES,
         )
 
-    chosen, told = _chosen(found), []
     for place, one in enumerate(found):
         if place not in chosen:
             told.append(one)
             continue
-        group, answers = one.about.get("group"), one.monitor in BY_ANSWERS
-        known, current = before(answers, group), now(one.days, answers, group)
+        known, current = before[_side(one)], now[one.days][_side(one)]
         if not len(known) or not len(current):
             told.append(one)
-        elif answers:
+        elif one.monitor in BY_ANSWERS:
             told.append(by_labels(one, known, current, labels))
         else:
-            told.append(_by_words(one, shift(one.days, group), known, current, frame))
+            told.append(_by_words(one, shift(one.days, _side(one)), known, current, frame))
     return told
+
+
+def _side(one: Reading) -> Side:
+    return one.monitor in BY_ANSWERS, one.about.get("group")
 
 
 def _chosen(found: Sequence[Reading]) -> set[int]:
