@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,11 @@ from rungwise.core.evaluation import Evaluation
 from rungwise.core.reading import DAY_S
 from rungwise.core.record import digest
 from rungwise.data.datasets import Splits, load_dataset
+from rungwise.data.judging import traces_by_id
 from rungwise.data.nouns import Nouns
 from rungwise.data.readings import Sketches
+from rungwise.data.said import said
+from rungwise.data.splits import FROM_TRACE, is_fresh
 from rungwise.release.evidence import decision_of, decisions, evidence_for
 from rungwise.watch.drift.baseline import Baseline
 from rungwise.watch.drift.features import Requests
@@ -30,6 +34,8 @@ from rungwise.watch.traffic import Traffic
 
 PARTS = 14
 """Into so many parts the rows are dealt, so that words and labels that are rare in them are known to be."""
+FEWEST = 5 * PARTS
+"""Fewer rows are not held against days."""
 
 MONITORS = (
     "drift.input.length",
@@ -41,6 +47,9 @@ MONITORS = (
     "drift.data.empty",
     "drift.data.personal",
 )
+Asked: TypeAlias = tuple[tuple[Example, str], ...]
+"""Rows, each with its text as it was asked."""
+
 _OF_ANSWERS = ("drift.output.answers", "drift.output.confidence")
 
 
@@ -50,15 +59,14 @@ def rows_for(scene: Scene, candidate: str | None) -> tuple[Frame, Sketch] | str:
     if decision is None:
         return "no decision is known whose rows production could be held against"
     chosen = candidate or decision.chosen or ""
-    kind = f"rows:{digest([EDITION, decision.dataset, chosen, list(scene.watching.off)])[:24]}"
+    kind = f"rows:{digest([EDITION, 'as asked', decision.dataset, chosen, list(scene.watching.off)])[:24]}"
     frames, parts = Sketches(scene.store, kind), Sketches(scene.store, f"{kind}:part")
     body, part = frames.get([0]).get(0), parts.get([0]).get(0)
     if body is None or part is None:
-        try:
-            splits = Splits.of(load_dataset(scene.store, decision.dataset))
-        except StoreError:
+        kept = _rows(scene, decision)
+        if kept is None:
             return "the rows that were decided on are not kept any more"
-        found = _sketched(scene, splits, _evaluation(scene, chosen, decision), digest([decision.dataset, chosen]))
+        found = _sketched(scene, kept, _evaluation(scene, chosen, decision), digest([decision.dataset, chosen]))
         if found is None:
             return "too few rows were decided on to hold production against them"
         frames.put(0, found[0].packed())
@@ -72,11 +80,8 @@ def rows_said(scene: Scene, candidate: str | None) -> Traffic | None:
     decision = _decision(scene, candidate)
     if decision is None:
         return None
-    try:
-        splits = Splits.of(load_dataset(scene.store, decision.dataset))
-    except StoreError:
-        return None
-    return _as_traffic((*splits.train, *splits.dev), _evaluation(scene, candidate or decision.chosen or "", decision))
+    rows = _rows(scene, decision)
+    return None if rows is None else _as_traffic(rows, _evaluation(scene, candidate or decision.chosen or "", decision))
 
 
 def judged_by_rows(frame: Frame, rows: Sketch, feature: int, window: Mapping[int, Sketch]) -> Judged | None:
@@ -117,6 +122,24 @@ def _decision(scene: Scene, candidate: str | None) -> Decision | None:
     return known[0] if known else None
 
 
+def _rows(scene: Scene, decision: Decision) -> Asked | None:
+    """The train and dev rows that are like what users ask, in users' own words; None where the rows are not kept any more.
+
+    Rows from traffic hold masked text, and most are there since somebody noticed a mistake. So those that were drawn by chance
+    stand alone where they are enough, with what was asked in place of the masked text; else those that never came from traffic.
+    """
+    try:
+        splits = Splits.of(load_dataset(scene.store, decision.dataset))
+    except StoreError:
+        return None
+    rows = (*splits.train, *splits.dev)
+    drawn = {str(row.fields[FROM_TRACE]): row for row in rows if is_fresh(row.fields)}
+    asked = traces_by_id(scene.store, list(drawn)) if len(drawn) >= FEWEST else {}
+    if len(asked) >= FEWEST:
+        return tuple((row, said(asked[id]).question) for id, row in drawn.items() if id in asked)
+    return tuple((row, row.text) for row in rows if not row.fields.get(FROM_TRACE))
+
+
 def _evaluation(scene: Scene, candidate: str, decision: Decision) -> Evaluation | None:
     try:
         return evidence_for(scene.store, Nouns(scene.store).get(Candidate, candidate), [decision]).evaluation
@@ -124,10 +147,9 @@ def _evaluation(scene: Scene, candidate: str, decision: Decision) -> Evaluation 
         return None
 
 
-def _sketched(scene: Scene, splits: Splits, evaluation: Evaluation | None, salt: str) -> tuple[Frame, Sketch] | None:
-    """The frame of train and dev, dealt into parts by chance, and the sketch of all of them as of one day."""
-    rows = (*splits.train, *splits.dev)
-    if len(rows) < 5 * PARTS:
+def _sketched(scene: Scene, rows: Asked, evaluation: Evaluation | None, salt: str) -> tuple[Frame, Sketch] | None:
+    """The frame of rows, dealt into parts by chance, and the sketch of all of them as of one day."""
+    if len(rows) < FEWEST:
         return None
     traffic = _as_traffic(rows, evaluation)
     rng = np.random.default_rng([int(salt[:8], 16), scene.case.seed])
@@ -169,8 +191,9 @@ def _merged(parts: list[Part]) -> Part:
     return Part(mean=mean, size=size, spread=spread, people=sum(part.people for part in parts), who=who)
 
 
-def _as_traffic(rows: tuple[Example, ...], evaluation: Evaluation | None) -> Traffic:
+def _as_traffic(asked: Asked, evaluation: Evaluation | None) -> Traffic:
     """Rows as if they had been asked: each by its group, answered where the candidate was measured on them."""
+    rows = [row for row, _ in asked]
     told: dict[str, tuple[str, float]] = {}
     if evaluation is not None and evaluation.split == DEV:
         sure = evaluation.confidences or (None,) * len(evaluation.rows)
@@ -189,7 +212,7 @@ def _as_traffic(rows: tuple[Example, ...], evaluation: Evaluation | None) -> Tra
         variant=nothing,
         candidate=nothing,
         group=nothing,
-        text=_names([row.text for row in rows]),
+        text=_names([text for _, text in asked]),
         answer=_names([answer for answer, _ in found]),
         confidence=np.array([confidence for _, confidence in found]),
         abstained=no,
