@@ -14,6 +14,7 @@ from rungwise.core.trace import Trace
 from rungwise.curate.shingles import normalise
 from rungwise.data.feedback import Judgements
 from rungwise.data.judging import about
+from rungwise.data.people import person
 from rungwise.data.reviews import (
     ADJUDICATE,
     AGREED,
@@ -68,10 +69,10 @@ class Task:
 
 
 class Desk:
-    """The desk of one reviewer. With `tenant` only what belongs to that tenant is on it."""
+    """The desk of one reviewer. With `tenant` only what belongs to that tenant is on it. Raises UsageError for an odd name."""
 
     def __init__(self, store: Store, reviewer: str, *, tenant: str | None = None) -> None:
-        self.store, self.reviewer, self.tenant = store, reviewer, tenant
+        self.store, self.reviewer, self.tenant = store, person(reviewer), tenant
 
     def next(self, *, reason: str | None = None, first: str | None = None) -> Task | None:
         """The item to judge next, kept for this reviewer for half an hour; None where there is none.
@@ -277,6 +278,8 @@ def _checked(verdict: Verdict, item: Item, *, answers: tuple[str, str]) -> Verdi
         text = getattr(verdict, name)
         if text is not None and not (text.strip() and len(text) <= most):
             raise UsageError(f"{name} must be text that is not empty, of at most {most:,} characters")
+        if text is not None and text.encode("utf-8", "replace").decode() != text:
+            raise UsageError(f"{name} holds half a character, which cannot be kept")
     if (verdict.kind in (LABEL, CORRECTION)) == (verdict.wanted is None) and verdict.kind not in (RIGHT, OTHER, BOTH):
         raise UsageError("wanted, what would have been right, goes with label and correction, and only with them")
     if verdict.kind in (RIGHT, OTHER, BOTH):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rungwise.core.trace import Trace
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+"""Where half a character may stand in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,11 @@ def _answer(response: Mapping[str, Any]) -> str:
 
 
 def _object(body: str | None) -> Mapping[str, Any]:
-    """The JSON object in a body; empty where it keeps none."""
+    """The JSON object in a body; empty where it keeps none. Half characters, which no table can keep, read as a question mark."""
     try:
         found = json.loads(body) if body else None
+        if body and _HALF.search(body):
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rungwise.core.types import Clock
 from rungwise.core.watching import Watching
 from rungwise.data.alerts import STANDING, STATES, Alert, Alerts, Deliveries, Delivery
+from rungwise.data.people import person
 from rungwise.data.readings import Readings
 from rungwise.data.spec import FILE, read_use_case, read_watching
 from rungwise.data.store import Store
@@ -48,12 +49,12 @@ class ProjectAlerts:
     def acknowledge(self, id: str, *, by: str) -> Alert:
         """Take one up. Raises UnknownName, and UsageError for one that is resolved."""
         with self._store() as store:
-            return Alerts(store).acknowledge(id, by=by, at=self.clock.now())
+            return Alerts(store).acknowledge(id, by=person(by), at=self.clock.now())
 
     def resolve(self, id: str, *, by: str, note: str = "") -> Alert:
         """Say that one is over; who was told of it will be told so. If its rule holds again, another one opens."""
         with self._store() as store:
-            return Alerts(store).resolve(id, by=by, at=self.clock.now(), note=note)
+            return Alerts(store).resolve(id, by=person(by), at=self.clock.now(), note=note.encode("utf-8", "replace").decode())
 
     def deliveries(self, id: str) -> tuple[Delivery, ...]:
         """Who was told of an alert, and who is still to be told. Raises UnknownName."""

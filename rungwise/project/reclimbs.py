@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from rungwise.core.types import Clock
 from rungwise.core.watching import GATES
 from rungwise.data.chore import Chore
 from rungwise.data.lock import project_lock
+from rungwise.data.people import person
 from rungwise.data.reclimbs import RUNNING, Reclimb, Reclimbs
 from rungwise.data.spec import FILE, read_use_case, read_watching
 from rungwise.data.store import Store
@@ -91,6 +93,7 @@ class ProjectReclimbs:
             raise UsageError(f"a step is approved by somebody: --approve {approve} --by NAME")
         if approve is not None and approve not in GATES:
             raise UnknownName("step that can be approved", approve, GATES)
+        by = by if by is None else person(by)
         with self._alone(), self._store() as store:
             reclimb = Reclimbs(store).running() or self._begin(store, because, until)
             course = self._course(store, reclimb, report=report, crash=crash)
@@ -101,6 +104,7 @@ class ProjectReclimbs:
 
     def stop(self, *, by: str | None = None) -> Reclimbed:
         """End the re-climb that runs; who answered before it began answers alone again. Raises UsageError where none runs."""
+        by = by if by is None else person(by)
         with self._alone(), self._store() as store:
             reclimb = Reclimbs(store).running()
             if reclimb is None:
@@ -215,9 +219,9 @@ def _reason(store: Store, because: str | None) -> dict[str, Any]:
     try:
         alert = Alerts(store).get(because)
     except UnknownName:
-        if len(because) >= 8 and set(because.lower()) <= set("0123456789abcdef"):
-            raise  # an id that no alert has
-        return {"reason": because, "goes_on": True}
+        if re.fullmatch(r"[0-9a-f]{8,}|(?=[a-f]*[0-9])[0-9a-f]+", because.strip().lower()) or not because.strip():
+            raise  # the first digits of an id that no alert has: a climb would open sealed rows for a misspelling
+        return {"reason": because.encode("utf-8", "replace").decode(), "goes_on": True}
     reading = to_plain(alert.reading)
     return {"alert": alert.id, "rule": alert.rule, "reading": reading, "goes_on": alert.reading.monitor.startswith(PRICES)}
 

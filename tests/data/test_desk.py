@@ -256,3 +256,30 @@ def test_the_last_word_needs_enough_reviewers_who_agree(said: Sequence[Verdict],
         assert state == ("agreed" if agree else "adjudicate")
     if final is not None:
         assert {one.correct for one in counting} == {final["correct"]}
+
+
+@pytest.mark.parametrize("verdict", [RIGHT, WRONG, label("tracking")])
+def test_half_a_character_in_an_answer_holds_nobody_up(store: Store, verdict: Verdict) -> None:
+    trace = answered(1, "half \ud800 a question", "half \udfff an answer")
+    write(store, [trace])
+    assert "\\ud800" in str(trace.request)
+    Reviews(store).put([Item(trace=trace.id, day=7, reason="random", chance=0.5)])
+    task = Desk(store, "ann").next()
+    assert task is not None
+    Desk(store, "ann").judge(task.item.id, verdict)
+    assert close(store, by="ann") == 1
+    assert [one.feedback.by for one in Judgements(store).since()] == ["ann"]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "\x1b[2J", "half \ud800", "x" * 201])
+def test_a_reviewer_has_a_name_that_can_be_kept_and_shown(store: Store, name: str) -> None:
+    with pytest.raises(UsageError, match="who it is"):
+        Desk(store, name)
+
+
+def test_half_a_character_of_a_reviewer_is_refused(store: Store) -> None:
+    queue(store, 1)
+    task = Desk(store, "ann").next()
+    assert task is not None
+    with pytest.raises(UsageError, match="half a character"):
+        Desk(store, "ann").judge(task.item.id, label("half \ud800"))

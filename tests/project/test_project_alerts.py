@@ -91,3 +91,13 @@ def test_rules_that_judge_nothing_are_doubted_with_the_nearest_name() -> None:
     first, second = doubts(rules, {"drift.input.length"})
     assert "Did you mean 'drift.input.length'?" in first
     assert "'cost' has read anything" in second
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "half \ud800"])
+def test_somebody_takes_an_alert_up(alerts: ProjectAlerts, name: str) -> None:
+    (alert, *_) = alerts.list()
+    with pytest.raises(UsageError, match="who it is"):
+        alerts.acknowledge(alert.id, by=name)
+    with pytest.raises(UsageError, match="who it is"):
+        alerts.resolve(alert.id, by=name)
+    assert alerts.resolve(alert.id, by=" ann ", note="half \ud800").note == "half ?"

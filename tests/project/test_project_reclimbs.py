@@ -313,3 +313,15 @@ def test_nothing_that_is_released_is_a_reason_to_say_so(tmp_path: Path, clock: S
     with pytest.raises(UsageError, match="nothing is released"):
         project.reclimbs.advance()
     assert read_watching(tmp_path / "new" / "rungwise.yaml").reclimb.least_rows == 20
+
+
+@pytest.mark.parametrize("because", ["3f", "3FA1C0", "3fa1c09e7b21", "deadbeef", " "])
+def test_a_misspelt_alert_is_no_reason(town: Town, because: str) -> None:
+    with pytest.raises(UnknownName):
+        town.project.reclimbs.foresee(because)
+    assert town.project.reclimbs.now() is None
+
+
+def test_a_reason_is_words(town: Town) -> None:
+    assert town.project.reclimbs.foresee("a bad decade").because["reason"] == "a bad decade"
+    assert town.project.reclimbs.foresee("bad").because["reason"] == "bad"
