@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from benchmarks.false_alarms import FIRST, Pool, World, day_of, episodes, looks, support_pool
+from rungwise.core.candidate import Candidate
 from rungwise.core.feedback import Feedback
 from rungwise.core.reading import ALARM, CANNOT_TELL, DAY_S, Reading
+from rungwise.core.release import Release, Variant
 from rungwise.core.usecase import UseCase
 from rungwise.core.watching import Watching
 from rungwise.data.feedback import About, Judgements
+from rungwise.data.nouns import Nouns
 from rungwise.data.store import EMBEDDED, Store
 from rungwise.watch.drift.monitors import readings
 from rungwise.watch.drift.reference import parse_days
@@ -377,6 +380,33 @@ def test_no_word_of_a_person_stays_in_the_reference(pool: Pool, store: Store) ->
         bodies = [bytes(body) for body in connection.execute(select(sketches.c.body)).scalars()]
     assert bodies
     assert not [body for body in bodies if b"zebulonia" in body.lower()]
+
+
+def answered_by(traffic: Traffic, candidate: str) -> Traffic:
+    return replace(traffic, candidate=names([candidate] * len(traffic)))
+
+
+def test_labels_of_the_candidate_are_kept_as_they_are_and_other_answers_as_numbers(pool: Pool, store: Store) -> None:
+    from rungwise.curate.shingles import normalise
+    from rungwise.watch.drift.reference import baseline_for
+
+    chosen = pool.names[:3]
+    candidate = Candidate(task="classify", model="linear", labels=chosen)
+    Nouns(store).put(candidate)
+    release = Release(use_case="simulated", variants=(Variant(name="a", candidate=candidate.id, weight=1.0),), evidence=())
+    known = {day: answered_by(day_of(WORLD, pool, day), candidate.id) for day in range(FIRST, FIRST + 15)}
+    known[FIRST + 14] = one_answer(known[FIRST + 14])
+    scene = replace(scene_at(store, FIRST + 14, pool, known, reference_days=14), release=release)
+    for day in range(FIRST, FIRST + 14):
+        readings(replace(scene, day=day))
+    one = said_of(readings(scene), "drift.output.answers")
+    baseline = baseline_for(scene, FIRST, FIRST + 13)
+    assert not isinstance(baseline, str)
+    columns = next(one.names for one in baseline.frame.features if one.monitor == "drift.output.answers")
+    assert {name for name in columns if not name.startswith(("#", "("))} == {normalise(label) for label in chosen}
+    assert sum(name.startswith("#") for name in columns) >= 5
+    assert one.state == ALARM
+    assert "'cancel_subscription'" in one.why
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-02-01..2026-01-01", "2026-01-01..", "2026-01-01"])
