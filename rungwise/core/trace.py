@@ -67,3 +67,11 @@ class Trace:
 def new_trace_id(at: float, chance: bytes) -> str:
     """A trace id from the time in seconds since 1970 and 10 random bytes. Ids of one millisecond sort by chance."""
     return f"{int(at * 1000):012x}{chance.hex()}"
+
+
+def began_at(id: str) -> float:
+    """When the trace with this id began, in seconds since 1970, to the millisecond; 0.0 where its id was not made here."""
+    try:
+        return int(id[:12], 16) / 1000.0 if len(id) == 32 else 0.0
+    except ValueError:
+        return 0.0

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from rungwise.core.dataset import DEV, SEALED, TRAIN
+from rungwise.core.reading import DAY_S
+from rungwise.core.trace import new_trace_id
 from rungwise.core.usecase import Columns, UseCase
 from rungwise.data.importing import Imported, read_dataset
 from rungwise.data.splits import DRAWN, FROM_TRACE, RANDOM
@@ -38,6 +43,34 @@ def test_with_enough_fresh_rows_the_old_ones_judge_no_more(tmp_path: Path) -> No
 def test_with_too_few_of_them_everything_stays(tmp_path: Path) -> None:
     read = imported(tmp_path, {DEV: FEWEST_DEV, SEALED: FEWEST_SEALED - 1})
     assert of_present(read) is read
+
+
+def dated(read: Imported, every: dict[str, float]) -> Imported:
+    """The fresh rows of a part asked so many days apart, the first of them last."""
+    rows, seen = [], dict.fromkeys(every, 0)
+    for row, part in zip(read.dataset.rows, read.dataset.splits, strict=True):
+        if row.text.startswith("new") and part in every:
+            at = 1e9 - every[part] * DAY_S * seen[part]
+            row = replace(row, fields={**row.fields, FROM_TRACE: new_trace_id(at, bytes(10))})
+            seen[part] += 1
+        rows.append(row)
+    return replace(read, dataset=replace(read.dataset, rows=tuple(rows)))
+
+
+@pytest.mark.parametrize(
+    ("every", "sealed", "dev"),
+    [
+        ({SEALED: 0.1, DEV: 0.1}, 141, 141),  # the last 14 days
+        ({SEALED: 1.0, DEV: 1.0}, FEWEST_SEALED, FEWEST_SEALED),  # further back, for as many sealed rows as are needed
+        ({SEALED: 0.1, DEV: 1.0}, 300, FEWEST_DEV),
+    ],
+)
+def test_the_latest_days_judge_and_reach_back_as_far_as_is_needed(
+    tmp_path: Path, every: dict[str, float], sealed: int, dev: int
+) -> None:
+    found = of_present(dated(imported(tmp_path, {DEV: 300, SEALED: 300}), every)).dataset
+    assert (len(found.part(SEALED)), len(found.part(DEV))) == (sealed, dev)
+    assert {row.text for row in found.part(SEALED)} == {f"new sealed {n}" for n in range(sealed)}
 
 
 def test_no_old_sealed_row_is_learned_from(tmp_path: Path) -> None:
