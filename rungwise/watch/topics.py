@@ -150,16 +150,18 @@ def _grouped(points: Floats, weights: Floats) -> tuple[NDArray[np.int64] | None,
     """(n,) the group of each point, from 0 on; None where no cut parts them, with the best silhouette."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
+    from threadpoolctl import threadpool_limits
 
     distinct = len(np.unique(points.round(6), axis=0))
     best: tuple[float, NDArray[np.int64]] | None = None
     looked = np.random.default_rng(0).permutation(len(points))[:_JUDGED_AT_ONCE]
-    for k in range(2, min(MOST_TOPICS, len(points) // SMALLEST, distinct - 1) + 1):
-        groups = KMeans(k, n_init=3, random_state=0).fit(points, sample_weight=weights).labels_
-        if 2 <= len(np.unique(groups[looked])) < len(looked):
-            score = float(silhouette_score(points[looked], groups[looked]))
-            if best is None or score > best[0]:
-                best = score, groups.astype(np.int64)
+    with threadpool_limits(1):  # the same groups whatever the number of cores, and no threads that wait for one another
+        for k in range(2, min(MOST_TOPICS, len(points) // SMALLEST, distinct - 1) + 1):
+            groups = KMeans(k, n_init=3, random_state=0).fit(points, sample_weight=weights).labels_
+            if 2 <= len(np.unique(groups[looked])) < len(looked):
+                score = float(silhouette_score(points[looked], groups[looked]))
+                if best is None or score > best[0]:
+                    best = score, groups.astype(np.int64)
     if best is None or best[0] < PARTED:
         return None, best[0] if best else None
     return best[1], best[0]

@@ -21,6 +21,7 @@ WINDOW_DAYS = 7
 FEWEST = 5
 """With fewer answers that were judged nothing is said of how they were liked."""
 _EXAMPLES = 5
+_SUNDAY = 3  # 1970 began on a Thursday
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,13 @@ class Voices:
 
 def readings(scene: Scene, *, days: int | None = None) -> list[Reading]:
     """How many users speak, and how they like what they got, over the last 7 days: of all, of each variant and each group; how
-    their comments sound and what they are about, over the last 28. With `days`, all over so many."""
+    their comments sound and what they are about, over the last 28. With `days`, all over so many.
+
+    Topics take seconds to find and move slowly: without `days` they are looked for on Sundays only.
+    """
     wanted = {name: of for name, of in _FIGURES.items() if scene.watching.wants(f"feedback.{name}")}
-    opinions = [name for name in (SENTIMENT, TOPICS) if scene.watching.wants(name)]
+    known = (SENTIMENT, TOPICS) if days is not None or scene.day % 7 == _SUNDAY else (SENTIMENT,)
+    opinions = [name for name in known if scene.watching.wants(name)]
     found = _understood(scene, opinions, days or COMMENT_DAYS) if opinions else []
     if not wanted:
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from rungwise.watch.voices import readings
 from tests.clocks import StillClock
 from tests.data.judged import answered, judge, write
 
-DAY = 20_777
+DAY = 20_779  # a Sunday
 
 
 def at(days_ago: float) -> float:
@@ -223,3 +224,9 @@ def test_personal_data_do_not_stand_in_topics(store: Store, clock: StillClock) -
 def test_comments_that_nobody_wants_read_are_not_read(store: Store, clock: StillClock) -> None:
     found = readings(scene(store, clock, off=("feedback.rate", "feedback.topics", "feedback.sentiment")))
     assert {one.monitor for one in found} == {"feedback.thumbs"}
+
+
+def test_topics_are_looked_for_on_sundays_and_whenever_somebody_asks(store: Store, clock: StillClock) -> None:
+    monday = replace(scene(store, clock), day=DAY + 1)
+    assert "feedback.topics" not in {one.monitor for one in readings(monday)}
+    assert "feedback.topics" in {one.monitor for one in readings(monday, days=28)}
