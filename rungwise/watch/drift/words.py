@@ -26,6 +26,10 @@ MOST = 2_000
 LEAST_PEOPLE = 5
 """A word or an answer is named where so many different people used it, so that nobody's name is told; labels always are."""
 
+CLEAR = 4.0
+"""Beside the first, a word is named where its share moved by so many standard errors, texts taken as independent: among some
+thousand words chance alone moves hardly one so far. It decides nothing but what is named."""
+
 EXAMPLES = 5
 _LOOKED_AT = 40
 _NAMED = 3
@@ -156,7 +160,7 @@ def _by_words(one: Reading, shift: DomainShift, known: Said, current: Said, fram
         parts = words_of(moved.word)  # a sample of the reference may lack what the reference has
         return vocabulary is None or not parts or any(vocabulary.get(hashed(part), NEVER) == NEVER for part in parts)
 
-    told = _with(one, words, is_new, tuple(current.ids[place] for place in shift.examples))
+    told = _with(one, _clear(words, *shift.n), is_new, tuple(current.ids[place] for place in shift.examples))
     return replace(told, details={**told.details, "told_apart": round(shift.auc, 3)})
 
 
@@ -172,8 +176,7 @@ def _people(said: Said, words: set[str]) -> dict[str, int]:
 def by_labels(one: Reading, known: Said, current: Said, labels: frozenset[str] = frozenset()) -> Reading:
     """The same reading with the answers whose share moved most, each answer as a whole, and requests with the one that rose most.
 
-    The order is that of the difference over its standard error, texts taken as independent: it decides nothing but what is named.
-    """
+    The order is that of the difference over its standard error."""
     written = Counter((normalise(text), text.strip()) for side in (known, current) for text in side.texts)
     spelling = {label: text for (label, text), _ in sorted(written.items(), key=lambda item: (item[1], item[0]))}
     sides = [[normalise(text) for text in side.texts] for side in (known, current)]
@@ -188,28 +191,33 @@ def by_labels(one: Reading, known: Said, current: Said, labels: frozenset[str] =
         if label not in labels and max(side[label] for side in people) < LEAST_PEOPLE:
             continue
         before, now = counts[0][label] / n, counts[1][label] / m
-        share = (counts[0][label] + counts[1][label] + 0.5) / (n + m + 1.0)
-        surprise = abs(now - before) / (share * (1.0 - share) * (1.0 / n + 1.0 / m)) ** 0.5
-        moved.append(
-            (
-                -surprise,
-                Moved(
-                    word=label,
-                    reference_share=before,
-                    current_share=now,
-                    reference_count=counts[0][label],
-                    current_count=counts[1][label],
-                ),
-            )
+        found = Moved(
+            word=label,
+            reference_share=before,
+            current_share=now,
+            reference_count=counts[0][label],
+            current_count=counts[1][label],
         )
+        moved.append((-_errors(found, n, m), found))
     ranked = [one for _, one in sorted(moved, key=lambda item: (item[0], item[1].word))]
     risen = next((one.word for one in ranked if one.current_share > one.reference_share), None)
-    words = [replace(one, word=spelling[one.word]) for one in ranked[:_LOOKED_AT]]
+    words = [replace(one, word=spelling[one.word]) for one in _clear(ranked[:_LOOKED_AT], n, m)]
     examples: dict[str, str] = {}
     for id, label, who in zip(current.ids, sides[1], current.people, strict=True):
         if label == risen and len(examples) < EXAMPLES:
             examples.setdefault(who, id)
     return _with(one, words, lambda word: not word.reference_count, tuple(examples.values()))
+
+
+def _clear(words: Sequence[Moved], n: int, m: int) -> list[Moved]:
+    """The first, and those that moved by more than chance does."""
+    return [one for place, one in enumerate(words) if not place or _errors(one, n, m) >= CLEAR]
+
+
+def _errors(one: Moved, n: int, m: int) -> float:
+    """By how many standard errors a share moved from n texts to m."""
+    share = (one.reference_count + one.current_count + 0.5) / (n + m + 1.0)
+    return float(abs(one.current_share - one.reference_share) / (share * (1.0 - share) * (1.0 / n + 1.0 / m)) ** 0.5)
 
 
 def _with(one: Reading, words: Sequence[Moved], is_new: Callable[[Moved], bool], traces: tuple[str, ...]) -> Reading:
