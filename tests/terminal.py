@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,3 +70,13 @@ class Terminal:
         assert "should not have happened" not in said.err, said.err
         code = ended.value.code
         return Said(code if isinstance(code, int) else 0, said.out, said.err)
+
+
+@contextmanager
+def hearing_interrupts() -> Iterator[None]:
+    """What is started within hears Ctrl-C, also where the suite runs in the background and ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from terminal import hearing_interrupts
 
 from rungwise.cli.app import run
 from rungwise.data.desk import Desk
@@ -132,9 +133,9 @@ class Pressed:
     def __init__(self, directory: Path) -> None:
         self.master, slave = pty.openpty()
         environment = {**os.environ, "TERM": "dumb"}
-        self.process = subprocess.Popen(
-            [*COMMAND, str(directory), "--as", "ann"], stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True
-        )
+        command = [*COMMAND, str(directory), "--as", "ann"]
+        with hearing_interrupts():
+            self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True)
         os.close(slave)
         self.shown = ""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from crashes import committed, decided, openings, rows
-from terminal import Terminal, ticket_rows, write_csv
+from terminal import Terminal, hearing_interrupts, ticket_rows, write_csv
 
 RUNGWISE = Path(sys.executable).with_name("rungwise")
 TARGET = ("--target", "accuracy=0.7")
@@ -26,14 +26,10 @@ def rungwise(capsys: pytest.CaptureFixture[str]) -> Terminal:
 def started(*arguments: object) -> subprocess.Popen[str]:
     """A command as a process of its own."""
     assert RUNGWISE.exists(), "the command is installed beside the interpreter"
-    # A suite that runs in the background ignores Ctrl-C, and so would its child.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    with hearing_interrupts():
         return subprocess.Popen(
             [str(RUNGWISE), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def wait_for(project: Path, query: str, *, seconds: float = 60.0) -> None:
