@@ -67,11 +67,13 @@ class ProjectData:
         allow_hosts: Sequence[str] = (),
         subset: str | None = None,
         kind: str | None = None,
+        location: str | None = None,
         say: Say = lambda _: None,
     ) -> Taken:
         """Import a table, a folder, a dataset folder or a page as a new version of the data.
 
-        `kind` is table, folder, hub or web where it cannot be told; `subset` names one of a dataset folder.
+        `kind` is table, folder, hub or web where it cannot be told; `subset` names one of a dataset folder, `location` is that
+        under which the source is known, where it moved.
         Raises BadData or UsageError for what cannot be used at all; single rows are quarantined.
         """
         from rungwise.data.sources.door import open_source
@@ -80,7 +82,7 @@ class ProjectData:
         hosts, cache = tuple(allow_hosts), self.state / "web"
         found = open_source(source, kind=kind, encoding=encoding, subset=subset, allow_hosts=hosts, cache=cache)
         with self._taken_back(), self._locked(create=True), self.store(create=True) as store:
-            return take_in(store, found, columns=columns, licence=licence, say=say)
+            return take_in(store, found, columns=columns, licence=licence, location=location, say=say)
 
     def curate(
         self,

@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from rungwise.core.errors import UsageError
 from rungwise.core.record import to_plain
 from rungwise.core.types import Clock
 from rungwise.data.spec import FILE, read_serving, read_use_case
+from rungwise.data.splits import FROM_TRACE
 from rungwise.data.store import Store
 from rungwise.watch.masking import masking
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rungwise.core.serving import Contest
     from rungwise.core.usecase import UseCase
     from rungwise.data.feedback import Kept
+    from rungwise.data.versions.intake import Taken
+    from rungwise.project.data import ProjectData
     from rungwise.release.verdict import Verdict
     from rungwise.watch.harvest import Harvest
     from rungwise.watch.intake import TakenIn
@@ -72,6 +75,23 @@ class Harvested:
     left_out: Mapping[str, int] = field(default_factory=dict)
     earlier: int = 0
     version: str | None = None
+
+
+def take_in_rows(data: ProjectData, path: Path) -> Taken:
+    """Take a file of rows that were made of judgements into the versions of the data, in place of those from before.
+
+    So it is where the project was moved or copied since, or the file has another name: else each row would count twice.
+    """
+    from rungwise.core.usecase import Columns
+    from rungwise.watch.provenance import linked_traces
+
+    with data.store() as store:
+        made = bool(linked_traces(store))  # else the rows from traces are those of another project
+    before = [one.location for one in data.version().sources if FROM_TRACE in one.names] if made else []
+    own = next((one for one in before if one == str(path.absolute())), None)
+    moved = next((one for one in before if PurePath(one).name == path.name), before[0] if before else None)
+    columns = Columns(text="text", label="label", key="id", split="split")
+    return data.take_in(path, columns=columns, location=own or moved)
 
 
 class ProjectFeedback:
@@ -163,7 +183,7 @@ class ProjectFeedback:
             salt = store.setting(SALT_SETTING) or case.name
             linked = linked_traces(store) - {one.feedback.trace for one in judgements}
         lines = [row_line(row, salt=salt, standing=standing) for row in harvest.rows]
-        earlier = earlier_rows(path, lines, harvest.gone | linked)
+        earlier = earlier_rows(path if path.exists() else self.directory / ROWS, lines, harvest.gone | linked)
         write_lines(path, [*earlier, *lines])
         version = self._import(path, harvest) if lines or earlier else None
         return _harvested(path, harvest, len(lines), earlier=len(earlier), version=version)
@@ -183,14 +203,13 @@ class ProjectFeedback:
 
     def _import(self, path: Path, harvest: Harvest) -> str | None:
         """Take the rows into the versions of the data, and say of each record which traces it was made of."""
-        from rungwise.core.usecase import Columns
         from rungwise.project.data import ProjectData
         from rungwise.watch.provenance import link_records
 
         data = ProjectData(self.directory, self.clock, self.state)
         if not data.exists():
             return None
-        taken = data.take_in(path, columns=Columns(text="text", label="label", key="id", split="split"))
+        taken = take_in_rows(data, path)
         traces = {row.traces[0]: row.traces for row in harvest.rows}
         with self._store() as store:
             link_records(store, taken.version.id, traces)

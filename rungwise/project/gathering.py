@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from rungwise.core.errors import UsageError
 from rungwise.core.types import Clock
-from rungwise.core.usecase import Columns
 from rungwise.data.spec import FILE, beside, read_use_case
 from rungwise.data.splits import FROM_TRACE
 from rungwise.data.versions.dataset import is_version
 from rungwise.data.versions.version import HEAD, PREFIX
 from rungwise.project.data import ProjectData
-from rungwise.project.feedback import ROWS, ProjectFeedback
+from rungwise.project.feedback import ROWS, ProjectFeedback, take_in_rows
 from rungwise.project.opening import opened
 from rungwise.watch.reclimb.hands import Gathered
 
@@ -148,8 +147,7 @@ class ProjectHands:
         kept = [line for line in _lines(path) if line[FROM_TRACE] not in leaking]
         write_lines(path, kept)
         # The rows that stay are the same records, which know the traces that they were made of.
-        columns = Columns(text="text", label="label", key="id", split="split")
-        ProjectData(self.directory, self.clock, self.state).take_in(path, columns=columns)
+        take_in_rows(ProjectData(self.directory, self.clock, self.state), path)
         return len(leaking)
 
     def _rows_of(self, version: str, before: Collection[str]) -> tuple[list[str], int]:

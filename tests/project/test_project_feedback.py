@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +129,33 @@ def test_where_the_data_has_versions_rows_become_a_new_one_and_are_never_sealed(
     assert all(cells.get("split") != "sealed" for _, cells in project.data.rows() if cells.get(FROM_TRACE))
     project.data.split(SplitPlan(), anew=True)
     assert all(cells["split"] != "sealed" for _, cells in project.data.rows() if cells.get(FROM_TRACE))
+
+
+def test_a_project_that_moved_counts_each_row_once(project: Project, tmp_path: Path) -> None:
+    project.data.take_in(project.directory.parent / "tickets.csv")
+    judged(project, *((answered(n, f"something new, number {n}", "refund"), {"label": LABELS[n % 3]}) for n in range(8)))
+    first = project.feedback.to_dataset()
+    moved = Project(shutil.copytree(project.directory, tmp_path / "elsewhere"), clock=project.clock)
+    assert moved.feedback.to_dataset().version == first.version
+    moved.feedback.to_dataset(output=tmp_path / "rows.jsonl")
+    assert moved.data.version().rows == 68
+    judged(moved, (answered(9, "another one", "refund"), {"label": "refund"}))
+    moved.feedback.to_dataset()
+    assert moved.data.version().rows == 69
+    assert Counter(cells["text"] for _, cells in moved.data.rows()).most_common(1)[0][1] == 1
+
+
+def test_rows_of_another_project_stay_beside_ones_own(project: Project, tmp_path: Path) -> None:
+    judged(project, (answered(1, "something new", "refund"), {"label": "refund"}))
+    path = project.feedback.to_dataset().path
+    assert path is not None
+    other = Project.create(tmp_path / "other", source=tmp_path / "tickets.csv", clock=project.clock)
+    other.data.take_in(tmp_path / "tickets.csv")
+    other.data.take_in(path)
+    judged(other, (answered(2, "something else", "refund"), {"label": "refund"}))
+    for _ in range(2):
+        other.feedback.to_dataset()
+        assert other.data.version().rows == 62
 
 
 def test_a_row_names_all_the_traces_that_it_was_made_of(project: Project) -> None:

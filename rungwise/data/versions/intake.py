@@ -63,27 +63,29 @@ def take_in(
     *,
     columns: Columns | None = None,
     licence: str | None = None,
+    location: str | None = None,
     say: Callable[[Progress], None] = lambda _: None,
 ) -> Taken:
     """Import a source into the store: a new version, or the one that is there where nothing changed.
 
-    `columns` name the roles that are not to be guessed. A killed import goes on from its last pack. Hold the project's
-    lock around it. Raises UsageError when no row can be used or the text column cannot be told, UnknownName for a column.
+    `columns` name the roles that are not to be guessed, `location` that under which the source is known where it moved. A
+    killed import goes on from its last pack. Hold the project's lock around it. Raises UsageError when no row can be used
+    or the text column cannot be told, UnknownName for a column.
     """
-    return _Intake(store, source, columns or Columns(), licence, say).run()
+    return _Intake(store, source, columns or Columns(), licence, location or source.location, say).run()
 
 
 class _Intake:
     """One import."""
 
     def __init__(
-        self, store: Store, source: Source, columns: Columns, licence: str | None, say: Callable[[Progress], None]
+        self, store: Store, source: Source, columns: Columns, licence: str | None, location: str, say: Callable[[Progress], None]
     ) -> None:
-        self.store, self.source, self.say = store, source, say
+        self.store, self.source, self.location, self.say = store, source, location, say
         self.versions, self.packs = Versions(store), Packs(store.blobs)
         self.head = self.versions.head()
         self.base = self.versions.get(self.head.base) if self.head is not None and self.head.base is not None else self.head
-        self.before = recall(self.versions, self.base, source.location)
+        self.before = recall(self.versions, self.base, location)
         note = self.before.note
         self.licence = licence or source.licence or (note.licence if note else None)
         self.given = {role: getattr(columns, role) or (getattr(note.columns, role) if note else None) for role in ROLES}
@@ -99,9 +101,9 @@ class _Intake:
         self.pieces: dict[str, KnownPiece] = {}
         self.read = 0
         self.erased = erased_ids(store)
-        self.unfinished = pending(store, source.location)
+        self.unfinished = pending(store, location)
         known = joined([self.before.records, self.unfinished])
-        self.writer = PackWriter(self.packs, known, self.versions.ids(known), lambda pack: note_pack(store, source.location, pack))
+        self.writer = PackWriter(self.packs, known, self.versions.ids(known), lambda pack: note_pack(store, location, pack))
 
     def run(self) -> Taken:
         for piece in self.source.pieces():
@@ -115,7 +117,7 @@ class _Intake:
         records = self.writer.finish()
         columns = self.columns or Columns(**self.given)
         note = SourceNote(
-            location=self.source.location,
+            location=self.location,
             kind=self.source.kind,
             columns=columns,
             names=tuple(self.names),
