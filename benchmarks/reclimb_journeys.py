@@ -6,7 +6,7 @@ on with every day until it is settled: new rows, climb, gates, shadow, contest o
 candidates answer 800 further requests of the present traffic, whose right answers are known. Kinds of worlds: two new intents
 take a third of the traffic; all questions come in slang and haste; a sentence encoder answers, chosen when there were too
 few rows for the linear model, which has more now; nothing is wrong. Targets are such that who answers misses them by several
-points in the first two kinds, and meets them in the others. A world in which the first climb finds nobody is drawn again.
+points in the first two kinds, and meets them clearly in the others. A world in which the first climb finds nobody is drawn again.
 
 Right is a promotion in the first three kinds and none in the last. 'Worse' is a promoted candidate that is truly more than the
 margin of 0.05 worse than the one before, or misses the target that the one before meets.
@@ -67,7 +67,7 @@ class Kind:
 
 KINDS = (
     Kind(name="new intents appear", drift="new_intents", strength=0.33, right="promoted", target=0.64),
-    Kind(name="wording shifts", drift="language", strength=1.0, right="promoted", target=0.65),
+    Kind(name="wording shifts", drift="language", strength=1.0, right="promoted", target=0.66, watched_days=8, labelled=0.8),
     Kind(
         name="a cheaper rung becomes enough",
         drift=None,
@@ -76,9 +76,9 @@ KINDS = (
         target=0.74,
         rows=400,
         until="head",
-        share=0.3,
+        share=0.2,
     ),
-    Kind(name="nothing is wrong", drift=None, strength=0.0, right="nothing", target=0.7),
+    Kind(name="nothing is wrong", drift=None, strength=0.0, right="nothing", target=0.62),
 )
 
 
@@ -155,7 +155,7 @@ def _begun(folder: Path, kind: Kind, seed: int) -> Any:
 
 
 def in_slang(pool: Any) -> Any:
-    """A pool whose other language is its own texts in slang and great haste: the rewording of `wording`, four times over."""
+    """A pool whose other language is its own texts in slang and great haste: the rewording of `wording`, twelve times over."""
     import dataclasses
 
     import numpy as np
@@ -165,7 +165,7 @@ def in_slang(pool: Any) -> Any:
     rng, said = np.random.default_rng(5), dict[str, list[str]]()
     for n in np.flatnonzero(~pool.past):
         text = str(pool.text[n])
-        for _ in range(4):
+        for _ in range(12):
             text = reworded(text, rng)
         said.setdefault(pool.label[n], []).append(text)
     return dataclasses.replace(pool, foreign=said)
