@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rungwise.core.candidate import Candidate
 from rungwise.core.decision import MET, Decision, RungResult
 from rungwise.core.record import short
 from rungwise.core.usecase import UseCase
@@ -25,8 +26,11 @@ class Choice:
     rung: str | None = None
 
 
-def choose(decision: Decision, live: Incumbent, case: UseCase) -> Choice:
-    """What follows from a decision for which the live candidate stood as a rung."""
+def choose(decision: Decision, live: Incumbent, case: UseCase, *, chosen: Candidate | None = None) -> Choice:
+    """What follows from a decision for which the live candidate stood as a rung. `chosen` is who won, where somebody did.
+
+    The same recipe fitted to other rows costs the same: what a clock says of both is noise, and no reason to change.
+    """
     own = _of_live(decision, live)
     if decision.chosen is None:
         state = "was not measured" if own is None else f"is '{own.state}'"
@@ -39,7 +43,14 @@ def choose(decision: Decision, live: Incumbent, case: UseCase) -> Choice:
         if own is None or own.candidate is not None:
             why = f"{won.rung} meets {decision.target}, and who answers now is not shown to: {seen}"
             return Choice(action=BETTER, why=why, candidate=decision.chosen, rung=won.rung)
+    if chosen is not None and recipe(chosen) == recipe(live.candidate):
+        return Choice(action=NOBODY, why=f"{won.rung} meets {decision.target}, as who answers now does, and is the same recipe")
     return _by_price(decision, won, own, live, case)
+
+
+def recipe(candidate: Candidate) -> Candidate:
+    """A candidate without what was fitted or chosen on rows."""
+    return candidate.but(labels=(), shots=(), head=None, index=None, adapter=None, threshold=None)
 
 
 def _by_price(decision: Decision, won: RungResult, own: RungResult | None, live: Incumbent, case: UseCase) -> Choice:

@@ -199,7 +199,8 @@ class Course:
         gathered, live = self.reclimb.steps["gather"], self._live
         because = {**self.reclimb.about["because"], "rows": gathered["rows"], "release": self.reclimb.about["release"]}
         decision = self.hands.climb(live, self._version, because, self._approved(CLIMB))
-        choice = choose(decision, live, self._case)
+        won = Nouns(self.store).get(Candidate, decision.chosen) if decision.chosen is not None else None
+        choice = choose(decision, live, self._case, chosen=won)
         output = {"decision": decision.id, "verdict": decision.verdict, **to_plain(choice)}
         if choice.candidate is None:
             return output

@@ -79,3 +79,14 @@ def test_cheaper_is_also_half_the_price_of_an_answer_where_that_pays_the_develop
 def test_what_the_live_one_costs_is_what_was_measured_now_where_it_was() -> None:
     won, own = result("classical", MET, NEW, total=49.0, price=0.4), result("live", MET, OLD, price=0.2)
     assert choose(decided(won, own, chosen=won), LIVE, CASE).action == NOBODY
+
+
+def test_the_same_recipe_on_other_rows_is_not_cheaper_whatever_a_clock_says() -> None:
+    won = result("classical", MET, NEW, total=1.0, price=0.001)
+    found = decided(won, result("live", NOT_RUN, None), chosen=won)
+    again = choose(found, LIVE, CASE, chosen=NEW)
+    assert again.action == NOBODY
+    assert "the same recipe" in again.why
+    assert choose(found, LIVE, CASE, chosen=NEW.but(model="neighbours", encoder="minilm")).action == CHEAPER
+    missed = decided(result("live", NOT_MET, OLD), won, chosen=won)
+    assert choose(missed, LIVE, CASE, chosen=NEW).action == BETTER  # fitted to new rows it is another candidate
