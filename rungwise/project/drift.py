@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rungwise.core.errors import UnknownName, UsageError
+from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.types import Clock
 from rungwise.project.opening import opened
 
@@ -39,6 +39,9 @@ def compare_files(
     left out. Raises BadData for a file that is none, UnknownName for a column that neither file has, and UsageError.
     """
     tables = [read_columns(Path(path)) for path in (reference, current)]
+    for path, table in zip((reference, current), tables, strict=True):
+        if not any(len(cells) for cells in table.values()):
+            raise BadData("no row of it can be read, so that nothing can be said of it.", where=str(path), hint="Check the file")
     known = list(dict.fromkeys(name for table in tables for name in table))
     for name in (*columns, *((unit,) if unit else ())):
         if name not in known:

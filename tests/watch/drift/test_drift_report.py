@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rungwise.core.errors import UnknownName, UsageError
+from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.record import canonical_json
 from rungwise.project.drift import compare_files, window
 from rungwise.watch.drift.kinds import typed
@@ -248,3 +248,13 @@ def test_two_windows_of_traffic_are_compared(tmp_path: Path, capsys: pytest.Capt
     terminal = Terminal(capsys)
     assert terminal("drift", found.directory).code == 2
     assert terminal("drift", found.directory, "--since", "1d", "--against", "2d..1d").code == 2
+
+
+@pytest.mark.parametrize("content", [b"user,minutes\n", b"\xff\xfe\x00bad"])
+def test_a_file_without_rows_is_no_sign_that_nothing_drifted(tmp_path: Path, content: bytes) -> None:
+    full, empty = tmp_path / "a.csv", tmp_path / "b.csv"
+    full.write_text("user,minutes\n" + "".join(f"u{n % 7},{n % 11}\n" for n in range(60)))
+    empty.write_bytes(content)
+    for paths in ((full, empty), (empty, full)):
+        with pytest.raises(BadData, match=r"b\.csv"):
+            compare_files(*paths)
