@@ -92,16 +92,16 @@ def world_of(job: tuple[int, Sequence[tuple[str, float]], int, str]) -> dict[str
     seed, cells, days, folder = job
     world, found = World(seed=seed), dict[str, list[int]]()
     quiet = [simulate(world, day).traffic for day in range(max(START, REFERENCE + days))]
-    looking = Looking(Path(folder) / f"store-{seed}", quiet[:REFERENCE])
+    looking = Looking(Path(folder) / f"store-{seed}", quiet[:START])
     if days:
         found[f"quiet-{seed}"] = looking.alarms(quiet)
-        _write(Path(folder) / f"quiet-{seed}.json", quiet)
+        _write(Path(folder) / f"quiet-{seed}.{REFERENCE}.json", quiet)
     for kind, strength in cells:
         drift = Drift(kind=kind, start=START, strength=strength)
         drifted = [simulate(world, day, [drift]).traffic for day in range(START, START + HORIZON)]
         name = f"{kind}-{strength}-{seed}"
         found[name] = looking.alarms([*quiet[:START], *drifted])
-        _write(Path(folder) / f"{name}.json", [*quiet[:START], *drifted])
+        _write(Path(folder) / f"{name}.{START}.json", [*quiet[:START], *drifted])
     shutil.rmtree(looking.folder)
     return found
 
@@ -111,20 +111,24 @@ def _write(path: Path, traffic: Sequence[Any]) -> None:
 
 
 class Looking:
-    """Our monitors on one world: the reference is noted once, each course of days looks on in a copy of that store."""
+    """Our monitors on one world: the reference and the quiet week are looked at once, each course of days goes on in a copy."""
 
-    def __init__(self, folder: Path, reference: Sequence[Any]) -> None:
+    def __init__(self, folder: Path, before: Sequence[Any]) -> None:
         self.folder, self.copies = folder, 0
-        self._look(folder / "first", reference, range(len(reference)))
+        self._look(folder / "first", before, range(REFERENCE))
+        self.week = self._look(folder / "first", before, range(REFERENCE, len(before)), first=False)
 
     def alarms(self, days: Sequence[Any]) -> list[int]:
-        """The days, from the end of the reference on, on which any monitor alarmed."""
+        """The days of the quiet week on which any monitor alarmed, and the first one after it."""
         self.copies += 1
         copy = self.folder / str(self.copies)
         shutil.copytree(self.folder / "first", copy)
-        return self._look(copy, days, range(REFERENCE, len(days)))
+        found = [*self.week, *self._look(copy, days, range(START, len(days)))]
+        shutil.rmtree(copy)
+        return found
 
-    def _look(self, folder: Path, days: Sequence[Any], which: range) -> list[int]:
+    def _look(self, folder: Path, days: Sequence[Any], which: range, *, first: bool = True) -> list[int]:
+        """The days with an alarm; with `first` no day after the first of them is looked at."""
         from examples.traffic.simulator import FIRST_DAY
         from rungwise.core.reading import ALARM
         from rungwise.core.usecase import UseCase
@@ -150,6 +154,8 @@ class Looking:
             )
             if any(one.state == ALARM for one in readings(scene)):
                 found.append(day)
+                if first:
+                    break
         store.close()
         return found
 
@@ -189,7 +195,7 @@ def main(quiet: int = 20, worlds: int = 5, only: str | None = None) -> None:
         jobs = [(seed, cells if seed < worlds else (), MONTH if seed < quiet else 0, folder) for seed in range(count)]
         ours = {name: days for found in pool.map(world_of, jobs) for name, days in found.items()}
         script = Path(__file__).with_name("evidently_scores.py")
-        subprocess.run([PEER, str(script), folder, str(REFERENCE)], check=True)
+        subprocess.run([PEER, str(script), folder], check=True)
         scores: dict[str, Scores] = {name: json.loads((Path(folder) / f"{name}.scores.json").read_text()) for name in ours}
     months = [name for name in ours if name.startswith("quiet-")]
     false_alarms = sum(bool(ours[name]) for name in months)
