@@ -86,7 +86,7 @@ def _show(account: Account, top: int) -> None:
 
 def _show_cost(account: Account) -> None:
     whole = account.bill
-    each = f", {whole.total_usd / whole.requests:.6f} USD each" if whole.requests else ""
+    each = f", {whole.total_usd / whole.requests:.4g} USD each" if whole.requests else ""
     say(f"{whole.requests:,} requests of {whole.users:,} users in {len(account.per_day)} days: {_usd(whole.total_usd)} USD{each}")
     parts = [
         ("tokens", whole.tokens_usd),
@@ -111,11 +111,11 @@ def _show_cost(account: Account) -> None:
 
 def _bill_rows(field: str, lines: Sequence[Line], top: int) -> Iterable[tuple[str, ...]]:
     for one in lines[:top]:
-        yield _named(field, one.value), f"{one.requests:,}", _usd(one.usd), _usd(one.total_usd), f"{one.total_usd / one.requests:.6f}"
+        yield _named(field, one.value), f"{one.requests:,}", _usd(one.usd), _usd(one.total_usd), f"{one.total_usd / one.requests:.4g}"
     if len(lines) > top:
         rest = lines[top:]
         requests, usd, total = sum(one.requests for one in rest), sum(one.usd for one in rest), sum(one.total_usd for one in rest)
-        yield f"{len(rest):,} others", f"{requests:,}", _usd(usd), _usd(total), f"{total / requests:.6f}"
+        yield f"{len(rest):,} others", f"{requests:,}", _usd(usd), _usd(total), f"{total / requests:.4g}"
 
 
 def _show_development(account: Account) -> None:

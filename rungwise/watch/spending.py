@@ -40,11 +40,11 @@ def _of_day(scene: Scene) -> Reading:
     own, before = days[-1], since_first(days[:-1])
     spent = budget.spent_of(own)
     expected = foresee([budget.spent_of(one) for one in before], before[0].day, [1.0]) if before else None
-    why = f"{own.requests:,} requests cost {spent:,.4f} USD"
+    why = f"{own.requests:,} requests cost {spent:,.4g} USD"
     effect = None
     if expected is not None:
         effect = spent / expected.mean - 1 if expected.mean > 0 else None
-        why += f"; {expected.mean:,.4f} USD were to be expected ({expected.low:,.4f} to {expected.high:,.4f})"
+        why += f"; {expected.mean:,.4g} USD were to be expected ({expected.low:,.4g} to {expected.high:,.4g})"
     return Reading(
         monitor=DAY,
         **scene.window(),
@@ -78,7 +78,7 @@ def _of_requests(scene: Scene, traffic: Traffic, about: dict[str, str], measured
     found = ratio(usd, asked)
     assert found is not None  # there is a request
     effect = found.value / measured - 1 if measured else None
-    before = f"; {measured:.6f} USD were measured before the release" if measured is not None else ""
+    before = f"; {measured:.4g} USD were measured before the release" if measured is not None else ""
     return Reading(
         monitor=REQUEST,
         **scene.window(),
@@ -91,7 +91,7 @@ def _of_requests(scene: Scene, traffic: Traffic, about: dict[str, str], measured
         effect=effect,
         unit="of what was measured before the release",
         n=len(traffic),
-        why=f"a request costs {found.value:.6f} USD{before}",
+        why=f"a request costs {found.value:.4g} USD{before}",
     )
 
 
