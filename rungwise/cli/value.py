@@ -111,7 +111,8 @@ def _show_cost(account: Account) -> None:
 
 def _bill_rows(field: str, lines: Sequence[Line], top: int) -> Iterable[tuple[str, ...]]:
     for one in lines[:top]:
-        yield _named(field, one.value), f"{one.requests:,}", _usd(one.usd), _usd(one.total_usd), f"{one.total_usd / one.requests:.4g}"
+        each = f"{one.total_usd / one.requests:.4g}"
+        yield _named(field, one.value), f"{one.requests:,}", _usd(one.usd), _usd(one.total_usd), each
     if len(lines) > top:
         rest = lines[top:]
         requests, usd, total = sum(one.requests for one in rest), sum(one.usd for one in rest), sum(one.total_usd for one in rest)
