@@ -32,6 +32,7 @@ RIGHT, WRONG, LABEL, CORRECTION, OTHER, BOTH, SKIP, FLAG = KINDS = (
 )
 
 _NAMED_AT_ONCE = 500
+_EVER = 10**6  # a day that nobody will see
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +166,14 @@ class Reviews:
         query = select(reviews.c.trace).where(reviews.c.reason == RANDOM, reviews.c.state.in_(FINAL))
         with self.store.read() as connection:
             return set(connection.execute(self._own(query)).scalars())
+
+    def unnamed(self) -> float:
+        """The share of the wrong answers among the items drawn by plain chance of which nobody said what is right; 0 without any.
+
+        A right answer is a row by itself and a wrong one needs a label: where they are missing, rows would be too easy a sample.
+        """
+        wrong = [one for one in self.drawn(0, _EVER) if one.reason == RANDOM and one.correct == 0.0]
+        return sum(one.wanted is None for one in wrong) / len(wrong) if wrong else 0.0
 
     def waiting(self) -> Waiting:
         """What has no last word yet."""

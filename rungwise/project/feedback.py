@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -162,7 +162,7 @@ class ProjectFeedback:
         from rungwise.data.judging import traces_by_id
         from rungwise.data.reviews import Reviews
         from rungwise.data.splits import SALT_SETTING
-        from rungwise.watch.files import earlier_rows, row_line, write_lines
+        from rungwise.watch.files import UNNAMED, earlier_rows, fair_lines, row_line, write_lines
         from rungwise.watch.harvest import harvest_rows
         from rungwise.watch.provenance import linked_traces
 
@@ -180,9 +180,13 @@ class ProjectFeedback:
                 approved=approved,
                 random=Reviews(store).random_traces(),
             )
+            unnamed = Reviews(store).unnamed()
             salt = store.setting(SALT_SETTING) or case.name
             linked = linked_traces(store) - {one.feedback.trace for one in judgements}
-        lines = [row_line(row, salt=salt, standing=standing) for row in harvest.rows]
+        found = [row_line(row, salt=salt, standing=standing) for row in harvest.rows]
+        lines = fair_lines(found, standing=standing, unnamed=unnamed)
+        if len(lines) < len(found):
+            harvest = replace(harvest, left_out={**harvest.left_out, UNNAMED: len(found) - len(lines)})
         earlier = earlier_rows(path if path.exists() else self.directory / ROWS, lines, harvest.gone | linked)
         write_lines(path, [*earlier, *lines])
         version = self._import(path, harvest) if lines or earlier else None

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rungwise.core.dataset import SEALED, SPLITS, TRAIN, Example
+from rungwise.core.dataset import DEV, SEALED, SPLITS, TRAIN, Example
 from rungwise.curate.shingles import normalise
 from rungwise.data.reviews import Item, Reviews, Verdict
 from rungwise.data.spec import FILE, read_use_case
@@ -19,7 +19,7 @@ from rungwise.data.store import Store
 from rungwise.data.versions.dataset import read_version
 from rungwise.data.versions.splitting import SplitPlan
 from rungwise.project import Project
-from rungwise.watch.files import row_line
+from rungwise.watch.files import UNNAMED, fair_lines, row_line
 from rungwise.watch.harvest import Row
 from tests.clocks import StillClock
 from tests.data.judged import answered, judge, write
@@ -75,8 +75,8 @@ def test_a_drawn_row_that_was_made_up_or_names_no_trace_is_not_fresh() -> None:
     assert SEALED in draw_splits(fair, "salt")
 
 
-def project_with_reviews(tmp_path: Path, clock: StillClock) -> Project:
-    """40 answers drawn by chance and judged, 10 more that users judged."""
+def project_with_reviews(tmp_path: Path, clock: StillClock, *, named: bool = True) -> Project:
+    """40 answers drawn by chance and judged, 10 more that users judged. Of wrong answers it is said what is right where `named`."""
     table = tmp_path / "tickets.csv"
     table.write_text("text,label\n" + "".join(f"question number {n} please,{'ab'[n % 2]}\n" for n in range(60)))
     project = Project.create(tmp_path / "support", source=table, clock=clock)
@@ -90,8 +90,14 @@ def project_with_reviews(tmp_path: Path, clock: StillClock) -> Project:
     with project.reviews.sitting("ann") as sitting:
         while (task := sitting.desk.next()) is not None:
             wrong = int(task.trace.id[:12], 16) % 3 == 0
-            sitting.desk.judge(task.item.id, Verdict(kind="label", wanted="b") if wrong else Verdict(kind="right"))
+            sitting.desk.judge(task.item.id, _verdict(wrong=wrong, named=named))
     return project
+
+
+def _verdict(*, wrong: bool, named: bool) -> Verdict:
+    if not wrong:
+        return Verdict(kind="right")
+    return Verdict(kind="label", wanted="b") if named else Verdict(kind="wrong")
 
 
 def test_reviewed_answers_that_chance_chose_renew_the_sealed_rows(tmp_path: Path, clock: StillClock) -> None:
@@ -126,3 +132,26 @@ def test_splits_that_were_drawn_into_a_version_take_fresh_rows_as_they_come(tmp_
     assert counts[(True, SEALED)] >= 12  # half of 40, not a quarter
     assert counts[(False, SEALED)] == 0
     store.close()
+
+
+def test_right_answers_alone_are_no_fair_sample_and_wait_for_the_labels_of_the_wrong_ones(
+    tmp_path: Path, clock: StillClock
+) -> None:
+    """A right answer is a row by itself, a wrong one only with its label: otherwise whoever answered would be proven by itself."""
+    project = project_with_reviews(tmp_path, clock, named=False)
+    project.data.take_in(tmp_path / "tickets.csv")
+    done = project.feedback.to_dataset()
+    store = Store.open(project.directory / "state", clock=clock)
+    assert Reviews(store).unnamed() == 1.0
+    dataset = read_version(store, read_use_case(project.directory / FILE), version=done.version or "").dataset
+    fresh = [split for row, split in zip(dataset.rows, dataset.splits, strict=True) if row.fields.get(DRAWN) == "random"]
+    store.close()
+    assert set(fresh) == {TRAIN}  # those that would be proof wait; none of them teaches meanwhile
+    assert done.left_out[UNNAMED] > 10
+
+
+def test_rows_that_stand_stay_where_they_are_when_labels_are_missing_later() -> None:
+    lines = [{"text": f"q {n}", "split": split} for n, split in enumerate((TRAIN, DEV, SEALED))]
+    standing: dict[str, dict[str, object]] = {"q 2": {}}
+    assert fair_lines(lines, standing=standing, unnamed=0.05) == lines
+    assert fair_lines(lines, standing=standing, unnamed=0.06) == [lines[0], lines[2]]
