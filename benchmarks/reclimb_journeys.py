@@ -192,8 +192,10 @@ def _ring(filling: Any, kind: Kind) -> tuple[Any, float, float]:
             found = filling.project.reclimbs.advance(because, until=kind.until, report=False)
             if found.settled:
                 break
-    assert found is not None
     last = Releases(filling.store).live()
+    assert found is not None
+    assert first is not None
+    assert last is not None
     before = true_quality(filling, first)
     return found, before, before if last.id == first.id else true_quality(filling, last)
 
@@ -258,11 +260,11 @@ def main(count: int = RUNS, *, only: str | None = None, processes: int = 2, firs
             f"{one['before']:7.3f} {one['after']:7.3f} {one['days']:5}"
         )
     print("before, after: the true share of right answers on the present traffic; days: median, until settled")
-    for one in runs:
-        kind = next(each for each in kinds if each.name == one.kind)
-        if one.state != kind.right or one.worse(kind):
-            figures = f"{one.state} after {one.days} days ({one.before:.3f}, {one.after:.3f})"
-            print(f"  {one.kind}, seed {one.seed}: {figures}: {one.why[:160]}")
+    for made in runs:
+        kind = next(each for each in kinds if each.name == made.kind)
+        if made.state != kind.right or made.worse(kind):
+            figures = f"{made.state} after {made.days} days ({made.before:.3f}, {made.after:.3f})"
+            print(f"  {made.kind}, seed {made.seed}: {figures}: {made.why[:160]}")
     print(json.dumps({"kinds": found, "seconds": round(time.perf_counter() - began, 1)}))
 
 
