@@ -67,7 +67,7 @@ class Team:
 
     def climb_again(self, because: str, *, most: int = 20) -> tuple[Reclimbed, set[str]]:
         """Begin a re-climb and go on with it every day until it is settled; how it ended, and the steps that it waited at."""
-        found, waited = self._advance(because), set()
+        found, waited = self._advance(because), set[str]()
         for _ in range(most):
             if found.settled:
                 return found, waited
