@@ -81,7 +81,6 @@ def test_a_steady_product_is_within_the_interval_nine_times_in_ten() -> None:
         found = against_nothing(known, 40.0, SURE, CENT, seed=seed)
         assert found.low is not None
         held += found.low <= FIRST + even <= (found.high if found.high is not None else FIRST + 10_000)
-    print(held / runs)
     assert held / runs >= 0.85  # 90 %, two and a half standard errors below
 
 
