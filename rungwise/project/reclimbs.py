@@ -95,7 +95,12 @@ class ProjectReclimbs:
             raise UnknownName("step that can be approved", approve, GATES)
         by = by if by is None else person(by)
         with self._alone(), self._store() as store:
-            reclimb = Reclimbs(store).running() or self._begin(store, because, until)
+            running = Reclimbs(store).running()
+            if running is None and approve is not None:
+                raise UsageError(
+                    f"no re-climb runs in {self.directory}, and nothing waits for a yes. Type: rungwise reclimb {self.directory}"
+                )
+            reclimb = running or self._begin(store, because, until)
             course = self._course(store, reclimb, report=report, crash=crash)
             if approve is not None and by is not None:
                 course.approve(approve, by)

@@ -246,6 +246,9 @@ def test_one_runs_at_most_and_a_second_beginning_joins_it(town: Town) -> None:
 
 def test_a_person_lets_the_steps_begin_that_the_settings_name(town: Town) -> None:
     configure(town.project.directory, watch={"reclimb": {"approve": ["climb", "contest"], "shadow_requests": 20, "least_rows": 1}})
+    with pytest.raises(UsageError, match="no re-climb runs"):
+        advance(town, approve="climb", by="ann")
+    assert town.project.reclimbs.now() is None
     assert advance(town).waits_for.startswith("approval of climb")
     assert town.project.reclimbs.now().steps.keys() == {"gather", "forecast"}  # type: ignore[union-attr]
     assert advance(town, approve="climb", by="ann").step == "shadow"
