@@ -378,7 +378,7 @@ def test_a_table_handed_to_batch_asking_is_refused_before_it_is_read(rungwise: T
         ("endpoints: {name: x}", "a list is wanted"),
         ("endpoints: [{name: x}]", "the key 'base_url' is missing"),
         ("out_of_scope: 5", 'Put it in quotes: "5"'),
-        ("descriptions: {yes: it is}", "text is wanted"),
+        ("descriptions: {2024: it is}", "text is wanted"),
         ("columns: message", "must hold keys"),
         ("multi_label: maybe", "true or false is wanted"),
         ("groups: {field: channel}", "the key 'floor' is missing"),

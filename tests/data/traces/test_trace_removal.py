@@ -121,7 +121,7 @@ def test_an_erasure_that_was_cut_off_is_finished_by_the_next(
 
 
 def test_somebody_who_reads_meanwhile_is_said(tmp_path: Path, filled: TraceFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rungwise.data.traces.file.BUSY_S", 0.05)
+    monkeypatch.setattr("rungwise.data.traces.file.WAIT_S", 0.05)
     with closing(search(tmp_path, Query())) as reading:
         next(reading)
         assert not erase(tmp_path, Query().where("user", "=", "ann")).wiped
@@ -146,7 +146,7 @@ async def test_writers_are_not_held_up_by_retention(store: Store) -> None:
 
 
 def test_a_file_that_cannot_be_written_says_so(tmp_path: Path, filled: TraceFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rungwise.data.traces.file.BUSY_S", 0.05)
+    monkeypatch.setattr("rungwise.data.traces.file.WAIT_S", 0.05)
     with closing(sqlite3.connect(tmp_path / "worker-0.db", isolation_level=None)) as holder:
         holder.execute("begin immediate")
         with pytest.raises(StoreError, match="cannot be removed"):
