@@ -108,7 +108,7 @@ def _route(exchange: Exchange) -> Handler:
             return greedy
     other = [method for method, path in ROUTES if path == exchange.path]
     if other:
-        raise WrongMethod(exchange.path, other[0])
+        raise WrongMethod(exchange.path, ", ".join(sorted(other)))
     raise NotThere(f"there is nothing at {exchange.path}. GET /openapi.json lists what there is", code="not_found")
 
 

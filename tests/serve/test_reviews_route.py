@@ -143,6 +143,7 @@ def test_over_http_a_reviewer_works_through_the_queue(tmp_path: Path) -> None:
                 assert (await reply.json())["people"][0]["n"] == 2
             async with session.put(f"{url}/v1/reviews") as reply:
                 assert reply.status == 405
+                assert reply.headers["Allow"] == "DELETE, GET, POST"
         return left
 
     with running(project.directory, scratch=tmp_path / "scratch") as (url, _app):
