@@ -34,7 +34,11 @@ def test_a_key_that_was_shown_is_kept_and_told_whatever_is_killed(tmp_path: Path
         for worker in workers:
             worker.kill()
         for worker in workers:
-            shown += worker.communicate(timeout=30)[0].split("\n")[:-1]  # the last line may be cut
+            assert worker.stdout is not None
+            # `communicate` would pass over what `readline` has in its buffer, and begin in the middle of a key.
+            shown += worker.stdout.read().split("\n")[:-1]  # the last line may be cut
+            worker.stdout.close()
+            worker.wait(30)
         store = Store.open(tmp_path, clock=SystemClock())
         try:
             found, access = Audit(store).verify(), Access.load(store)
