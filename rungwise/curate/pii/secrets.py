@@ -17,7 +17,8 @@ the random ones of 32; at 4.2 it is one in twenty, and the ordinary texts of ben
 
 _KEY_REACH, _KEY_LENGTH = 64, 4096  # characters before a cue in which a key may begin, and the longest one looked for
 _RANDOM = re.compile(r"(?<![A-Za-z0-9_+/=.\-])[A-Za-z0-9_+/\-]{24,200}={0,2}(?![A-Za-z0-9_+/=\-])")
-_BLOCK = re.compile(r"-----BEGIN ([A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?)-----.{1,16384}?-----END \1-----", re.DOTALL)
+_BLOCK_LENGTH = 16_384  # characters between the lines of a private key
+_BEGIN = re.compile(r"-----BEGIN ([A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?)-----")
 _OPEN_BLOCK = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:\s*[A-Za-z0-9+/=]{16,}){0,400}")
 _LONG = re.compile(r"[A-Za-z0-9_\-]{16}")  # keys have such a part
 _LOGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*://[^/\s:@]{0,128}:(?P<password>[^/\s@]{1,256})@")
@@ -66,9 +67,16 @@ def _is_path(token: str) -> bool:
 
 def private_keys(text: str, start: int) -> Iterator[Span]:
     """The private key block that begins here, to its end line; without one, as far as its lines go."""
-    found = _BLOCK.match(text, start) or _OPEN_BLOCK.match(text, start)
-    if found is not None:
-        yield Span(found.start(), found.end(), "SECRET", Proof.CHECKSUM)
+    begin = _BEGIN.match(text, start)
+    if begin is None:
+        return
+    close = f"-----END {begin[1]}-----"
+    last = text.find(close, begin.end() + 1, begin.end() + _BLOCK_LENGTH + len(close))
+    block = _OPEN_BLOCK.match(text, start)
+    if last >= 0:
+        yield Span(start, last + len(close), "SECRET", Proof.CHECKSUM)
+    elif block is not None:
+        yield Span(start, block.end(), "SECRET", Proof.CHECKSUM)
 
 
 def opens(url: str) -> bool:
