@@ -26,6 +26,7 @@ from rungwise.watch.drift.sketch import packed, unpacked
 from rungwise.watch.scene import Scene
 from rungwise.watch.traffic import Traffic, empty
 from tests.clocks import StillClock
+from tests.decisions import met
 
 WORLD = World(seed=1, per_day=150.0, users=60)
 REFERENCE = 28
@@ -432,28 +433,13 @@ def test_months_without_drift_keep_the_promise(pool: Pool, tmp_path: Path) -> No
 def decided_on(store: Store, texts: list[str]) -> None:
     """A decision about rows with these texts."""
     from rungwise.core.dataset import DEV, TRAIN, Dataset, Example
-    from rungwise.core.decision import Decision
-    from rungwise.core.usecase import Target
     from rungwise.data.datasets import keep_dataset
     from rungwise.data.nouns import Nouns
 
     rows = tuple(Example(text=text, references=("a",), key=str(row)) for row, text in enumerate(dict.fromkeys(texts)))
     dataset = Dataset(rows=rows, splits=tuple(DEV if row % 5 == 0 else TRAIN for row in range(len(rows))))
     keep_dataset(store, dataset)
-    decision = Decision(
-        use_case="simulated",
-        dataset=dataset.id,
-        target=Target(metric="accuracy", value=0.9),
-        verdict="met",
-        control="exact",
-        reason="",
-        ladder=(),
-        rungs=(),
-        alpha_total=0.05,
-        alpha_spent_before=0.0,
-        alpha_spent=0.0,
-    )
-    Nouns(store).put(decision)
+    Nouns(store).put(met(dataset.id))
 
 
 @pytest.mark.parametrize("strange", [False, True])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rungwise.watch.drift.baseline import shape_of
+from rungwise.watch.drift.features import MEANING, Feature, waves
 from rungwise.watch.drift.promise import HORIZONS, MONTH, level
 from rungwise.watch.drift.season import Days, usual, weekdays
 from rungwise.watch.drift.tails import counts_tail, ratio_tail, spectrum
@@ -120,3 +121,21 @@ def test_the_levels_of_a_month_add_up_to_the_promise() -> None:
 def test_too_few_days_tell_nothing() -> None:
     with pytest.raises(ValueError, match="fewer than 3 days"):
         usual(days_of(np.zeros((2, 1))), np.ones(1))
+
+
+def test_the_distance_of_mean_waves_is_that_of_the_kernel_means() -> None:
+    """MMD by its definition: the mean kernel within each sample less twice that between them, V-statistics."""
+    rng, width = np.random.default_rng(3), 1.5
+    one, other = rng.normal(size=(150, 6)), rng.normal(size=(120, 6)) + 0.8
+
+    def kernel(first: np.ndarray, second: np.ndarray) -> float:
+        return float(np.exp(-((first[:, None] - second) ** 2).sum(axis=2) / (2 * width**2)).mean())
+
+    exact = kernel(one, one) + kernel(other, other) - 2 * kernel(one, other)
+    found = [
+        float(((waves(one, feature).mean(axis=0) - waves(other, feature).mean(axis=0)) ** 2).sum())
+        for feature in (Feature(monitor="drift.input.meaning", kind=MEANING, scale=width, seed=seed) for seed in range(40))
+    ]
+    error = np.std(found, ddof=1) / np.sqrt(len(found))
+    assert exact > 0.05
+    assert abs(np.mean(found) - exact) < 4 * error

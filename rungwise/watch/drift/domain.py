@@ -111,39 +111,6 @@ def domain_shift(
     )
 
 
-def vector_shift(
-    reference: Floats,
-    current: Floats,
-    *,
-    reference_units: Sequence[Any] | None = None,
-    current_units: Sequence[Any] | None = None,
-    seed: int = 0,
-    examples: int = 5,
-) -> DomainShift:
-    """The same for vectors (n, d) and (m, d), such as embeddings: without words.
-
-    Rows with a value that is not finite are left out.
-    """
-    rng = np.random.default_rng([seed, len(reference), len(current)])
-    finite = [np.flatnonzero(np.isfinite(side).all(axis=1)) for side in (reference, current)]
-    kept = [places[_sample(len(places), rng)] for places in finite]
-    rows = np.concatenate([reference[kept[0]], current[kept[1]]])
-    units = _units(reference_units, current_units, len(reference), len(current))[
-        np.concatenate([kept[0], kept[1] + len(reference)])
-    ]
-    is_current = np.repeat([False, True], [len(kept[0]), len(kept[1])])
-    n = (len(kept[0]), len(kept[1]))
-    if why := _too_few(units, is_current):
-        return DomainShift(auc=0.5, low=0.0, high=1.0, p=1.0, n=n, why=why)
-    spread = rows.std(axis=0)
-    scaled = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    scores, folds = out_of_fold(scaled / math.sqrt(scaled.shape[1]), is_current, units, rng)
-    auc, error = folded_auc(scores, is_current, folds, units)
-    low, high, p = _interval(auc, error, units, is_current)
-    shown = _typical(scores, None, units, is_current, kept[1], examples)
-    return DomainShift(auc=auc, low=low, high=high, p=p, examples=shown, n=n)
-
-
 def _sample(n: int, rng: np.random.Generator) -> Ints:
     if n <= MOST_TEXTS:
         return np.arange(n)
@@ -165,17 +132,11 @@ def _units(before: Sequence[Any] | None, after: Sequence[Any] | None, n: int, m:
 
 
 def _too_little(texts: Sequence[str], units: Ints, is_current: NDArray[np.bool_]) -> str:
-    if why := _too_few(units, is_current):
-        return why
-    if len(set(texts)) == 1:
-        return "all texts are the same"
-    return ""
-
-
-def _too_few(units: Ints, is_current: NDArray[np.bool_]) -> str:
     counts = [len(np.unique(units[side])) for side in (~is_current, is_current)]
     if min(counts) < LEAST_UNITS:
         return f"{counts[0]} and {counts[1]} units are too few: {LEAST_UNITS} on each side are needed"
+    if len(set(texts)) == 1:
+        return "all texts are the same"
     return ""
 
 
@@ -299,7 +260,7 @@ def _moved(word: str, counts: Sequence[Floats], i: int, is_current: NDArray[np.b
 
 
 def _typical(
-    scores: Floats, texts: Sequence[str] | None, units: Ints, is_current: NDArray[np.bool_], places: Ints, count: int
+    scores: Floats, texts: Sequence[str], units: Ints, is_current: NDArray[np.bool_], places: Ints, count: int
 ) -> tuple[int, ...]:
     """Positions in the current texts with the highest scores, no unit and no text twice."""
     first = int(np.count_nonzero(~is_current))
@@ -310,10 +271,9 @@ def _typical(
     for i in order.tolist():
         if len(found) >= count:
             break
-        text = str(i) if texts is None else texts[i]
-        if int(units[i]) in units_seen or text in texts_seen or not text:
+        if int(units[i]) in units_seen or texts[i] in texts_seen or not texts[i]:
             continue
         units_seen.add(int(units[i]))
-        texts_seen.add(text)
+        texts_seen.add(texts[i])
         found.append(int(places[i - first]))
     return tuple(found)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rungwise.core.errors import UnknownName, UsageError
-from rungwise.core.record import from_plain, to_plain
+from rungwise.core.record import to_plain
 from rungwise.watch.drift.categories import CategoriesCompared, compare_categories
 from rungwise.watch.drift.columns import SIZES, NumbersCompared, Prepared, compare_numbers, holm, judged, prepared, size
 from rungwise.watch.drift.domain import DomainShift, domain_shift
@@ -84,11 +84,6 @@ class DriftReport:
     def plain(self) -> dict[str, Any]:
         """As JSON data."""
         return {**to_plain(self), "drifted": list(self.drifted)}
-
-
-def report_from(data: Mapping[str, Any]) -> DriftReport:
-    """The report that `plain` wrote. Raises KeyError or TypeError on other data."""
-    return from_plain(DriftReport, {name: value for name, value in data.items() if name != "drifted"})
 
 
 def drift_report(

@@ -9,8 +9,7 @@ import pytest
 
 from examples.traffic.simulator import FIRST_DAY, World, simulate, write_day
 from rungwise.core.dataset import DEV, SEALED, TRAIN, Dataset, Example
-from rungwise.core.decision import Decision
-from rungwise.core.usecase import Target, UseCase
+from rungwise.core.usecase import UseCase
 from rungwise.core.watching import Watching
 from rungwise.data.datasets import keep_dataset
 from rungwise.data.nouns import Nouns
@@ -19,6 +18,7 @@ from rungwise.data.store import EMBEDDED, Store
 from rungwise.watch.drift.rows import FEWEST, rows_said
 from rungwise.watch.scene import Scene
 from tests.clocks import StillClock
+from tests.decisions import met
 
 MASKED = "{n} <DATE_TIME> and <PERSON>"
 
@@ -31,20 +31,7 @@ def decided_on(store: Store, drawn: int, traces: list[str]) -> None:
     splits = [(TRAIN, DEV, TRAIN, DEV, SEALED)[n % 5] for n in range(len(rows))]
     dataset = Dataset(rows=tuple(rows), splits=tuple(splits))
     keep_dataset(store, dataset)
-    decision = Decision(
-        use_case="simulated",
-        dataset=dataset.id,
-        target=Target(metric="accuracy", value=0.9),
-        verdict="met",
-        control="exact",
-        reason="",
-        ladder=(),
-        rungs=(),
-        alpha_total=0.05,
-        alpha_spent_before=0.0,
-        alpha_spent=0.0,
-    )
-    Nouns(store).put(decision)
+    Nouns(store).put(met(dataset.id))
 
 
 @pytest.mark.parametrize("drawn", [20, 2 * FEWEST])
