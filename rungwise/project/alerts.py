@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from rungwise.data.store import Store
 from rungwise.project.opening import opened
 
 if TYPE_CHECKING:
-    from rungwise.watch.alerts.sending import Outcome, Post
+    from rungwise.watch.alerts.sending import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +63,19 @@ class ProjectAlerts:
     def send(self, *, environ: Mapping[str, str] | None = None) -> tuple[Outcome, ...]:
         """Tell now what is still to be told, also what waits to be tried again."""
         from rungwise.project import run
-        from rungwise.watch.alerts.sending import send_due
+        from rungwise.watch.alerts.sending import Post, send_due
 
         with self._store() as store:
-            return tuple(run(send_due(self._post(store, environ), now=True)))
+            return tuple(run(send_due(Post.of(store, self.directory, self.clock, environ), now=True)))
 
     def test(self, *, environ: Mapping[str, str] | None = None) -> Tested:
         """Send a test message to every sink."""
         from rungwise.project import run
         from rungwise.watch.alerts.rules import doubts
-        from rungwise.watch.alerts.sending import send_test
+        from rungwise.watch.alerts.sending import Post, send_test
 
         with self._store() as store:
-            outcomes = run(send_test(self._post(store, environ)))
+            outcomes = run(send_test(Post.of(store, self.directory, self.clock, environ)))
             odd = doubts(self._watching().rules, Readings(store).monitors())
         return Tested(outcomes=tuple(outcomes), doubts=tuple(odd))
 
@@ -88,18 +87,6 @@ class ProjectAlerts:
 
     def _watching(self) -> Watching:
         return read_watching(self.directory / FILE)
-
-    def _post(self, store: Store, environ: Mapping[str, str] | None) -> Post:
-        from rungwise.watch.alerts.sending import Post
-
-        return Post(
-            store=store,
-            directory=self.directory,
-            project=read_use_case(self.directory / FILE).name,
-            watching=self._watching(),
-            clock=self.clock,
-            environ=os.environ if environ is None else environ,
-        )
 
     def _store(self) -> AbstractContextManager[Store]:
         return opened(self.directory, self.state, self.clock)

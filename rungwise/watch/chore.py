@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 
 from rungwise.core.types import Clock
 from rungwise.data.alerts import Deliveries
 from rungwise.data.chore import Chore
-from rungwise.data.spec import FILE, read_use_case, read_watching
+from rungwise.data.spec import FILE, read_watching
 from rungwise.data.store import Store
 
 LEAST_S = 1.0
@@ -46,15 +45,7 @@ def tell(store: Store, directory: Path, clock: Clock) -> None:
     """Tell what is due to be told. A sink that is down is no error: the log says so, and it is tried again."""
     from rungwise.watch.alerts.sending import Post, send_due
 
-    post = Post(
-        store=store,
-        directory=directory,
-        project=read_use_case(directory / FILE).name,
-        watching=read_watching(directory / FILE),
-        clock=clock,
-        environ=os.environ,
-    )
-    asyncio.run(send_due(post))
+    asyncio.run(send_due(Post.of(store, directory, clock)))
 
 
 CHORE = Chore(every_s=every_s, due=due, run=run)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from rungwise.core.errors import UsageError
 from rungwise.core.types import Clock
 from rungwise.core.watching import CRITICAL, Sink, Watching
 from rungwise.data.alerts import GIVEN_UP, PENDING, SENT, Deliveries, Delivery
+from rungwise.data.spec import FILE, read_use_case, read_watching
 from rungwise.data.store import Store
 from rungwise.watch.alerts.sinks import NotTold, Tell, open_sink
 from rungwise.watch.alerts.words import Message, message, sink_name, sinks_of
@@ -52,6 +54,18 @@ class Post:
     watching: Watching
     clock: Clock
     environ: Mapping[str, str]
+
+    @classmethod
+    def of(cls, store: Store, directory: Path, clock: Clock, environ: Mapping[str, str] | None = None) -> Post:
+        """The post of a project folder by its settings; secrets are looked up in `environ`, else in the process's own."""
+        return cls(
+            store=store,
+            directory=directory,
+            project=read_use_case(directory / FILE).name,
+            watching=read_watching(directory / FILE),
+            clock=clock,
+            environ=os.environ if environ is None else environ,
+        )
 
 
 async def send_due(post: Post, *, now: bool = False) -> list[Outcome]:
