@@ -24,7 +24,7 @@ def audit(directory: str, verify: bool, head: str | None, newest: int, as_json: 
     anew, and only a head from outside tells. The exit code is 1 when the log is not whole.
     """
     from rungwise.engines.clock import SystemClock
-    from rungwise.project import STATE
+    from rungwise.project.doors import STATE
     from rungwise.project.keys import ProjectKeys
 
     own = ProjectKeys(Path(directory), SystemClock(), Path(directory) / STATE)

@@ -60,7 +60,6 @@ def _of_files(reference: str, current: str, options: dict[str, Any]) -> DriftRep
 
 def _of_project(directory: str, options: dict[str, Any]) -> DriftReport:
     from rungwise.project import Project
-    from rungwise.project.drift import ProjectDrift
 
     if not options["since"] or not options["against"]:
         raise UsageError(
@@ -69,10 +68,8 @@ def _of_project(directory: str, options: dict[str, Any]) -> DriftReport:
         )
     if options["unit"] or options["texts"]:
         raise UsageError("--unit and --text are for files; a project knows both. Leave them out")
-    found = Project(directory).traces
-    compared = ProjectDrift(found.directory, found.clock, found.state)
     wanted = {name: options[name] for name in ("columns", "level", "least")}
-    return compared.compare(options["since"], options["against"], **wanted)
+    return Project(directory).drift.compare(options["since"], options["against"], **wanted)
 
 
 def _show(found: DriftReport) -> None:

@@ -176,7 +176,7 @@ def read_end(text: str, now: float) -> float:
 def _keys_of(directory: str) -> ProjectKeys:
     """The keys of a project folder, by the system's clock."""
     from rungwise.engines.clock import SystemClock
-    from rungwise.project import STATE
+    from rungwise.project.doors import STATE
     from rungwise.project.keys import ProjectKeys
 
     return ProjectKeys(Path(directory), SystemClock(), Path(directory) / STATE)

@@ -75,7 +75,7 @@ def release(directory: str, approve: str | None, despite: str | None, history: b
 def releases_of(directory: str) -> ProjectReleases:
     """The releases of a project folder, by the system's clock."""
     from rungwise.engines.clock import SystemClock
-    from rungwise.project import STATE
+    from rungwise.project.doors import STATE
     from rungwise.project.releases import ProjectReleases
 
     return ProjectReleases(Path(directory), SystemClock(), Path(directory) / STATE)

@@ -17,6 +17,7 @@ from rungwise.core.types import Clock, collect
 from rungwise.core.usecase import Target, UseCase
 from rungwise.data.spec import FILE, beside, checked, read_use_case, read_watching, write_use_case
 from rungwise.data.versions.dataset import is_version
+from rungwise.project.doors import STATE, Doors
 
 if TYPE_CHECKING:
     from rungwise.data.store import Store
@@ -28,20 +29,9 @@ if TYPE_CHECKING:
     from rungwise.ladder.label_next import LabelNext
     from rungwise.ladder.replay import Replay
     from rungwise.ladder.serving import Serving
-    from rungwise.project.alerts import ProjectAlerts
-    from rungwise.project.data import ProjectData
-    from rungwise.project.feedback import ProjectFeedback
-    from rungwise.project.keys import ProjectKeys
-    from rungwise.project.money import ProjectMoney
-    from rungwise.project.reclimbs import ProjectReclimbs
-    from rungwise.project.releases import ProjectReleases
-    from rungwise.project.reviews import ProjectReviews
-    from rungwise.project.traces import ProjectTraces
-    from rungwise.project.watching import ProjectWatching
 
 T = TypeVar("T")
 
-STATE = "state"
 REPORT = "report.html"
 
 Say = Callable[[Progress], None]
@@ -78,12 +68,11 @@ class Asked:
     response: Response
 
 
-class Project:
+class Project(Doors):
     """A folder with rungwise.yaml and a state directory. Methods are synchronous and may be called in a notebook."""
 
     def __init__(self, directory: str | Path = ".", *, clock: Clock | None = None) -> None:
-        self.directory = Path(directory)
-        self._clock = clock
+        super().__init__(Path(directory), clock)
         self._answering: Serving | None = None
 
     @classmethod
@@ -114,15 +103,6 @@ class Project:
         return cls(folder, clock=clock)
 
     @property
-    def clock(self) -> Clock:
-        """The clock of this project; the system's unless one was given."""
-        if self._clock is None:
-            from rungwise.engines.clock import SystemClock
-
-            self._clock = SystemClock()
-        return self._clock
-
-    @property
     def case(self) -> UseCase:
         """The use case as rungwise.yaml says it now."""
         return read_use_case(self.directory / FILE)
@@ -134,76 +114,6 @@ class Project:
         if case != before:  # else the file keeps its comments
             write_use_case(self.directory / FILE, case)
         return case
-
-    @property
-    def data(self) -> ProjectData:
-        """The versions of this folder's data, and the verbs of `rungwise data`."""
-        from rungwise.project.data import ProjectData
-
-        return ProjectData(self.directory, self.clock, self.directory / STATE)
-
-    @property
-    def releases(self) -> ProjectReleases:
-        """What answers users, its gates and its history."""
-        from rungwise.project.releases import ProjectReleases
-
-        return ProjectReleases(self.directory, self.clock, self.directory / STATE)
-
-    @property
-    def keys(self) -> ProjectKeys:
-        """The API keys of this project."""
-        from rungwise.project.keys import ProjectKeys
-
-        return ProjectKeys(self.directory, self.clock, self.directory / STATE)
-
-    @property
-    def traces(self) -> ProjectTraces:
-        """What was asked and answered."""
-        from rungwise.project.traces import ProjectTraces
-
-        return ProjectTraces(self.directory, self.clock, self.directory / STATE)
-
-    @property
-    def feedback(self) -> ProjectFeedback:
-        """Judgements on what was answered."""
-        from rungwise.project.feedback import ProjectFeedback
-
-        return ProjectFeedback(self.directory, self.clock, self.directory / STATE)
-
-    @property
-    def alerts(self) -> ProjectAlerts:
-        """What was noticed and whether somebody took it up."""
-        from rungwise.project.alerts import ProjectAlerts
-
-        return ProjectAlerts(self.directory, self.clock, self.directory / STATE)
-
-    @property
-    def money(self) -> ProjectMoney:
-        """What answering costs and brings."""
-        from rungwise.project.money import ProjectMoney
-
-        return ProjectMoney(self.directory, self.clock, self.directory / STATE)
-
-    @property
-    def reviews(self) -> ProjectReviews:
-        """The answers that people shall look at, and what they said."""
-        from rungwise.project.reviews import ProjectReviews
-
-        return ProjectReviews(self.directory, self.clock, self.directory / STATE)
-
-    @property
-    def reclimbs(self) -> ProjectReclimbs:
-        """Climbing again on what production brought."""
-        from rungwise.project.reclimbs import ProjectReclimbs
-
-        return ProjectReclimbs(self.directory, self.clock, self.directory / STATE)
-
-    @property
-    def watching(self) -> ProjectWatching:
-        """What monitors say of production, day by day."""
-        from rungwise.project.watching import ProjectWatching
-
-        return ProjectWatching(self.directory, self.clock, self.directory / STATE)
 
     def climb(
         self,

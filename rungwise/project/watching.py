@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rungwise.core.errors import UsageError
+from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.reading import ALARM, Reading
 from rungwise.core.record import to_plain
 from rungwise.core.types import Clock
@@ -67,12 +67,19 @@ class ProjectWatching:
         return Watched(day=day, looked=len(found), readings=readings, opened=tuple(id for one in found for id in one.alerts))
 
     def readings(self, days: int = 1, *, monitor: str | None = None) -> Sequence[Reading]:
-        """What was read on the last so many days that were looked at, oldest first; of one monitor, or of all below a name."""
+        """What was read on the last so many days that were looked at, oldest first; of one monitor, or of all below a name.
+
+        Raises UnknownName for a monitor that never read anything.
+        """
         from rungwise.data.readings import Readings
 
         with opened(self.directory, self.state, self.clock) as store:
-            last = Readings(store).last_day()
-            return [] if last is None else Readings(store).between(last - days + 1, last, monitor=monitor)
+            kept = Readings(store)
+            known = kept.monitors() if monitor is not None else frozenset[str]()
+            if monitor is not None and known and not any(f"{one}.".startswith(f"{monitor}.") for one in known):
+                raise UnknownName("monitor", monitor, sorted(known | {one.partition(".")[0] for one in known}))
+            last = kept.last_day()
+            return [] if last is None else kept.between(last - days + 1, last, monitor=monitor)
 
     def page(self, output: Path | None = None, *, days: int = 90) -> Path:
         """Write what was read on the last so many days as one HTML file. Raises UsageError before the first look."""

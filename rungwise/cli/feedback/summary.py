@@ -32,10 +32,8 @@ def summary(directory: str, days: int, as_json: bool) -> int:
     The exit code is 1 while nobody said anything.
     """
     from rungwise.project import Project
-    from rungwise.project.voices import ProjectVoices
 
-    own = Project(directory).feedback
-    found = ProjectVoices(own.directory, own.clock, own.state).summary(days)
+    found = Project(directory).voices.summary(days)
     if as_json:
         print_json(found.plain())
         return 0 if found.told else 1
