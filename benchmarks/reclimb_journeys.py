@@ -34,17 +34,6 @@ from typing import Any
 from scipy import stats
 
 RUNS, MARGIN, JUDGED, MOST_DAYS, DRAWS = 100, 0.05, 800, 35, 8
-TOPICS = (
-    "track_order",
-    "return_item",
-    "invoice_request",
-    "login_problem",
-    "payment_failed",
-    "cancel_subscription",
-    "app_problem",
-    "delivery_damaged",
-)
-NEW = ("loyalty_points", "warranty_repair")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,12 +123,12 @@ def _begun(folder: Path, kind: Kind, seed: int) -> Any:
     """The project of a world, with its first release. Raises UsageError where its climb chooses nobody."""
     from examples.traffic.filling import begun
     from examples.traffic.people import Voices
-    from examples.traffic.pools import support_pool
+    from examples.traffic.pools import FEW_FRESH, FEW_INTENTS, support_pool
     from examples.traffic.simulator import Drift, World
 
     world = World(
         seed=seed,
-        texts=in_slang(support_pool().only(TOPICS, fresh=NEW)),
+        texts=in_slang(support_pool().only(FEW_INTENTS, fresh=FEW_FRESH)),
         requests_per_day=90,
         users=60,
         voices=Voices(labelled=kind.labelled, delay_days=1.0, slow=2.0, outcomes=0.0, thumbs=0.02),

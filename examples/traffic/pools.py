@@ -24,6 +24,19 @@ PORTUGUESE = HERE / "portuguese.csv"
 SHARED = HERE.parents[2] / "shared" / "data"
 """Public data sets beside the repository, where they are present."""
 
+FEW_INTENTS = (
+    "track_order",
+    "return_item",
+    "invoice_request",
+    "login_problem",
+    "payment_failed",
+    "cancel_subscription",
+    "app_problem",
+    "delivery_damaged",
+)
+"""A small world: what a few hundred rows can teach."""
+FEW_FRESH = ("loyalty_points", "warranty_repair")
+"""What is new in it when intents drift."""
 FRESH_INTENTS = ("loyalty_points", "product_availability", "warranty_repair", "promo_code_problem")
 
 

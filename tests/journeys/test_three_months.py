@@ -16,23 +16,12 @@ import pytest
 
 from examples.traffic.filling import Filling, begun
 from examples.traffic.people import Reviewer, Voices
-from examples.traffic.pools import support_pool
+from examples.traffic.pools import FEW_FRESH, FEW_INTENTS, support_pool
 from examples.traffic.simulator import Drift, SimulatedDay, World
 from rungwise.engines.encoders.hashed import encode_hashed
 from rungwise.project.reclimbs import Reclimbed
 from rungwise.watch.look import catch_up
 
-TOPICS = (
-    "track_order",
-    "return_item",
-    "invoice_request",
-    "login_problem",
-    "payment_failed",
-    "cancel_subscription",
-    "app_problem",
-    "delivery_damaged",
-)
-NEW = ("loyalty_points", "warranty_repair")
 SETTINGS = {
     "serve": {"contest": {"metric": "correct"}},
     "watch": {
@@ -97,7 +86,7 @@ class Team:
 @contextmanager
 def team_of(folder: Path, drift: Drift, *, requests: int, until: str, target: str) -> Iterator[Team]:
     """A project of simulated users who had asked 400 questions before."""
-    pool = support_pool().only(TOPICS, fresh=NEW)
+    pool = support_pool().only(FEW_INTENTS, fresh=FEW_FRESH)
     voices = Voices(labelled=0.2, delay_days=1.0, slow=2.0)
     world = World(seed=1, texts=pool, requests_per_day=requests, users=60, voices=voices)
     with begun(folder, world, [drift], rows=400, target=target, until=until, sections=SETTINGS) as filling:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from examples.traffic.simulator import FIRST_DAY, Drift, World
-from rungwise.core.decision import Decision
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.reading import ALARM, CANNOT_TELL, DAY_S, OK, Reading
 from rungwise.core.usecase import Target, UseCase
@@ -22,6 +21,7 @@ from rungwise.watch.quality.target import target_reading
 from rungwise.watch.scene import Scene
 from tests.clocks import StillClock
 from tests.data.judged import judgement, unrelated
+from tests.decisions import met
 from tests.watch.quality.living import CANDIDATE, Living, one_of
 
 
@@ -53,22 +53,8 @@ def decided(store: Store, *, right: float = 0.9) -> str:
         confidences=confidences,
         scores={"accuracy": scores},
     )
-    decision = Decision(
-        use_case="u",
-        dataset="d",
-        target=Target(metric="accuracy", value=0.85),
-        verdict="met",
-        control="exact",
-        reason="",
-        ladder=(),
-        rungs=(),
-        alpha_total=0.05,
-        alpha_spent_before=0.0,
-        alpha_spent=0.01,
-        evaluations=(one.id,),
-    )
     Nouns(store).put(one)
-    return Nouns(store).put(decision)
+    return Nouns(store).put(met("d", use_case="u", target=0.85, evaluations=(one.id,)))
 
 
 def test_every_estimate_holds_the_share_that_was_right(living: Living) -> None:
