@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(TORCH) || \
 	  $(BIN)/python -m pip install --quiet $(TORCH) --index-url https://download.pytorch.org/whl/cpu
-	$(BIN)/python -m pip install --quiet --editable '.[local,search,curation,server,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,faster,search,curation,server,dev]'
 	touch $(STAMP)
 
 demo: $(STAMP)

@@ -222,7 +222,7 @@ def teach(
         Training(lr=settings.lr, epochs=epochs, seed=settings.seed, rate_of=rates),
         tokens_of=lambda rows: max(sizes[row] for row in rows) * len(rows),
         on_step=on_step,
-    )
+    ).epochs
 
 
 def reading_loss(model: Any, lessons: Sequence[Lesson]) -> Tensor:

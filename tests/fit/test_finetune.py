@@ -28,7 +28,7 @@ def train(model: torch.nn.Module, *, epochs: int = 20, **others: object) -> list
 
     watching = {name: others.pop(name) for name in ("on_step", "stop", "clock", "tokens_of") if name in others}
     training = Training(**({"lr": 1e-2, "epochs": epochs, "seed": 3} | others))
-    return finetune(model, lambda rng: batches_by_length([1] * 64, rng, tokens=16), loss, training, **watching)
+    return finetune(model, lambda rng: batches_by_length([1] * 64, rng, tokens=16), loss, training, **watching).epochs
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -88,9 +88,9 @@ def test_a_loss_that_is_not_a_number_says_what_to_try() -> None:
 
 
 def test_the_rate_rises_and_falls_in_straight_lines() -> None:
-    from rungwise.fit.finetune import _triangle
+    from rungwise.fit.finetune import _share
 
-    shares = [_triangle(step, 20, 0.2) for step in range(20)]
+    shares = [_share(step, 20, Training(lr=1.0, epochs=1, warmup=0.2)) for step in range(20)]
     assert shares[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
     assert shares[4:] == pytest.approx([1 - place / 16 for place in range(16)])
 

@@ -1,0 +1,1 @@
+"""Running what was fitted here: checked weights, models of them, adapters, generation."""
