@@ -1,0 +1,238 @@
+"""A fitted language model that answers: prompts in batches, or one as a stream of text."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Literal
+
+from rungwise.core.errors import Corrupt, UnknownName, UsageError
+from rungwise.engines.fitted.adapters import ADAPTER_CONFIG, merged
+from rungwise.engines.fitted.by_transformers import TransformersDecoder
+from rungwise.engines.fitted.chat import Chat, Conversation, check_vocabulary
+from rungwise.engines.fitted.decoding import Continued, Decoder, Decoding, Generated, Rules
+from rungwise.engines.fitted.detokenising import Detokeniser
+from rungwise.engines.fitted.files import MANIFEST, Files, check_manifest
+from rungwise.engines.fitted.models import CAUSAL, GENERATION, SEQ2SEQ, load_model, load_tokenizer, read_config
+
+Engine = Literal["transformers", "ctranslate2"]
+ENGINES = ("transformers", "ctranslate2")
+
+OnText = Callable[[int, str], bool]
+"""Told, token by token, of a row and what the token adds to its text, which may be nothing; True ends the row there."""
+
+PLAIN = Decoding()
+BATCH_ROWS = 32
+
+PENALTIES = ("repetition_penalty", "no_repeat_ngram_size", "forced_bos_token_id", "forced_eos_token_id")
+"""The settings of generation_config.json that change a greedy answer, and that are kept as the model has them."""
+
+
+class Generator:
+    """A causal or encoder-decoder model with its tokenizer.
+
+    Greedy answers in fp32 are token for token those of `transformers.generate`, in batches of unequal prompts as one by one.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        tokenizer: Any,
+        chat: Chat,
+        rules: Rules,
+        *,
+        places: int | None,
+        encodes: bool,
+        name: str = "fitted",
+        batch: int = BATCH_ROWS,
+    ) -> None:
+        """`places` is how many tokens the model has positions for; `encodes` whether prompts go to an encoder of their own."""
+        self.decoder, self.tokenizer, self.chat, self.name, self.batch = decoder, tokenizer, chat, name, batch
+        self.places, self.encodes = places, encodes
+        self._rules = rules
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]] | Sequence[str], decoding: Decoding = PLAIN, *, on_text: OnText | None = None
+    ) -> list[Generated]:
+        """An answer for each prompt, in order. Raises UsageError for a prompt that is empty or beyond the model's positions."""
+        rows = [self.tokens(prompt) for prompt in prompts]
+        most = [self._room(row, decoding.max_tokens) for row in rows]
+        made: list[Generated | None] = [None] * len(rows)
+        for batch in _batches(rows, most, self.batch):
+            own = replace(decoding, max_tokens=most[batch[0]])
+            for place, answer in zip(batch, self._answers(batch, [rows[place] for place in batch], own, on_text), strict=True):
+                made[place] = answer
+        return [answer for answer in made if answer is not None]
+
+    def stream(self, prompt: Sequence[int] | str, decoding: Decoding = PLAIN) -> Iterator[str]:
+        """The answer to one prompt in pieces, as they are made; whoever stops reading ends it."""
+        pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        left = threading.Event()
+
+        def hear(row: int, piece: str) -> bool:
+            if piece:
+                pieces.put(piece)
+            return left.is_set()
+
+        with ThreadPoolExecutor(1) as thread:
+            made = thread.submit(self.generate, [self.tokens(prompt)], decoding, on_text=hear)
+            made.add_done_callback(lambda _: pieces.put(None))
+            try:
+                while (piece := pieces.get()) is not None:
+                    yield piece
+                made.result()  # raises what was raised
+            finally:
+                left.set()
+
+    def tokens(self, prompt: Sequence[int] | str) -> list[int]:
+        """A text as the tokenizer marks it for this model; token ids stay as they are."""
+        if isinstance(prompt, str):
+            found: list[int] = self.tokenizer(prompt)["input_ids"]
+            return found
+        return [int(one) for one in prompt]
+
+    def conversation(self, turns: Conversation) -> list[int]:
+        """The tokens after which the assistant speaks, by the chat template of the model."""
+        return self.chat.prompt(turns)
+
+    def _room(self, prompt: Sequence[int], wanted: int) -> int:
+        """How many tokens may follow a prompt."""
+        if not prompt:
+            raise UsageError("a prompt is empty: a model goes on from at least one token")
+        if self.places is None:
+            return wanted
+        most = self.places if self.encodes else self.places - 1
+        if len(prompt) > most:
+            raise UsageError(
+                f"a prompt has {len(prompt):,} tokens and the model reads at most {most:,}. "
+                "Shorten it, give fewer passages or shots, or take a model with a longer context"
+            )
+        return min(wanted, self.places - 1 if self.encodes else self.places - len(prompt))
+
+    def _answers(
+        self, places: Sequence[int], prompts: Sequence[Sequence[int]], decoding: Decoding, on_text: OnText | None
+    ) -> list[Generated]:
+        """The answers of one batch; `places` are its rows in the whole."""
+        texts = [Detokeniser(self._text, decoding.stop) for _ in prompts] if on_text or decoding.stop else []
+
+        def heard(row: int, token: int) -> bool:
+            piece = "" if token in self._rules.ends else texts[row].add(token)
+            asked = on_text(places[row], piece) if on_text is not None else False
+            return asked or texts[row].stopped
+
+        made = self.decoder(prompts, decoding, heard if texts else None)
+        for place, text in zip(places, texts, strict=bool(texts)):
+            rest = text.end()
+            if rest and on_text is not None:
+                on_text(place, rest)
+        return [
+            self._generated(prompt, one, decoding, texts[row] if texts else None)
+            for row, (prompt, one) in enumerate(zip(prompts, made, strict=True))
+        ]
+
+    def _generated(self, prompt: Sequence[int], made: Continued, decoding: Decoding, spoken: Detokeniser | None) -> Generated:
+        ended = bool(made.ids) and made.ids[-1] in self._rules.ends
+        ids = made.ids[:-1] if ended else made.ids
+        stopped = ended or len(made.ids) < decoding.max_tokens or (spoken is not None and spoken.stopped)
+        text = self._text(ids) if spoken is None else spoken.text
+        logprob = made.logprob / max(1, len(made.ids))
+        return Generated(text, tuple(ids), "stop" if stopped else "length", len(prompt), logprob)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        found: str = self.tokenizer.backend_tokenizer.decode(list(ids), skip_special_tokens=True)
+        return found
+
+
+def load_generator(
+    files: Mapping[str, bytes],
+    *,
+    base: Mapping[str, bytes] | None = None,
+    engine: Engine | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    name: str = "fitted",
+    batch: int = BATCH_ROWS,
+) -> Generator:
+    """The model of checked files, ready to answer; an adapter's files are merged into those of `base`.
+
+    Without `engine` ctranslate2 answers where it is installed and knows the model, on the processor; else transformers does.
+    `dtype` is float32 or bfloat16, and int8 with ctranslate2. Sampling is always that of transformers.
+    Raises Corrupt for damaged files, UsageError for an adapter without its base or a tokenizer of another model, MissingExtra.
+    """
+    if engine is not None and engine not in ENGINES:
+        raise UnknownName("engine", engine, ENGINES)
+    if MANIFEST in files:
+        check_manifest(files, where="a fitted model")
+    whole = _whole(files, base)
+    tokenizer = load_tokenizer(whole)
+    check_vocabulary(tokenizer, whole)
+    config = read_config(whole)
+    rules = _rules(whole, config, tokenizer)
+    decoder = _decoder(files, whole, rules, engine, device, dtype)
+    encodes = bool(config.get("is_encoder_decoder"))
+    return Generator(decoder, tokenizer, Chat(whole), rules, places=_places(config), encodes=encodes, name=name, batch=batch)
+
+
+def _whole(files: Mapping[str, bytes], base: Mapping[str, bytes] | None) -> Files:
+    """The files of a whole model: those of an adapter over those of its base."""
+    if ADAPTER_CONFIG not in files:
+        return dict(files)
+    if base is None:
+        raise UsageError("these are an adapter's files, which need the model that they were fitted on. Give it as `base`")
+    if MANIFEST in base:
+        check_manifest(base, where="the base of an adapter")
+    return {**base, **files}
+
+
+def _decoder(files: Mapping[str, bytes], whole: Files, rules: Rules, engine: Engine | None, device: str, dtype: str) -> Decoder:
+    def torch_model(dtype: str) -> Any:
+        kind = SEQ2SEQ if read_config(whole).get("is_encoder_decoder") else CAUSAL
+        model = load_model(whole, kind, dtype=dtype, device=device)
+        return merged(model, files) if ADAPTER_CONFIG in files else model
+
+    if dtype == "int8":
+        raise UsageError(f"{engine or 'transformers'} does not run {dtype} on {device}. Take another engine or dtype")
+    return TransformersDecoder(torch_model(dtype), rules)
+
+
+def _rules(files: Mapping[str, bytes], config: Mapping[str, Any], tokenizer: Any) -> Rules:
+    """What the files say: generation_config.json before config.json, as transformers reads them, and then the tokenizer."""
+    try:
+        said = dict(json.loads(files.get(GENERATION, b"{}")))
+    except (ValueError, TypeError) as error:
+        raise Corrupt(f"{GENERATION} cannot be read: {error}. Use the folder of a Hugging Face model") from error
+
+    def of(key: str) -> Any:
+        return said[key] if said.get(key) is not None else config.get(key)
+
+    ends = of("eos_token_id")
+    ends = tokenizer.eos_token_id if ends is None else ends
+    ends = () if ends is None else tuple(ends) if isinstance(ends, list) else (ends,)
+    never = [*(said.get("suppress_tokens") or ()), *(ids[0] for ids in said.get("bad_words_ids") or () if len(ids) == 1)]
+    pad = next((one for one in (of("pad_token_id"), tokenizer.pad_token_id, *ends) if one is not None), 0)
+    penalties = {key: said[key] for key in PENALTIES if said.get(key) is not None}
+    return Rules(ends, tuple(never), int(pad), of("decoder_start_token_id"), penalties)
+
+
+def _places(config: Mapping[str, Any]) -> int | None:
+    """How many positions a model has; None where they are relative, as in T5."""
+    if "relative_attention_num_buckets" in config:
+        return None
+    return next((int(config[key]) for key in ("max_position_embeddings", "n_positions") if config.get(key)), None)
+
+
+def _batches(rows: Sequence[Sequence[int]], most: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Places of rows that go together: alike in length, at most `size`, and with room for equally many tokens."""
+    ordered = sorted(range(len(rows)), key=lambda place: (most[place], len(rows[place])))
+    batch: list[int] = []
+    for place in ordered:
+        if batch and (len(batch) == size or most[place] != most[batch[0]]):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
