@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,9 @@ from rungwise.core.errors import Corrupt, MissingExtra
 from rungwise.engines.fitted.files import Files
 
 ADAPTER_CONFIG, ADAPTER = "adapter_config.json", "adapter_model.safetensors"
+
+_NOT_OURS = ("peft_type", "auto_mapping", "peft_version", "base_model_name_or_path")
+"""What peft wrote into the settings of an adapter and does not want back, and the name of the base, which is at hand here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,8 @@ def with_lora(model: Any, lora: Lora, *, task: str) -> Any:
         modules_to_save=list(lora.whole) or None,
         task_type=task,
     )
-    return peft.get_peft_model(model, config)
+    with _quiet():
+        return peft.get_peft_model(model, config)
 
 
 def adapter_files(model: Any, *, base: str) -> Files:
@@ -66,17 +72,24 @@ def merged(model: Any, files: Mapping[str, bytes]) -> Any:
 
     try:
         config = json.loads(files[ADAPTER_CONFIG])
-        kind = peft.LoraConfig(
-            **{name: value for name, value in config.items() if name not in ("peft_type", "auto_mapping", "peft_version")}
-        )
+        kind = peft.LoraConfig(**{name: value for name, value in config.items() if name not in _NOT_OURS})
         kind.inference_mode = True
-        own = peft.get_peft_model(model, kind)
+        with _quiet():
+            own = peft.get_peft_model(model, kind)
         result = peft.set_peft_model_state_dict(own, dict(load(files[ADAPTER])))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise Corrupt(f"an adapter does not fit its base: {error}. Fit it again on this base") from error
     if result.unexpected_keys:
         raise Corrupt(f"an adapter does not fit its base: there is no {result.unexpected_keys[0]} in it. Fit it again on this base")
     return own.merge_and_unload().eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warning that peft asks transformers for something under its old name: nobody here can act on it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        yield
 
 
 def _peft() -> Any:
