@@ -164,9 +164,10 @@ def _with_base(files: Mapping[str, bytes], base: Mapping[str, bytes] | None, abo
         raise Corrupt(
             f"this classifier was fitted on another {about.base or 'base model'}: its SHA-256 differs. Fit it again on this base"
         )
-    with torch.random.fork_rng():  # the head that is replaced at once is drawn
+    with torch.random.fork_rng():  # head and adapter are drawn, and replaced at once
         model = load_model({**base, CONFIG: files[CONFIG]}, CLASSIFIER, num_labels=len(about.labels))
-    return {**model_files(merged(model, files), base), ABOUT: files[ABOUT]}
+        whole = merged(model, files)
+    return {**model_files(whole, base), ABOUT: files[ABOUT]}
 
 
 def _names(files: Mapping[str, bytes]) -> tuple[str, ...]:
