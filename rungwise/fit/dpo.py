@@ -14,8 +14,9 @@ from rungwise.core.errors import CannotFit, UsageError
 from rungwise.engines.fitted.adapters import Lora, adapter_files, with_lora
 from rungwise.engines.fitted.chat import Chat
 from rungwise.engines.fitted.models import CAUSAL, load_model, model_files
+from rungwise.fit.best_weights import BestWeights
 from rungwise.fit.checkpoints import Checkpoints
-from rungwise.fit.decoder import check_decoder
+from rungwise.fit.decoder import check_decoder, seen_tokens, set_dropout
 from rungwise.fit.finetune import Step, Training, batches_by_length, finetune, seeded
 from rungwise.fit.fit import Fit
 from rungwise.fit.packing import Numbers
@@ -33,23 +34,28 @@ DIVERGENCE_PAIRS = 64  # held-out pairs that the distance from the reference is 
 EVALUATION_TOKENS = 8_192
 
 
+FULL_LR, LORA_LR = 5e-7, 5e-6
+"""Learning rates of all weights (Zephyr: Tunstall et al. 2023, arXiv 2310.16944, section 4.2) and, ten times as high, of adapters."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DpoSettings:
     """How a model is aligned.
 
     `beta` is how dear it is to move away from the reference (0.1: Rafailov et al. 2023, appendix B). `smoothing` is the share
-    of pairs that are taken to be the wrong way round (cDPO: Mitchell 2023, "A note on DPO with noisy preferences"). With
-    `lora` an adapter learns, without it all weights. One step takes `accumulate` batches of `batch_pairs` pairs, laid out in
-    rows of at most `row_tokens` places; pairs whose prompt and longer answer have more than `max_tokens` are left out.
-    About `held_out` of the pairs, by whole prompts, are kept from the training: they choose the epoch, and after `patience`
-    epochs without a lower loss on them it ends. The learning rate of full training is far below that of supervised
-    fine-tuning; small models bear more (benchmarks/support_alignment.py).
+    of pairs that are taken to be the wrong way round (cDPO: Mitchell 2023, "A note on DPO with noisy preferences").
+    `technique` lora trains adapters of `rank` and scale `alpha` (`targets` None: on all linear layers but the head), full all
+    weights. `lr` None is 5e-6 for adapters and 5e-7 for all weights, which is for models of billions; small ones need more
+    (3e-5 for all of 3 million weights, benchmarks/support_alignment.py). One step takes `accumulate` batches of
+    `batch_pairs` pairs, laid out in rows of at most `row_tokens` places. Pairs whose prompt and longer answer have more than
+    `max_tokens`, or more than the base can see, are left out. About `held_out` of the pairs, by whole prompts, choose the
+    epoch; training ends when `patience` epochs had no lower loss on them.
     """
 
+    technique: Literal["lora", "full"] = "lora"
     beta: float = 0.1
     smoothing: float = 0.0
-    lora: Lora | None = None
-    lr: float = 5e-6
+    lr: float | None = None
     epochs: int = 3
     seed: int = 0
     warmup: float = 0.1
@@ -57,6 +63,9 @@ class DpoSettings:
     floor: float = 0.0
     weight_decay: float = 0.0
     clip: float = 1.0
+    rank: int = 16
+    alpha: int = 32
+    targets: tuple[str, ...] | None = None
     batch_pairs: int = 16
     accumulate: int = 1
     row_tokens: int = 512
@@ -69,8 +78,9 @@ class DpoSettings:
     @property
     def training(self) -> Training:
         """The settings of the loop."""
+        usual = LORA_LR if self.technique == "lora" else FULL_LR
         return Training(
-            lr=self.lr,
+            lr=usual if self.lr is None else self.lr,
             epochs=self.epochs,
             seed=self.seed,
             warmup=self.warmup,
@@ -111,34 +121,25 @@ def fit_dpo(
     settings = settings or DpoSettings()
     _check(settings)
     chat = Chat(base)
-    data = _Data(pairs, chat, settings)
     with seeded(settings.seed):
         model = load_model(base, CAUSAL, device=settings.device)
-        check_decoder(model, max(map(_longest, data.encoded)))
-        without_dropout(model)
-        judge = model if reference is None else load_model(reference, CAUSAL, device=settings.device)
+        data = _Data(pairs, chat, settings, most=min(settings.max_tokens, seen_tokens(model) or settings.max_tokens))
+        check_decoder(model, max(pair.longest for pair in data.encoded))
+        set_dropout(model, 0.0)
         begin = time.perf_counter()
+        judge = model if reference is None else load_model(reference, CAUSAL, device=settings.device)
         known = log_probabilities(judge, data.encoded, settings)
         reference_s = time.perf_counter() - begin
-        if settings.lora is not None:
-            model = with_lora(model, settings.lora, task="CAUSAL_LM")
-    best = _Best(model, data, known, settings)
-    rows, weights = data.kept, data.weights
-
-    def loss(chosen: Numbers) -> Tensor:
-        import torch
-
-        logs = answer_log_probabilities(model, paired_rows([data.encoded[row] for row in chosen], settings.row_tokens))
-        told, weighed = (torch.from_numpy(part).to(logs.device) for part in (known[:, chosen], weights[chosen]))
-        return dpo_loss(logs, told, beta=settings.beta, smoothing=settings.smoothing, weights=weighed)
-
+        learner = _learner(model, settings)
+    held = _Held(learner, data, known, settings)
+    best = BestWeights(learner, held.loss if held.pairs else None, patience=settings.patience)
     trained = finetune(
-        model,
-        lambda rng: batches_of(rows, rng, settings.batch_pairs),
-        loss,
+        learner,
+        lambda rng: batches_of(data.kept, rng, settings.batch_pairs),
+        lambda chosen: _loss(learner, data, known, chosen, settings),
         settings.training,
         tokens_of=lambda chosen: sum(len(data.encoded[row]) for row in chosen),
-        weight_of=lambda chosen: float(weights[chosen].sum()),
+        weight_of=lambda chosen: float(data.weights[chosen].sum()),
         on_step=on_step,
         stop=best.see,
         checkpoints=checkpoints,
@@ -146,16 +147,19 @@ def fit_dpo(
         parallel=parallel,
     )
     best.put_back()
-    files = adapter_files(model, base=base_name) if settings.lora is not None else model_files(model, like=base)
+    steps = len(trained.losses) - trained.resumed
     told = {
-        **data.told,
-        **best.told(trained.epochs),
-        "kl": _divergence(model, reference or base, [data.encoded[row] for row in data.held[:DIVERGENCE_PAIRS]], settings),
-        "reference_s": reference_s,
-        "pairs_per_s": _pace(trained.losses, trained.resumed, trained.seconds, settings),
         "parameters": float(sum(one.numel() for one in model.parameters())),
-        "trained_parameters": float(sum(one.numel() for one in model.parameters() if one.requires_grad)),
+        "trained_parameters": float(sum(one.numel() for one in learner.parameters() if one.requires_grad)),
+        "tokens": float(trained.tokens),
+        "kept_epoch": float(best.epoch),
+        "reference_s": reference_s,
+        "pairs_per_s": steps * settings.accumulate * settings.batch_pairs / max(trained.seconds, 1e-9),
+        **data.told,
     }
+    if held.pairs:
+        told |= held.told(reference or base)
+    files = adapter_files(learner, base=base_name) if settings.technique == "lora" else model_files(model, like=base)
     return Fit(files={**files, **chat.files}, trained=trained, told=told)
 
 
@@ -199,27 +203,15 @@ def log_probabilities(model: Any, pairs: Sequence[EncodedPair], settings: DpoSet
     return found
 
 
-def without_dropout(model: Any) -> None:
-    """Set every dropout of a model to 0, those inside its attention too."""
-    import torch
-
-    for part in model.modules():
-        if isinstance(part, torch.nn.Dropout):
-            part.p = 0.0
-        for name in ("attention_dropout", "dropout"):
-            if isinstance(getattr(part, name, None), float):
-                setattr(part, name, 0.0)
-
-
 class _Data:
     """The pairs as tokens, split by whole prompts into those that are learned and those that are held out."""
 
-    def __init__(self, pairs: Sequence[Preference], chat: Chat, settings: DpoSettings) -> None:
+    def __init__(self, pairs: Sequence[Preference], chat: Chat, settings: DpoSettings, *, most: int) -> None:
         whole = [encoded(pair, chat) for pair in pairs]
-        fits = [place for place, one in enumerate(whole) if one.longest <= settings.max_tokens]
+        fits = [place for place, one in enumerate(whole) if one.longest <= most]
         if len(fits) < LEAST_PAIRS:
             raise CannotFit(
-                f"an alignment needs {LEAST_PAIRS} pairs, and there are {len(fits)} of at most {settings.max_tokens} tokens, "
+                f"an alignment needs {LEAST_PAIRS} pairs, and there are {len(fits)} of at most {most} tokens, "
                 f"of {len(pairs)} in all. Add preferences, or raise max_tokens"
             )
         self.encoded = [whole[place] for place in fits]
@@ -232,81 +224,62 @@ class _Data:
         }
 
 
-class _Best:
-    """The weights of the epoch with the lowest loss on the held-out pairs; at the outset those of the base, whose loss is log 2."""
+class _Held:
+    """The held-out pairs, and what a model as it stands says of them."""
 
     def __init__(self, model: Any, data: _Data, known: Table, settings: DpoSettings) -> None:
+        self.pairs, self._known = [data.encoded[row] for row in data.held], known[:, data.held]
         self._model, self._settings, self._weights = model, settings, data.weights[data.held]
-        self._pairs, self._known = [data.encoded[row] for row in data.held], known[:, data.held]
-        self._kept: dict[str, Any] = self._trained() if self._pairs else {}
-        self._best = self._loss() if self._pairs else float("inf")
-        self._before = self._accuracy(self._logs) if self._pairs else 0.0
-        self._epoch = self._since = 0
+        self._before = _accuracy(log_probabilities(model, self.pairs, settings)) if self.pairs else 0.0
 
-    def see(self, epoch: int, loss: float) -> bool:
-        """Judge an epoch; whether to end after it."""
-        if not self._pairs:
-            return False
-        if (now := self._loss()) < self._best:
-            self._best, self._kept, self._epoch, self._since = now, self._trained(), epoch + 1, 0
-            return False
-        self._since += 1
-        return self._since >= self._settings.patience
+    def loss(self) -> float:
+        """The loss on them now."""
+        return self._loss(log_probabilities(self._model, self.pairs, self._settings))
 
-    def put_back(self) -> None:
-        """Give the model the best weights."""
-        import torch
-
-        with torch.no_grad():
-            for name, one in self._model.named_parameters():
-                if name in self._kept:
-                    one.copy_(self._kept[name])
-
-    def told(self, epochs: Sequence[float]) -> dict[str, float]:
-        """What there is to say of the held-out pairs; without any, nothing but the epoch."""
-        if not self._pairs:
-            return {"kept_epoch": float(len(epochs))}
-        loss = self._loss()
-        margin = margins(self._logs, self._known, beta=self._settings.beta)
+    def told(self, reference: Mapping[str, bytes]) -> dict[str, float]:
+        """What `fit_dpo` says it tells, at the end."""
+        logs = log_probabilities(self._model, self.pairs, self._settings)
+        margin = margins(logs, self._known, beta=self._settings.beta)
         return {
-            "kept_epoch": float(self._epoch),
             "accuracy_before": self._before,
-            "accuracy_after": self._accuracy(self._logs),
+            "accuracy_after": _accuracy(logs),
             "preferred": float((margin > 0).mean()),
             "margin": float(margin.mean()),
-            "loss": loss,
+            "loss": self._loss(logs),
+            "kl": _divergence(self._model, reference, self.pairs[:DIVERGENCE_PAIRS], self._settings),
         }
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        plain = {"best": self._best, "epoch": self._epoch, "since": self._since, "before": self._before}
-        return self._kept, plain if self._pairs else {}
-
-    def restore(self, tensors: dict[str, Any], plain: dict[str, Any]) -> None:
-        if self._pairs:
-            self._kept, self._best, self._before = tensors, plain["best"], plain["before"]
-            self._epoch, self._since = plain["epoch"], plain["since"]
-
-    def _loss(self) -> float:
+    def _loss(self, logs: Table) -> float:
         import torch
 
-        self._logs = log_probabilities(self._model, self._pairs, self._settings)
-        parts = (torch.from_numpy(part) for part in (self._logs, self._known, self._weights))
-        logs, known, weights = parts
-        return float(dpo_loss(logs, known, beta=self._settings.beta, smoothing=self._settings.smoothing, weights=weights))
+        own, known, weights = (torch.from_numpy(part) for part in (logs, self._known, self._weights))
+        return float(dpo_loss(own, known, beta=self._settings.beta, smoothing=self._settings.smoothing, weights=weights))
 
-    def _accuracy(self, logs: Table) -> float:
-        return float((logs[0] > logs[1]).mean())
 
-    def _trained(self) -> dict[str, Any]:
-        return {name: one.detach().cpu().clone() for name, one in self._model.named_parameters() if one.requires_grad}
+def _learner(model: Any, settings: DpoSettings) -> Any:
+    """The model itself, or with the adapter that learns."""
+    if settings.technique == "full":
+        return model
+    lora = Lora(rank=settings.rank, alpha=settings.alpha, targets=settings.targets)
+    return with_lora(model, lora, task="CAUSAL_LM")
+
+
+def _loss(model: Any, data: _Data, known: Table, chosen: Numbers, settings: DpoSettings) -> Tensor:
+    import torch
+
+    logs = answer_log_probabilities(model, paired_rows([data.encoded[row] for row in chosen], settings.row_tokens))
+    told, weights = (torch.from_numpy(part).to(logs.device) for part in (known[:, chosen], data.weights[chosen]))
+    return dpo_loss(logs, told, beta=settings.beta, smoothing=settings.smoothing, weights=weights)
+
+
+def _accuracy(logs: Table) -> float:
+    return float((logs[0] > logs[1]).mean())
 
 
 def _divergence(model: Any, reference: Mapping[str, bytes], pairs: Sequence[EncodedPair], settings: DpoSettings) -> float:
-    """Mean over the tokens of these answers of KL(model || reference), exact over the vocabulary, in nats; 0 without pairs."""
+    """Mean over the tokens of these answers of KL(model || reference), exact over the vocabulary, in nats."""
     import torch
 
-    if not pairs:
-        return 0.0
     other = load_model(reference, CAUSAL, device=settings.device)
     total = count = 0.0
     with torch.no_grad():
@@ -335,14 +308,6 @@ def _split(asked: Sequence[str], settings: DpoSettings) -> tuple[Numbers, Number
         size += sizes[prompts[place]]
     apart = np.array([one in held for one in asked])
     return np.flatnonzero(~apart), np.flatnonzero(apart)
-
-
-def _pace(losses: Sequence[float], resumed: int, seconds: float, settings: DpoSettings) -> float:
-    return (len(losses) - resumed) * settings.accumulate * settings.batch_pairs / max(seconds, 1e-9)
-
-
-def _longest(pair: EncodedPair) -> int:
-    return pair.longest
 
 
 def _check(settings: DpoSettings) -> None:

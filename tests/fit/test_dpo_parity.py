@@ -20,7 +20,17 @@ pytest.importorskip("transformers", reason="needs the extra 'local'")
 pytest.importorskip("trl", reason="needs the extra 'dev'")
 
 SETTINGS = DpoSettings(
-    lr=1e-3, epochs=3, seed=5, warmup=0.0, floor=1.0, batch_pairs=4, held_out=0.0, beta=0.3, bf16=False, row_tokens=64
+    technique="full",
+    lr=1e-3,
+    epochs=3,
+    seed=5,
+    warmup=0.0,
+    floor=1.0,
+    batch_pairs=4,
+    held_out=0.0,
+    beta=0.3,
+    bf16=False,
+    row_tokens=64,
 )
 
 
