@@ -35,7 +35,7 @@ EVALUATION_TOKENS = 8_192
 
 
 FULL_LR, LORA_LR = 5e-7, 5e-6
-"""Learning rates of all weights (Zephyr: Tunstall et al. 2023, arXiv 2310.16944, section 4.2) and, ten times as high, of adapters."""
+"""Of all weights: Zephyr (Tunstall et al. 2023, arXiv 2310.16944, section 4.2). Of adapters: ten times as high, as is usual."""
 
 
 @dataclass(frozen=True, kw_only=True)
