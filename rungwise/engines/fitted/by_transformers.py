@@ -19,6 +19,7 @@ class TransformersDecoder:
 
     def __init__(self, model: Any, rules: Rules) -> None:
         self._model, self._rules = model, rules
+        model.generation_config = type(model.generation_config)()  # else `generate` fills our settings up from it
         self._encodes = bool(model.config.is_encoder_decoder)
 
     def __call__(self, prompts: Sequence[Sequence[int]], decoding: Decoding, heard: Heard | None = None) -> list[Continued]:

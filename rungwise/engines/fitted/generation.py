@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +15,13 @@ from rungwise.core.errors import Corrupt, UnknownName, UsageError
 from rungwise.engines.fitted.adapters import ADAPTER_CONFIG, merged
 from rungwise.engines.fitted.by_transformers import TransformersDecoder
 from rungwise.engines.fitted.chat import Chat, Conversation, check_vocabulary
-from rungwise.engines.fitted.decoding import Continued, Decoder, Decoding, Generated, Rules
+from rungwise.engines.fitted.decoding import Continued, Decoder, Decoding, Generated, Heard, Rules
 from rungwise.engines.fitted.detokenising import Detokeniser
+from rungwise.engines.fitted.faster import COMPUTES, NotConvertible, faster, installed
 from rungwise.engines.fitted.files import MANIFEST, Files, check_manifest
 from rungwise.engines.fitted.models import CAUSAL, GENERATION, SEQ2SEQ, load_model, load_tokenizer, read_config
+
+_log = logging.getLogger(__name__)
 
 Engine = Literal["transformers", "ctranslate2"]
 ENGINES = ("transformers", "ctranslate2")
@@ -28,8 +32,13 @@ OnText = Callable[[int, str], bool]
 PLAIN = Decoding()
 BATCH_ROWS = 32
 
-PENALTIES = ("repetition_penalty", "no_repeat_ngram_size", "forced_bos_token_id", "forced_eos_token_id")
-"""The settings of generation_config.json that change a greedy answer, and that are kept as the model has them."""
+PENALTIES: Mapping[str, float | None] = {
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+}
+"""The settings of generation_config.json that change a greedy answer, kept as the model has them, and what says nothing."""
 
 
 class Generator:
@@ -189,14 +198,45 @@ def _whole(files: Mapping[str, bytes], base: Mapping[str, bytes] | None) -> File
 
 
 def _decoder(files: Mapping[str, bytes], whole: Files, rules: Rules, engine: Engine | None, device: str, dtype: str) -> Decoder:
-    def torch_model(dtype: str) -> Any:
-        kind = SEQ2SEQ if read_config(whole).get("is_encoder_decoder") else CAUSAL
-        model = load_model(whole, kind, dtype=dtype, device=device)
-        return merged(model, files) if ADAPTER_CONFIG in files else model
+    wanted = engine == "ctranslate2" or dtype == "int8"
+    possible = engine != "transformers" and device == "cpu" and dtype in COMPUTES
+    if wanted and not possible:
+        raise UsageError(f"{engine or 'ctranslate2'} does not run {dtype} on {device}. Take another engine, dtype or device")
 
-    if dtype == "int8":
-        raise UsageError(f"{engine or 'transformers'} does not run {dtype} on {device}. Take another engine or dtype")
-    return TransformersDecoder(torch_model(dtype), rules)
+    def slow(dtype: str) -> TransformersDecoder:
+        return TransformersDecoder(_torch_model(files, whole, dtype, device), rules)
+
+    if possible and (wanted or installed()):
+        try:
+            own = faster(_torch_model(files, whole, "float32", device), rules, dtype=dtype)
+            return _GreedyFast(own, lambda: slow("float32"))
+        except NotConvertible as error:
+            if wanted:
+                raise UsageError(f"ctranslate2 cannot run this model: {error}. Take the engine transformers") from error
+            _log.info("transformers runs the fitted model, since for ctranslate2 %s", error)
+    return slow(dtype)
+
+
+def _torch_model(files: Mapping[str, bytes], whole: Files, dtype: str, device: str) -> Any:
+    kind = SEQ2SEQ if read_config(whole).get("is_encoder_decoder") else CAUSAL
+    model = load_model(whole, kind, dtype=dtype, device=device)
+    return merged(model, files) if ADAPTER_CONFIG in files else model
+
+
+class _GreedyFast:
+    """Greedy answers by a fast engine; what is drawn is drawn by transformers, loaded at first need, so that seeds hold."""
+
+    def __init__(self, fast: Decoder, slow: Callable[[], Decoder]) -> None:
+        self.name = fast.name
+        self._fast, self._make, self._slow, self._lock = fast, slow, list[Decoder](), threading.Lock()
+
+    def __call__(self, prompts: Sequence[Sequence[int]], decoding: Decoding, heard: Heard | None = None) -> list[Continued]:
+        if not decoding.temperature:
+            return self._fast(prompts, decoding, heard)
+        with self._lock:
+            if not self._slow:
+                self._slow.append(self._make())
+        return self._slow[0](prompts, decoding, heard)
 
 
 def _rules(files: Mapping[str, bytes], config: Mapping[str, Any], tokenizer: Any) -> Rules:
@@ -214,7 +254,8 @@ def _rules(files: Mapping[str, bytes], config: Mapping[str, Any], tokenizer: Any
     ends = () if ends is None else tuple(ends) if isinstance(ends, list) else (ends,)
     never = [*(said.get("suppress_tokens") or ()), *(ids[0] for ids in said.get("bad_words_ids") or () if len(ids) == 1)]
     pad = next((one for one in (of("pad_token_id"), tokenizer.pad_token_id, *ends) if one is not None), 0)
-    penalties = {key: said[key] for key in PENALTIES if said.get(key) is not None}
+    kept = said if GENERATION in files else config
+    penalties = {key: kept[key] for key, silent in PENALTIES.items() if kept.get(key) not in (None, silent)}
     return Rules(ends, tuple(never), int(pad), of("decoder_start_token_id"), penalties)
 
 
