@@ -63,12 +63,30 @@ def check_decoder(model: Any, row_tokens: int) -> None:
     if bent or getattr(head, "bias", None) is not None:
         what = f"its setting {bent[0]}" if bent else "a bias in its head"
         raise UsageError(f"a {config.model_type} model changes its logits by {what}, which is not trained here. Use another base")
-    windows = [getattr(config, name, None) for name in ("max_position_embeddings", "sliding_window")]
-    longest = min([int(one) for one in windows if one], default=row_tokens)
-    if row_tokens > longest:
+    longest = seen_tokens(model)
+    if longest is not None and row_tokens > longest:
         raise UsageError(
             f"rows of {row_tokens} tokens are longer than the {longest} that the base can see. Use --row-tokens {longest}"
         )
+
+
+def seen_tokens(model: Any) -> int | None:
+    """How many tokens the model can see at once; None where its settings do not say."""
+    config = _inner(model).config
+    windows = [getattr(config, name, None) for name in ("max_position_embeddings", "sliding_window")]
+    return min([int(one) for one in windows if one], default=None)
+
+
+def set_dropout(model: Any, share: float) -> None:
+    """Set every dropout of a model, those inside its attention too."""
+    import torch
+
+    for part in model.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = share
+        for name in ("attention_dropout", "dropout"):
+            if isinstance(getattr(part, name, None), float):
+                setattr(part, name, share)
 
 
 def _inner(model: Any) -> Any:
