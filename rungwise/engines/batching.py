@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from rungwise.core.content import Chunk, Request
 from rungwise.core.types import Responder
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 AnswerMany = Callable[[Sequence[Request]], Sequence[Chunk]]
 
@@ -22,28 +26,40 @@ def gathered(answer_many: AnswerMany, *, max_batch: int = MAX_BATCH) -> Responde
     at a time, so that the loop stays alive; what is asked meanwhile is the next batch.
     It gives one chunk per request, in order; its error is raised for each of them.
     """
-    queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+    ask = batched(answer_many, max_batch=max_batch)
 
     async def answer(request: Request) -> AsyncIterator[Chunk]:
-        loop = asyncio.get_running_loop()
-        queue = queues.get(loop)
-        if queue is None:
-            queue = queues[loop] = _Queue(answer_many, max_batch)
-        yield await queue.ask(loop, request)
+        yield await ask(request)
 
     return answer
 
 
-class _Queue:
+def batched(
+    answer_many: Callable[[Sequence[Asked]], Sequence[Answer]], *, max_batch: int = MAX_BATCH
+) -> Callable[[Asked], asyncio.Future[Answer]]:
+    """As `gathered`, for questions and answers of any kind. Who cancels before the batch has left is not in it."""
+    queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[Asked, Answer]] = WeakKeyDictionary()
+
+    def ask(asked: Asked) -> asyncio.Future[Answer]:
+        loop = asyncio.get_running_loop()
+        queue = queues.get(loop)
+        if queue is None:
+            queue = queues[loop] = _Queue(answer_many, max_batch)
+        return queue.ask(loop, asked)
+
+    return ask
+
+
+class _Queue(Generic[Asked, Answer]):
     """The requests that wait on one event loop. Holds no reference to the loop, so that a closed loop can go."""
 
-    def __init__(self, answer_many: AnswerMany, max_batch: int) -> None:
+    def __init__(self, answer_many: Callable[[Sequence[Asked]], Sequence[Answer]], max_batch: int) -> None:
         self._answer_many, self._max_batch = answer_many, max_batch
-        self._waiting: list[tuple[Request, asyncio.Future[Chunk]]] = []
+        self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
         self._awake = False  # a look at the queue is scheduled, or a batch is being answered
 
-    def ask(self, loop: asyncio.AbstractEventLoop, request: Request) -> asyncio.Future[Chunk]:
-        answer: asyncio.Future[Chunk] = loop.create_future()
+    def ask(self, loop: asyncio.AbstractEventLoop, request: Asked) -> asyncio.Future[Answer]:
+        answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((request, answer))
         if not self._awake:
             self._awake = True
@@ -68,17 +84,17 @@ class _Queue:
         running.add_done_callback(lambda done: self._settle(loop, [answer for _, answer in batch], done))
 
     def _settle(
-        self, loop: asyncio.AbstractEventLoop, answers: Sequence[asyncio.Future[Chunk]], done: asyncio.Future[Sequence[Chunk]]
+        self, loop: asyncio.AbstractEventLoop, answers: Sequence[asyncio.Future[Answer]], done: asyncio.Future[Sequence[Answer]]
     ) -> None:
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
-        chunks = () if error is not None else done.result()
-        if error is None and len(chunks) != len(answers):
-            error = RuntimeError(f"{len(answers)} requests got {len(chunks)} answers")
+        made = () if error is not None else done.result()
+        if error is None and len(made) != len(answers):
+            error = RuntimeError(f"{len(answers)} requests got {len(made)} answers")
         for place, answer in enumerate(answers):
             if answer.done():
                 continue
             if error is None:
-                answer.set_result(chunks[place])
+                answer.set_result(made[place])
             elif isinstance(error, asyncio.CancelledError):
                 answer.cancel()
             else:

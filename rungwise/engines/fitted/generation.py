@@ -69,7 +69,7 @@ class Generator:
     ) -> list[Generated]:
         """An answer for each prompt, in order. Raises UsageError for a prompt that is empty or beyond the model's positions."""
         rows = [self.tokens(prompt) for prompt in prompts]
-        most = [self._room(row, decoding.max_tokens) for row in rows]
+        most = [self.room(row, decoding.max_tokens) for row in rows]
         made: list[Generated | None] = [None] * len(rows)
         for batch in _batches(rows, most, self.batch):
             own = replace(decoding, max_tokens=most[batch[0]])
@@ -108,8 +108,8 @@ class Generator:
         """The tokens after which the assistant speaks, by the chat template of the model."""
         return self.chat.prompt(turns)
 
-    def _room(self, prompt: Sequence[int], wanted: int) -> int:
-        """How many tokens may follow a prompt."""
+    def room(self, prompt: Sequence[int], wanted: int) -> int:
+        """How many of the `wanted` tokens may follow a prompt. Raises UsageError when it is empty or too long."""
         if not prompt:
             raise UsageError("a prompt is empty: a model goes on from at least one token")
         if self.places is None:
