@@ -10,7 +10,7 @@ from typing import Any
 
 from rungwise.core.serving import Breaker, Contest, Gates, Guarding, Serving, Timeouts
 from rungwise.core.tasks import TASKS
-from rungwise.core.usecase import Columns, Endpoint, Groups, Included, Limits, Target, UseCase
+from rungwise.core.usecase import Base, Columns, Endpoint, Groups, Included, Limits, Target, Trainings, UseCase
 from rungwise.core.watching import Money, Reclimb, Review, Rule, Sink, Watching
 
 PAGE = Path(__file__).parent / "reference" / "rungwise-yaml.md"
@@ -81,6 +81,9 @@ SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
             "descriptions": "Label to one sentence that says what it means, for the rungs that go by label names.",
             "endpoints": "Language models behind OpenAI-compatible addresses. Each adds rungs to the ladder.",
             "include": "Recorded answers of systems that already exist. Each is a rung.",
+            "base": "A language model to begin training from, for answers. Each adds rungs to the ladder.",
+            "preferences": "Pairs of answers of which one is preferred: rows of prompt, chosen, rejected; or ratings, or corrections.",
+            "train": "How the training rungs train.",
             "value_per_success_usd": "What a right answer is worth, in US dollars.",
             "forecast_volume": "How many answers development cost is spread over.",
             "machine_usd_per_hour": "What an hour of this machine costs, in US dollars; it prices local seconds.",
@@ -154,6 +157,26 @@ SECTIONS: tuple[tuple[str, type, dict[str, str]], ...] = (
             "json_schema": "Whether it can be told to answer in a JSON schema.",
             "logprobs": "Whether it gives log-probabilities, which become confidence.",
             "stream": "Whether answers are streamed.",
+        },
+    ),
+    (
+        "base",
+        Base,
+        {
+            "path": "The folder, as Hugging Face keeps models: config.json, model.safetensors, tokenizer.json.",
+            "licence": "Its licence, for `limits.licences`. Whatever is trained on it inherits it.",
+        },
+    ),
+    (
+        "train",
+        Trainings,
+        {
+            "trials": "How many candidates a training rung may try on dev; 1 takes the measured defaults.",
+            "search": "How their settings are searched: `bayesian`, `random` or `grid`.",
+            "minutes": "How long a model of one's own may train, on this machine.",
+            "general": "A text file or a folder of texts that a model which goes on training shall not forget.",
+            "device": "`cpu` or `cuda`.",
+            "settings": "Settings that are as given, by name: `lr`, `epochs`, `rank` ...",
         },
     ),
     (

@@ -18,6 +18,8 @@ VERBS = {
     "data": ("data", "Import, curate, version and export data."),
     "forecast": ("forecast", "Before spending: what this data can show, and what each rung will cost."),
     "climb": ("climb", "Find the cheapest technique that is shown to meet the target."),
+    "fit": ("fit", "Train one technique, measure it on dev, and write a folder that other tools load."),
+    "show": ("show", "What a fitted model is: its card, after every byte was checked."),
     "index": ("index", "Make documents searchable, and keep the index in step with them."),
     "search": ("search", "Search an index: by words, by meaning, or by both."),
     "questions": ("questions", "Make a first set of questions from documents, for those who have none."),

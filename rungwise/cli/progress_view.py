@@ -82,7 +82,11 @@ def _tell(bars: Bars, tasks: dict[str, TaskID], event: Progress) -> None:
     if event.step in STATES:
         bars.update(task, completed=1, total=1, step=words.STATE_WORDS[event.step])
     elif event.step != "rung":
-        bars.update(task, completed=event.done, total=_total(event), step=f"{words.one_line(event.step)} {_done(event)}".rstrip())
+        bars.update(task, completed=event.done, total=_total(event), step=_step(event))
+
+
+def _step(event: Progress) -> str:
+    return "  ".join(part for part in (f"{words.one_line(event.step)} {_done(event)}".rstrip(), event.note) if part)
 
 
 def _total(event: Progress) -> int | None:

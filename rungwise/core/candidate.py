@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rungwise.core.content import Shot
-from rungwise.core.record import digest, to_plain
+from rungwise.core.record import digest, from_plain, to_plain
+
+ON = "on"
+"""The setting of a recipe that holds the part which a fitted part stands on, as plain data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +20,7 @@ class Fitted:
 
     `inputs` are digests: of the training rows, and of other parts. The artefact
     made from it is stored under `id`; its manifest holds the digests of its bytes.
+    A part that stands on another one (an adapter on its base) holds that whole in its recipe, under 'on'.
     """
 
     technique: str
@@ -28,6 +32,17 @@ class Fitted:
     def id(self) -> str:
         """SHA-256 of recipe and inputs: the name of the artefact before and after it exists."""
         return digest(to_plain(self))
+
+    @property
+    def beneath(self) -> Fitted | None:
+        """The part that it stands on, which must exist before it."""
+        return from_plain(Fitted, self.recipe[ON]) if ON in self.recipe else None
+
+    @property
+    def line(self) -> tuple[Fitted, ...]:
+        """All that it stands on, the lowest first, and itself."""
+        below = self.beneath
+        return (*(below.line if below is not None else ()), self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +79,8 @@ class Candidate:
     @property
     def parts(self) -> tuple[Fitted, ...]:
         """The fitted parts that it needs, in the order in which they must exist."""
-        return tuple(part for part in (self.index, self.adapter, self.head) if part is not None)
+        tops = (part for part in (self.index, self.adapter, self.head) if part is not None)
+        return tuple({part.id: part for top in tops for part in top.line}.values())
 
     def but(self, **changes: Any) -> Candidate:
         """The same recipe with some fields changed."""

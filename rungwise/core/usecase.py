@@ -124,6 +124,33 @@ class Included:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Base:
+    """A folder with a language model, as Hugging Face keeps them, that training may begin from; and its licence."""
+
+    path: str
+    licence: str | None = None
+
+
+SEARCHES = ("bayesian", "random", "grid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainings:
+    """How the training rungs train: `settings` that are as given, by name, and how the others are searched on dev.
+
+    With one trial, which is usual, they are the measured defaults. `device` is 'cpu' or 'cuda'. `minutes` is how long a model
+    of one's own may train. `general` is a text file or a folder of texts: what a model that goes on training shall not forget.
+    """
+
+    trials: int = 1
+    search: str = "bayesian"
+    minutes: float = 10.0
+    general: str | None = None
+    device: str = "cpu"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class UseCase:
     """What a team wants, as written in rungwise.yaml.
 
@@ -146,6 +173,9 @@ class UseCase:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[Endpoint, ...] = ()
     include: tuple[Included, ...] = ()
+    base: Base | None = None
+    preferences: str | None = None
+    train: Trainings = field(default_factory=Trainings)
     value_per_success_usd: float = 0.0
     forecast_volume: int = 100_000
     machine_usd_per_hour: float = 0.10

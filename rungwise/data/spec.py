@@ -19,7 +19,7 @@ from rungwise.core.errors import BadData, UnknownName, UsageError
 from rungwise.core.record import from_plain, to_plain
 from rungwise.core.serving import ANSWER, CONTESTED, FULL, MASKED, OFF, REFUSE, Gates, Serving
 from rungwise.core.tasks import TASKS
-from rungwise.core.usecase import Endpoint, Included, Limits, Target, UseCase
+from rungwise.core.usecase import SEARCHES, Endpoint, Included, Limits, Target, UseCase
 from rungwise.core.watching import AUTO, GATES, ROWS, SEVERITIES, SINKS, Watching
 from rungwise.data.blobs import write_durably
 
@@ -205,6 +205,14 @@ def checked(case: UseCase, *, where: str) -> UseCase:
         raise UnknownName("value of groups.require", case.groups.require, ["not_shown_bad", "shown_good"], where=where)
     if case.groups is not None and not 0.0 < case.groups.floor < 1.0:
         raise UsageError(f"{where}: the floor of groups must lie between 0 and 1, not {case.groups.floor:g}")
+    if case.train.search not in SEARCHES:
+        raise UnknownName("value of train.search", case.train.search, SEARCHES, where=where)
+    if case.train.trials < 1:
+        raise UsageError(
+            f"{where}: train.trials must be at least 1, not {case.train.trials}. Leave it out to take the usual settings"
+        )
+    if not 0.0 < case.train.minutes < math.inf:
+        raise UsageError(f"{where}: train.minutes must be above 0, not {case.train.minutes:g}. The usual value is 10")
     if not case.label_separator:
         raise UsageError(f"{where}: label_separator cannot be empty. The usual value is '|'")
     _check_amounts(_amounts(case), where)

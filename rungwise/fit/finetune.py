@@ -236,9 +236,7 @@ class _Run(Generic[Batch]):
         if not math.isfinite(norm):
             raise Diverged(f"the training went astray: the gradient of step {self.done + 1} is {norm}. {lower}")
         if (usual := self._spikes.see(mean)) is not None:
-            raise Diverged(
-                f"the training went astray: the loss leapt from {usual:.3g} to {mean:.3g} and stayed there. {lower}"
-            )
+            raise Diverged(f"the training went astray: the loss leapt from {usual:.3g} to {mean:.3g} and stayed there. {lower}")
 
     def news(self, epoch: int, first: int, spent: float) -> Step:
         pace, left = (self.tokens - self.tokens_before) / spent, spent / max(1, self.done - first) * (self.total - self.done)

@@ -14,7 +14,7 @@ from rungwise.core.content import Chunk, Request, Text, Usage
 from rungwise.core.errors import UsageError
 from rungwise.core.types import Responder
 from rungwise.engines.batching import batched
-from rungwise.engines.fitted.asking import conversation
+from rungwise.engines.fitted.asking import conversation, question
 from rungwise.engines.fitted.chat import ASSISTANT, Message
 from rungwise.engines.fitted.decoding import Decoding, Generated
 
@@ -46,7 +46,8 @@ def generating_responder(
 def fitted_responder(candidate: Candidate, files: Files) -> Responder:
     """The responder of a candidate, whose model is loaded at the first question.
 
-    Its options: `max_tokens`, `temperature`, `top_p`, `seed`, `stop`; `engine` and `dtype` as in `load_generator`.
+    Its options: `max_tokens`, `temperature`, `top_p`, `seed`, `stop`; `engine` and `dtype` as in `load_generator`;
+    `completes` for a model that goes on from a text instead of answering.
     """
     options = candidate.options
     decoding = Decoding(
@@ -67,13 +68,18 @@ def fitted_responder(candidate: Candidate, files: Files) -> Responder:
                 made.append(load_generator(own, base=base, engine=options.get("engine"), dtype=options.get("dtype") or "float32"))
         return made[0]
 
-    return _responder(generator, decoding, asked_tokens, MAX_BATCH, candidate.model)
+    return _responder(generator, decoding, plain_tokens if options.get("completes") else asked_tokens, MAX_BATCH, candidate.model)
+
+
+def plain_tokens(generator: Generator, request: Request) -> Sequence[int]:
+    """The text as it is, to go on from: of a model that was never taught to answer."""
+    return generator.tokens(request.text)
 
 
 def asked_tokens(generator: Generator, request: Request) -> Sequence[int]:
-    """The question with its passages and what was said before, by the model's chat template; to an encoder the question alone."""
+    """The question with its passages and what was said before, by the model's chat template; to an encoder without a template."""
     if generator.encodes:
-        return generator.tokens(request.text)
+        return generator.tokens(question(request.text, request.passages))
     said = [(Message("user", turn.question), Message(ASSISTANT, turn.answer)) for turn in request.turns]
     return generator.conversation([*(one for turn in said for one in turn), *conversation(request.text, request.passages)])
 

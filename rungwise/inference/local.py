@@ -10,6 +10,7 @@ from rungwise.core.content import Chunk, Request, Scores, Text
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.types import Responder
 from rungwise.engines.batching import gathered
+from rungwise.inference.fitted import CLASSIFIES, load_classifier
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,7 @@ Load = Callable[[str], Mapping[str, bytes]]
 Encode = Callable[[Sequence[str]], "Floats"]
 Probabilities = Callable[[Sequence[str]], "Floats"]
 
-MODELS = ("majority", "linear", "label-names", "prototypes", "neighbours", "head")
+MODELS = ("majority", "linear", "label-names", "prototypes", "neighbours", "head", "encoder")
 
 
 def local_responder(candidate: Candidate, load: Load, encode: Encode) -> Responder:
@@ -69,6 +70,9 @@ def _classifier(candidate: Candidate, load: Load, encode: Encode) -> tuple[tuple
     if candidate.model == "linear":
         linear = Linear.load(_files(candidate, load))
         return linear.labels, linear.probabilities, linear.calibration.threshold if linear.calibration.multi_label else None
+    if candidate.model == CLASSIFIES:
+        fitted = load_classifier(candidate, load)
+        return fitted.labels, fitted.probabilities, fitted.threshold if fitted.multi_label else None
     if candidate.model == "label-names":
         return candidate.labels, _by_name(candidate, encode), None
     if candidate.model == "prototypes":

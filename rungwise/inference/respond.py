@@ -21,6 +21,7 @@ from rungwise.engines.budget import Budget
 from rungwise.engines.endpoint import LanguageModel
 from rungwise.engines.prices import Listed, Price, price_of
 from rungwise.inference.calling import EndpointModel
+from rungwise.inference.fitted import GENERATES, text_responder
 from rungwise.inference.wrappers import ChooseShots, Search, recorded, with_retrieval, with_shots, with_threshold
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ def _answering(candidate: Candidate, kit: Kit, encode: Callable[[str], Encode]) 
         from rungwise.inference.finding import DOCUMENTS, finding
 
         return finding(_search(candidate, kit, encode), count=int(candidate.options.get("documents", DOCUMENTS)))
+    if candidate.model == GENERATES:
+        return text_responder(candidate, kit.load)
     if "/" in candidate.model:
         raise UnknownName(
             "endpoint", candidate.model.split("/")[0], [one.name for one in kit.case.endpoints], where="rungwise.yaml"

@@ -33,7 +33,7 @@ from rungwise.core.usecase import UseCase
 from rungwise.data.datasets import Splits
 from rungwise.data.ledger import Ledger, Nomination, opening_level
 from rungwise.ladder.judge import Judge, Ruling
-from rungwise.ladder.limits import broken_limit, forbidden
+from rungwise.ladder.limits import broken_limit, forbidden, forbidden_origin
 from rungwise.ladder.live import is_live
 from rungwise.ladder.nominate import WORTH_OPENING, Tried, in_order_of_merit
 from rungwise.ladder.order import CLEARLY
@@ -175,7 +175,8 @@ class _Ascent:
 
     async def step(self, stair: Stair) -> RungResult:
         """Climb one rung; a rung that cannot run ends in a state that says so, and the climb goes on."""
-        if (why := forbidden(self.plan.case, stair.ground.endpoint)) is not None:
+        origin = stair.kind.origin(stair.ground)
+        if (why := forbidden(self.plan.case, stair.ground.endpoint) or forbidden_origin(self.plan.case, origin)) is not None:
             return dataclasses.replace(_not_run(stair, why), state=OVER_LIMIT)
         try:
             tried = await self._search(stair)
@@ -201,7 +202,12 @@ class _Ascent:
         seen: list[Evaluation] = []
         candidates: list[Candidate] = []
         while proposals := await stair.propose(parent, self.plan.splits.train, seen):
-            seen += await self.bench.measure(stair, proposals)
+            try:
+                seen += await self.bench.measure(stair, proposals)
+            except OutOfBudget:
+                if not seen:
+                    raise
+                break  # what was tried within the budget stands
             candidates += proposals
         self.so_far.evaluations += [one.id for one in seen]
         level = self._next_level(stair)

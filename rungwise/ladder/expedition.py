@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from rungwise.core.candidate import Fitted
 from rungwise.core.dataset import Dataset
 from rungwise.core.decision import Decision, Spend
 from rungwise.core.errors import UnknownName, UsageError
@@ -17,7 +18,7 @@ from rungwise.core.evaluation import Evaluation
 from rungwise.core.progress import Progress
 from rungwise.core.record import digest, from_plain, to_plain
 from rungwise.core.tasks import TASKS
-from rungwise.core.types import Clock
+from rungwise.core.types import Clock, Executor
 from rungwise.core.usecase import Target, UseCase
 from rungwise.curate.leaks import LeakReport, find_leaks
 from rungwise.data.calls import CallCache
@@ -36,16 +37,21 @@ from rungwise.data.versions.licences import check_licences
 from rungwise.data.versions.version import HEAD, Versions
 from rungwise.engines.budget import Budget
 from rungwise.engines.executors import InlineExecutor
+from rungwise.engines.fitted.bases import minilm_base, minilm_files
 from rungwise.engines.prices import project_prices
 from rungwise.engines.search.tongue import words_of
 from rungwise.evaluate.answers import Answers
 from rungwise.evaluate.metric import target_metric
+from rungwise.fit.preference_rows import read_preferences
+from rungwise.fit.preferences import Preferences
 from rungwise.inference.respond import Kit
 from rungwise.ladder.climb import Plan, climb
 from rungwise.ladder.embedding import Embeddings
+from rungwise.ladder.fitting import Schooling, general_texts, training_news
 from rungwise.ladder.judge import Judge
 from rungwise.ladder.making import Maker, Materials
 from rungwise.ladder.order import build_ladder
+from rungwise.ladder.origin import language_origin
 from rungwise.ladder.present import of_present
 from rungwise.ladder.recording import Recording, read_recording
 from rungwise.ladder.rung import Ground, Incumbent, Stair
@@ -85,6 +91,8 @@ class Terrain:
     ground: Ground
     ladder: tuple[Stair, ...]
     recordings: Mapping[str, Recording]
+    pairs: Preferences | None = None
+    general: tuple[str, ...] = ()
 
     @property
     def dataset(self) -> Dataset:
@@ -142,9 +150,27 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, vers
         one.name: read_recording(one, directory, imported.dataset, imported.roles.columns, separator=separator)
         for one in case.include
     }
-    ground = dataclasses.replace(_ground(case, imported, splits, recordings), prices=project_prices(directory), live=wishes.live)
+    pairs = read_preferences(beside(directory, case.preferences)).preferences if case.preferences is not None else None
+    ground = dataclasses.replace(
+        _ground(case, imported, splits, recordings),
+        prices=project_prices(directory),
+        live=wishes.live,
+        origin=language_origin(case, directory),
+        preferences=digest([one.id for one in pairs.pairs]) if pairs is not None else None,
+        pairs=len(pairs.pairs) if pairs is not None else 0,
+    )
     ladder = build_ladder(ground, order=wishes.order, until=wishes.until)
-    return Terrain(case=case, imported=imported, leaks=leaks, splits=splits, ground=ground, ladder=ladder, recordings=recordings)
+    return Terrain(
+        case=case,
+        imported=imported,
+        leaks=leaks,
+        splits=splits,
+        ground=ground,
+        ladder=ladder,
+        recordings=recordings,
+        pairs=pairs,
+        general=tuple(general_texts(beside(directory, case.train.general))) if case.train.general is not None else (),
+    )
 
 
 def _leaks(store: Store, imported: Imported) -> LeakReport:
@@ -185,6 +211,7 @@ def _ground(case: UseCase, imported: Imported, splits: Splits, recordings: Mappi
         passages=any(row.passage for row in train),
         words=words_of(one.text for one in documents.documents),
         document_chars=sum(len(one.text) for one in documents.documents),
+        answer_chars=sum(len(row.label) for row in train) / max(1, len(train)),
         recorded={name: one.id for name, one in recordings.items()},
     )
 
@@ -238,6 +265,7 @@ class Expedition:
             embeddings=embeddings,
             executor=executor,
             load=kit.load,
+            schooling=self._schooling(kit.load, executor),
         )
         self.maker = Maker(store, materials, clock)
         self.bench = Workbench(
@@ -252,6 +280,31 @@ class Expedition:
             clock=clock,
             say=say,
             live=wishes.live,
+        )
+
+    def _schooling(self, load: Callable[[str], Mapping[str, bytes]], executor: Executor) -> Schooling:
+        """What the training rungs learn from, and who hears how it goes."""
+        terrain, origin = self.terrain, self.terrain.ground.origin
+
+        def base(part: Fitted) -> Mapping[str, bytes]:
+            if part == minilm_base():
+                return minilm_files()
+            if origin is None or origin.part != part:
+                raise UsageError("the base of this candidate is not the one that rungwise.yaml names. Climb again")
+            return origin.files()
+
+        return Schooling(
+            case=terrain.case,
+            train=terrain.splits.train,
+            documents=terrain.imported.documents,
+            general=terrain.general,
+            preferences=terrain.pairs.pairs if terrain.pairs is not None else (),
+            base=base,
+            load=load,
+            executor=executor,
+            work=self.store.directory / "fits",
+            clock=self.clock,
+            tell=lambda part, step: self.say(training_news(part, step)),
         )
 
     def spent(self, seconds: float) -> Spend:

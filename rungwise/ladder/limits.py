@@ -9,6 +9,7 @@ from rungwise.core.candidate import Candidate
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.usecase import Endpoint, UseCase
 from rungwise.data.versions.licences import is_allowed
+from rungwise.ladder.origin import Origin
 
 
 def forbidden(case: UseCase, endpoint: Endpoint | None) -> str | None:
@@ -21,6 +22,14 @@ def forbidden(case: UseCase, endpoint: Endpoint | None) -> str | None:
     if limits.licences is not None and not is_allowed(endpoint.licence, limits.licences):
         return f"the licence of {endpoint.name} is {endpoint.licence or 'not declared'}, which is not on the allow-list"
     return None
+
+
+def forbidden_origin(case: UseCase, origin: Origin | None) -> str | None:
+    """Why training may not begin from a model, in words, or None: its licence goes over to whatever is made of it."""
+    allowed = case.limits.licences
+    if origin is None or allowed is None or is_allowed(origin.licence, allowed):
+        return None
+    return f"the licence of {origin.name} is {origin.licence or 'not declared'}, which is not on the allow-list"
 
 
 def is_on_this_machine(endpoint: Endpoint) -> bool:

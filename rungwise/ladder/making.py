@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from rungwise.core.candidate import Fitted
 from rungwise.core.dataset import Example
+from rungwise.core.errors import UsageError
 from rungwise.core.types import Clock, Executor
 from rungwise.core.usecase import UseCase
 from rungwise.data import artefacts
 from rungwise.data.documents import Documents
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
+from rungwise.engines.fitted.bases import BASE
 from rungwise.ladder.embedding import Embeddings
+from rungwise.ladder.fitting import FITS, Schooling, took, train_part
 
 if TYPE_CHECKING:
     from rungwise.core.content import Passage
@@ -35,6 +38,7 @@ class Materials:
     embeddings: Embeddings
     executor: Executor
     load: Callable[[str], Files]
+    schooling: Schooling | None = None
 
 
 class Maker:
@@ -45,9 +49,11 @@ class Maker:
 
     async def make(self, parts: Sequence[Fitted]) -> None:
         """Make every part that is missing. Raises MissingExtra when its library is not installed."""
+        trained = [part for part in _by_id(parts).values() if part.technique in TRAINED]
         batches: dict[str, list[Fitted]] = {}
         for part in _by_id(parts).values():
-            batches.setdefault(_batch(part), []).append(part)
+            if part.technique not in TRAINED:
+                batches.setdefault(_batch(part), []).append(part)
         for batch in batches.values():
             # All or none: each fit starts from the one before it, so its bytes depend on who is fitted with it. A climb that
             # was killed between two saves would otherwise go on with another model than the one that was begun.
@@ -59,10 +65,28 @@ class Maker:
             for part, files in zip(batch, made, strict=True):
                 artefacts.save(self.store, part.id, files, seconds=share)
 
+        for part in trained:  # in the order given: what a part stands on comes before it
+            if not artefacts.has(self.store, part.id):
+                await self._train(part)
+
+    async def _train(self, part: Fitted) -> None:
+        """Fit one part with checkpoints, which are kept until the part is."""
+        schooling = self.materials.schooling
+        if schooling is None:
+            raise UsageError(f"the part '{part.technique}' cannot be fitted here. Type: rungwise climb PROJECT")
+        await train_part(self.store, schooling, part)
+
+    def took(self, part: Fitted) -> Mapping[str, float]:
+        """`bytes`, the most memory that this process held while the part was trained, and `tokens_per_s`; empty for the others."""
+        return took(self.store, part)
+
     def seconds(self, part: Fitted) -> float:
         """What making the part took when it was made, in seconds; a batch is shared evenly."""
         step = Steps(self.store).get(part.id)
         return step.seconds if step else 0.0
+
+
+TRAINED = (BASE, *FITS)
 
 
 def _by_id(parts: Sequence[Fitted]) -> dict[str, Fitted]:

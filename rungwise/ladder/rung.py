@@ -13,6 +13,8 @@ from rungwise.core.types import Rung
 from rungwise.core.usecase import Endpoint, Included, UseCase
 from rungwise.engines.prices import Listed
 from rungwise.engines.search.terms import Words
+from rungwise.fit.forecast import REFERENCE_PACE
+from rungwise.ladder.origin import Origin
 
 DOOR = "rungwise.rungs"
 
@@ -41,7 +43,9 @@ class Ground:
     of the folder of documents, `document_chars` their length in characters and `words` how
     their text becomes terms; `passages` whether questions come with theirs; `recorded` are the
     digests of the included systems' answers; `prices` the project's own price tables.
-    `live` is who answers users now, in a re-climb.
+    `live` is who answers users now, in a re-climb. `origin` is the language model that training may begin from,
+    `preferences` the digest of the pairs of answers and `pairs` their number, `answer_chars` the mean length of an answer,
+    `pace` how fast this machine trains, in floating-point operations a second.
     """
 
     case: UseCase
@@ -60,6 +64,11 @@ class Ground:
     recorded: Mapping[str, str] = field(default_factory=dict)
     prices: tuple[tuple[Listed, ...], ...] = ()
     live: Incumbent | None = None
+    origin: Origin | None = None
+    preferences: str | None = None
+    pairs: int = 0
+    answer_chars: float = 0.0
+    pace: float = REFERENCE_PACE
 
     @property
     def start(self) -> Candidate:
@@ -69,13 +78,14 @@ class Ground:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What a rung is expected to take until it is measured on dev, and per answer after that."""
+    """What a rung is expected to take until it is measured on dev, and per answer after that; `bytes` of memory at the peak."""
 
     seconds: float = 0.0
     usd: float = 0.0
     calls: int = 0
     answer_s: float = 0.0
     answer_usd: float = 0.0
+    bytes: int = 0
 
     def total_usd(self, case: UseCase) -> float:
         """Development cost plus price per answer times forecast volume; local seconds at the machine price."""
@@ -90,7 +100,7 @@ class RungKind:
     `place` is its place in the table of the design, cheapest first. `make` gives the
     rung for a ground, `forecast` what it will cost there. `each` says whether it
     stands once (`local`), once per configured endpoint, or once per included system.
-    `fits` says whether it has anything to do on this ground.
+    `fits` says whether it has anything to do on this ground, `origin` the model that it begins from, whose licence counts.
     """
 
     name: str
@@ -102,6 +112,7 @@ class RungKind:
     extra: str | None = None
     races: bool = False
     fits: Callable[[Ground], bool] = field(default=lambda _: True)
+    origin: Callable[[Ground], Origin | None] = field(default=lambda _: None)
 
 
 @dataclass(frozen=True, kw_only=True)

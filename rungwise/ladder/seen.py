@@ -20,6 +20,12 @@ def best(candidates: Sequence[Candidate], seen: Sequence[Evaluation], case: UseC
     return max(pairs or list(zip(candidates, seen, strict=True)), key=lambda pair: pair[1].estimates[metric].mean)[0]
 
 
+def qualities(seen: Sequence[Evaluation], case: UseCase) -> list[float]:
+    """The dev means of the target metric, in order."""
+    metric = case.target.metric if case.target is not None else TASKS[case.task].metric
+    return [one.estimates[metric].mean for one in seen]
+
+
 Stage = Callable[[Candidate], Sequence[Candidate]]
 """Variations of the best candidate so far."""
 

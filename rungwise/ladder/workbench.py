@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.content import Chunk, Request, Response
@@ -23,6 +24,7 @@ from rungwise.data.steps import Steps
 from rungwise.data.store import Store
 from rungwise.engines.budget import Budget
 from rungwise.evaluate.latency import latency
+from rungwise.inference.fitted import loaded_bytes
 from rungwise.inference.respond import Kit, build_responder
 from rungwise.inference.window import answer_stream
 from rungwise.ladder.embedding import Embeddings
@@ -160,7 +162,8 @@ class Workbench:
         return seconds
 
     def _memory_mb(self, candidate: Candidate) -> float:
-        size = sum(artefacts.size_bytes(self.store, part.id) for part in candidate.parts)
+        tops = (part for part in (candidate.index, candidate.adapter, candidate.head) if part is not None)
+        size = sum(loaded_bytes(part, partial(artefacts.size_bytes, self.store)) for part in tops)
         return size / 1e6 + (91.0 if candidate.encoder == "minilm" else 0.0)  # the encoder's fp32 weights
 
     async def open(self, candidate: Candidate, nomination: Nomination) -> Ruling:

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from rungwise.project.data import ProjectData
     from rungwise.project.drift import ProjectDrift
     from rungwise.project.feedback import ProjectFeedback
+    from rungwise.project.fitting import ProjectFitting
     from rungwise.project.keys import ProjectKeys
     from rungwise.project.money import ProjectMoney
     from rungwise.project.reclimbs import ProjectReclimbs
     from rungwise.project.releases import ProjectReleases
     from rungwise.project.reviews import ProjectReviews
+    from rungwise.project.texts import ProjectTexts
     from rungwise.project.traces import ProjectTraces
     from rungwise.project.voices import ProjectVoices
     from rungwise.project.watching import ProjectWatching
@@ -46,6 +48,20 @@ class Doors:
         from rungwise.project.data import ProjectData
 
         return ProjectData(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def fitting(self) -> ProjectFitting:
+        """One technique, trained and written as a folder."""
+        from rungwise.project.fitting import ProjectFitting
+
+        return ProjectFitting(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def texts(self) -> ProjectTexts:
+        """What is trained on text alone: tokenizers and language models."""
+        from rungwise.project.texts import ProjectTexts
+
+        return ProjectTexts(self.directory, self.clock, self.directory / STATE)
 
     @property
     def releases(self) -> ProjectReleases:
