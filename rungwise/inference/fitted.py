@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.errors import UsageError
 from rungwise.core.types import Responder
-from rungwise.engines.fitted.bases import beneath_files, is_adapter, part_files
+from rungwise.engines.fitted.beneath import beneath_files, is_adapter, part_files
 from rungwise.engines.fitted.models import CAUSAL, MASKED
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from rungwise.data.versions.licences import check_licences
 from rungwise.data.versions.version import HEAD, Versions
 from rungwise.engines.budget import Budget
 from rungwise.engines.executors import InlineExecutor
-from rungwise.engines.fitted.bases import minilm_base, minilm_files
+from rungwise.engines.fitted.beneath import minilm_base, minilm_files
 from rungwise.engines.prices import project_prices
 from rungwise.engines.search.tongue import words_of
 from rungwise.evaluate.answers import Answers

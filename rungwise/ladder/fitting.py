@@ -21,7 +21,7 @@ from rungwise.data.documents import Documents, read_documents
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
 from rungwise.engines.fitted.asking import conversation, question
-from rungwise.engines.fitted.bases import BASE, whole_files
+from rungwise.engines.fitted.beneath import BASE, whole_files
 from rungwise.engines.fitted.chat import Message
 from rungwise.engines.fitted.models import CAUSAL, MASKED
 from rungwise.fit.checkpoints import Checkpoints

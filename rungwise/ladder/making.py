@@ -16,7 +16,7 @@ from rungwise.data import artefacts
 from rungwise.data.documents import Documents
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
-from rungwise.engines.fitted.bases import BASE
+from rungwise.engines.fitted.beneath import BASE
 from rungwise.ladder.embedding import Embeddings
 from rungwise.ladder.fitting import FITS, Schooling, took, train_part
 

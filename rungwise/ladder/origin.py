@@ -10,7 +10,7 @@ from pathlib import Path
 from rungwise.core.candidate import Fitted
 from rungwise.core.usecase import UseCase
 from rungwise.data.spec import beside
-from rungwise.engines.fitted.bases import BASE, minilm_base
+from rungwise.engines.fitted.beneath import BASE, minilm_base
 from rungwise.engines.fitted.files import Files, folder_digest, read_folder
 
 ENCODER_LICENCE = "apache-2.0"
