@@ -168,6 +168,25 @@ def check_questions(rows: list[dict[str, str]], articles: dict[str, str]) -> lis
     return problems
 
 
+def check_preferences(tickets: dict[str, str], articles: dict[str, str]) -> list[str]:
+    """Check that steps stand in their articles, and that every pair has two answers and a ticket that no other pair has."""
+    steps = json.loads((HERE / "steps.json").read_text(encoding="utf-8"))
+    problems = [
+        f"steps.json: {intent}: not in {one['article']}"
+        for intent, one in steps.items()
+        if one["step"] not in articles.get(one["article"], "")
+    ]
+    rows = [json.loads(line) for line in (HERE / "preferences.jsonl").read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        known = tickets.get(row["ticket"]) == row["prompt"]
+        if not known or not row["chosen"] or not row["rejected"] or row["chosen"] == row["rejected"]:
+            problems.append(f"preferences.jsonl: {row['id']}: not a pair on a ticket")
+    for key in ("id", "ticket"):
+        for value in repeated([row[key] for row in rows]):
+            problems.append(f"preferences.jsonl: {key} repeated: {value!r}")
+    return problems
+
+
 def counts_table(rows: list[dict[str, str]]) -> str:
     """Return the counts per intent as a Markdown table, largest first."""
     counts = Counter(row["intent"] for row in rows)
@@ -207,6 +226,7 @@ def main(arguments: list[str]) -> int:
         *check_ticket_file(),
         *check_tickets(tickets, labels),
         *check_questions(questions, articles),
+        *check_preferences({row["id"]: row["message"] for row in tickets}, articles),
         *check_readme(table, "--write" in arguments),
     ]
     print(f"articles: {len(articles)}, questions: {len(questions)}, tickets: {len(tickets)}")
