@@ -40,12 +40,12 @@ class LabelTraining:
     """
 
     lr: float = 2e-4
-    epochs: int = 6
+    epochs: int = 4
     least_steps: int = 200
     rows: int = 80
     batch_tokens: int = 4_096
     max_tokens: int = 256
-    smoothing: float = 0.1
+    smoothing: float = 0.0
     held_out: float = 0.05
     patience: int = 3
     multi_label: bool = False

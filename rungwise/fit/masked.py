@@ -22,7 +22,7 @@ from rungwise.fit.parallel import ALONE, Parallel
 Ids = NDArray[np.int64]
 
 MASKED_SHARE, AS_MASK, AS_RANDOM = 0.15, 0.8, 0.1
-"""Of the tokens 15 % are asked for: 80 % of them hidden, 10 % replaced by any other, 10 % left (Devlin et al. 2018, section 3.1)."""
+"""Of the tokens 15 % are asked for: 80 % of them hidden, 10 % replaced by any other, 10 % left (Devlin et al. 2018, 3.1)."""
 
 UNASKED = -100
 """The target of a token that is not asked for, as torch's cross-entropy passes over it."""
@@ -174,7 +174,7 @@ def _texts(
     mask = tokens.id_of("[MASK]") if tokens.id_of("[MASK]") is not None else tokens.id_of("<mask>")
     if mask is None:
         raise CannotFit("the tokenizer of the base has no [MASK] to hide words behind. Use a BERT-like encoder as the base")
-    special = {found for name in ("[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>") if (found := tokens.id_of(name)) is not None}
+    special = [one for name in ("[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>") if (one := tokens.id_of(name)) is not None]
     found, extra = tokens(usable), tokens([text for text in dict.fromkeys(general) if text.strip()])
     order = np.random.default_rng(settings.seed).permutation(len(usable))
     count = max(1, round(settings.held_out * len(usable)))

