@@ -154,6 +154,8 @@ def converted(model: Any, rules: Rules, *, dtype: str) -> Files:
         loader = door._MODEL_LOADERS[type(model.config).__name__]
         with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
             made = loader(model, names)
+            if rules.start is not None and model.config.model_type != "marian":  # which starts from zeros
+                made.config.decoder_start_token = names.convert_ids_to_tokens(rules.start)
             made.validate()
             made.optimize(quantization=COMPUTES[dtype])
             made.save(folder)

@@ -180,7 +180,7 @@ def load_generator(
     tokenizer = load_tokenizer(whole)
     check_vocabulary(tokenizer, whole)
     config = read_config(whole)
-    rules = _rules(whole, config, tokenizer)
+    rules = rules_of(whole)
     decoder = _decoder(files, whole, rules, engine, device, dtype)
     encodes = bool(config.get("is_encoder_decoder"))
     return Generator(decoder, tokenizer, Chat(whole), rules, places=_places(config), encodes=encodes, name=name, batch=batch)
@@ -239,8 +239,9 @@ class _GreedyFast:
         return self._slow[0](prompts, decoding, heard)
 
 
-def _rules(files: Mapping[str, bytes], config: Mapping[str, Any], tokenizer: Any) -> Rules:
+def rules_of(files: Mapping[str, bytes]) -> Rules:
     """What the files say: generation_config.json before config.json, as transformers reads them, and then the tokenizer."""
+    config, tokenizer = read_config(files), load_tokenizer(files)
     try:
         said = dict(json.loads(files.get(GENERATION, b"{}")))
     except (ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Small language models with random weights, as files: Llama-like, GPT-2-like, T5-like and Marian-like."""
+"""Small language models with random weights, as files: Llama-like, GPT-2-like, and encoder-decoders as of T5, Marian and MBart."""
 
 from __future__ import annotations
 
@@ -63,8 +63,29 @@ SHAPES: dict[str, dict[str, Any]] = {
         "decoder_start_token_id": VOCABULARY - 1,
         "forced_eos_token_id": None,
     },
+    "mbart": {
+        "model_type": "mbart",
+        "d_model": 48,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 96,
+        "decoder_ffn_dim": 96,
+        "max_position_embeddings": PLACES,
+        "activation_function": "relu",
+        "init_std": 0.4,
+        "scale_embedding": False,
+        "normalize_before": True,
+        "normalize_embedding": True,
+        "bos_token_id": None,
+        "eos_token_id": 0,
+        "pad_token_id": 2,
+        "decoder_start_token_id": 0,
+        "forced_eos_token_id": None,
+    },
 }
-CAUSALS, ENCODING = ("llama", "gpt2"), ("t5", "marian")
+CAUSALS, ENCODING = ("llama", "gpt2"), ("t5", "marian", "mbart")
 
 
 def byte_tokenizer(vocabulary: int = VOCABULARY) -> Files:
