@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 
 from rungwise.cli.options import as_json, print_json, project_directory, say, warn
 from rungwise.cli.setting_up import describes_use_case, open_project, taken_back
-from rungwise.core.errors import UsageError
+from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.usecase import SEARCHES
 
 if TYPE_CHECKING:
@@ -59,9 +60,13 @@ def fit(technique: str, source: str, project: str | None, given: tuple[str, ...]
     """
     from rungwise.project.texts import TEXTS, is_text
 
+    if technique not in TECHNIQUES:
+        raise UnknownName("technique", technique, TECHNIQUES)
     silent = options["as_json"] or options["quiet"]
     settings = _settings(given)
-    if technique in TEXTS and is_text(technique, Path(source)):
+    if technique == "tag":
+        done = _fit_tags(source, project, settings, options, silent)
+    elif technique in TEXTS and is_text(technique, Path(source)):
         done = _fit_text(technique, source, project, settings, options, silent)
     else:
         done = _fit_rows(technique, source, project, settings, options, silent)
@@ -78,6 +83,9 @@ def _fit_rows(
     directory, data = project_directory(source, project)
     with taken_back(directory), _progress(silent) as tell:
         opened = open_project(directory, data, options)
+        if options["minutes"] is not None:
+            train = opened.case.train
+            opened.configure(train=dataclasses.replace(train, minutes=options["minutes"]))
         if changes := _named(options, directory, opened.case):
             opened.configure(**changes)
         return opened.fitting.fit(
@@ -109,6 +117,25 @@ def _fit_text(
             characters=options["characters"],
             vocabulary=options["vocabulary"],
             seed=options["seed"],
+            device=options["device"] or "cpu",
+            say=tell,
+            wait=not options["no_wait"],
+            on_wait=warn,
+        )
+
+
+def _fit_tags(source: str, project: str | None, settings: Mapping[str, Any], options: dict[str, Any], silent: bool) -> FitDone:
+    from rungwise.project import Project
+
+    path = Path(source)
+    if not path.is_file():
+        raise UsageError(f"tag learns from a file of texts with spans, and {source} is none. Type: rungwise fit tag FILE.jsonl")
+    folder = Path(project) if project else path.with_name(f"{path.name.split('.')[0]}-tagger")
+    with _progress(silent) as tell:
+        return Project(folder).tags.fit(
+            path,
+            settings=settings,
+            seed=options["seed"] or 0,
             device=options["device"] or "cpu",
             say=tell,
             wait=not options["no_wait"],

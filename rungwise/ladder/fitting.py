@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rungwise.fit.finetune import Step
     from rungwise.fit.fit import Fit
     from rungwise.fit.preferences import Preference
+    from rungwise.fit.tagging import Tagged
 
 Files = Mapping[str, bytes]
 Shape = TypeVar("Shape")
@@ -60,6 +61,7 @@ class Schooling:
     clock: Clock
     tell: Callable[[Fitted, Step], None]
     general: Sequence[str] = ()
+    tagged: Sequence[Tagged] = ()
 
 
 async def train_part(store: Store, given: Schooling, part: Fitted) -> None:
@@ -217,6 +219,13 @@ def _tokenizer(given: Schooling, part: Fitted, checkpoints: Checkpoints, hear: H
     return Fit(files=files, trained=Trained(epochs=[], losses=[], grad_norms=[], rates=[], tokens=0, seconds=0.0))
 
 
+def _tagger(given: Schooling, part: Fitted, checkpoints: Checkpoints, hear: Hear) -> Fit:
+    from rungwise.fit.tagging import TaggingSettings, fit_tagger
+
+    base = _below(given, part, MASKED)
+    return fit_tagger(given.tagged, base, _settings(TaggingSettings, part), on_step=hear, checkpoints=checkpoints)
+
+
 FITS: Mapping[str, Callable[[Schooling, Fitted, Checkpoints, Hear], Fit]] = {
     "classifier": _classifier,
     "contrastive": _contrastive,
@@ -228,6 +237,7 @@ FITS: Mapping[str, Callable[[Schooling, Fitted, Checkpoints, Hear], Fit]] = {
     "translator": _translator,
     "decoder": _language_model,
     "tokenizer": _tokenizer,
+    "tag": _tagger,
 }
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rungwise.project.reclimbs import ProjectReclimbs
     from rungwise.project.releases import ProjectReleases
     from rungwise.project.reviews import ProjectReviews
+    from rungwise.project.tags import ProjectTags
     from rungwise.project.texts import ProjectTexts
     from rungwise.project.traces import ProjectTraces
     from rungwise.project.voices import ProjectVoices
@@ -62,6 +63,13 @@ class Doors:
         from rungwise.project.texts import ProjectTexts
 
         return ProjectTexts(self.directory, self.clock, self.directory / STATE)
+
+    @property
+    def tags(self) -> ProjectTags:
+        """A tagger of spans."""
+        from rungwise.project.tags import ProjectTags
+
+        return ProjectTags(self.directory, self.clock, self.directory / STATE)
 
     @property
     def releases(self) -> ProjectReleases:
