@@ -16,7 +16,7 @@ from rungwise.fit.best_weights import BestWeights
 from rungwise.fit.checkpoints import Checkpoints
 from rungwise.fit.conversations import material_of
 from rungwise.fit.cross_entropy import mean_cross_entropy
-from rungwise.fit.decoder import check_decoder, seen_tokens, set_dropout, states_of
+from rungwise.fit.decoder import body_of, check_decoder, seen_tokens, set_dropout, states_of
 from rungwise.fit.finetune import Step, Training, finetune, seeded
 from rungwise.fit.fit import Fit
 from rungwise.fit.forgetting import forgetting, mean_loss
@@ -125,12 +125,11 @@ def fit_sft(
     half, held = settings.training.half, material.held
     best = BestWeights(learner, (lambda: mean_loss(learner, held, half=half)) if held else None, patience=settings.patience)
     laid = _Laid(material.learned, room, settings)
-    if settings.compiled:
-        model.get_decoder().compile(dynamic=False)
+    body = _compiled(learner) if settings.compiled else None
     trained = finetune(
         learner,
         laid.batches,
-        lambda batch: _loss(learner, batch),
+        lambda batch: _loss(learner, batch, body),
         settings.training,
         tokens_of=lambda batch: batch.tokens,
         weight_of=lambda batch: batch.learned,
@@ -189,7 +188,14 @@ def _learner(model: Any, settings: SftSettings) -> Any:
     return with_lora(model, lora, task="CAUSAL_LM")
 
 
-def _loss(model: Any, batch: Packed) -> Tensor:
+def _compiled(model: Any) -> Any:
+    """The decoder below the head, compiled for the shapes of the training alone: held-out texts have many, and few steps."""
+    import torch
+
+    return torch.compile(body_of(model), dynamic=False)
+
+
+def _loss(model: Any, batch: Packed, body: Any) -> Tensor:
     """Mean cross-entropy of the answers of a batch, in nats."""
-    states = states_of(model, batch)
+    states = states_of(model, batch, body=body)
     return mean_cross_entropy(states.hidden, states.head, states.targets)
