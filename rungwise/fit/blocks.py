@@ -30,7 +30,7 @@ def blocks_loss(model: Any, stream: Tokens, starts: Starts, context: int, *, bod
 
     device = next(model.parameters()).device
     rows = torch.from_numpy(cut_blocks(stream, starts, context)).to(device)  # (B, context + 1)
-    hidden = (body or body_of(model))(input_ids=rows[:, :-1], use_cache=False).last_hidden_state
+    hidden = (body_of(model) if body is None else body)(input_ids=rows[:, :-1], use_cache=False).last_hidden_state
     return mean_cross_entropy(hidden.flatten(0, 1), head_of(model), rows[:, 1:].flatten())
 
 

@@ -14,7 +14,7 @@ from rungwise.fit.corpus import Corpus, Starts, block_starts, corpus, cut_tail
 from rungwise.fit.finetune import Step, Training, finetune, seeded
 from rungwise.fit.fit import Fit
 from rungwise.fit.parallel import ALONE, Parallel
-from rungwise.fit.scaling import Plan
+from rungwise.fit.scaling import Plan, first_spread
 from rungwise.fit.tokenizer import train_tokenizer
 
 BETAS = (0.9, 0.99)
@@ -107,22 +107,15 @@ def _new_decoder(plan: Plan, tokenizer: Mapping[str, bytes]) -> Any:
         "num_key_value_heads": plan.heads,
         "max_position_embeddings": plan.context,
         "tie_word_embeddings": True,
+        "initializer_range": first_spread(plan.width),
         "bos_token_id": None,
         "eos_token_id": words.eos_token_id,
         "pad_token_id": words.pad_token_id,
     }
     with seeded(plan.seed):
         model: Any = new_model(shape, CAUSAL)
-        _calm_residuals(model, plan.layers)
     _with_dropout(model, plan.dropout)
     return model
-
-
-def _calm_residuals(model: Any, layers: int) -> None:
-    """Shrink what each layer adds at first, so that the sum over layers keeps its size (Radford et al. 2019, section 2.3)."""
-    for layer in model.model.layers:
-        for part in (layer.self_attn.o_proj, layer.mlp.down_proj):
-            part.weight.data.mul_((2 * layers) ** -0.5)
 
 
 def _with_dropout(model: Any, rate: float) -> None:
