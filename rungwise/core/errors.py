@@ -11,6 +11,7 @@
     ├── EngineError               3  a model endpoint did not answer as it should
     │   ├── EngineUnavailable     3  down, refused, rate-limited or too slow, after all retries
     │   └── EngineAnswer          3  it answered, but not in the agreed protocol
+    ├── TrainingFailed            3  a training went astray, or does not fit into memory
     ├── OutOfBudget               3  the next call would pass a hard cap; nothing was spent on it
     ├── StoreError                3  the project's state cannot be read or written
     │   └── ProjectBusy           3  another climb holds the project
@@ -78,6 +79,10 @@ class CannotScore(UsageError):
 
 class CannotFit(UsageError):
     """There is too little to learn a technique from: too few rows, or none of the kind that it learns from."""
+
+
+class TrainingFailed(RungwiseError):
+    """A training went astray, or does not fit into memory."""
 
 
 class MissingExtra(RungwiseError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rungwise.core.errors import MissingExtra, RungwiseError
+from rungwise.core.errors import MissingExtra, TrainingFailed
 from rungwise.engines.encoders.processor import has_bf16
 from rungwise.fit.checkpoints import Checkpoints, Snapshot
 from rungwise.fit.parallel import ALONE, Parallel
@@ -33,11 +33,11 @@ WARMUP, WEIGHT_DECAY, CLIP = 0.1, 0.01, 1.0
 BATCH_TOKENS = 4_096  # padded tokens of one batch: 32 windows of 128, the batch size of run_squad.py
 
 
-class Diverged(RungwiseError):
+class Diverged(TrainingFailed):
     """The loss or the gradient of a training is not a number, or the loss has leapt and stayed up."""
 
 
-class NoMemory(RungwiseError):
+class NoMemory(TrainingFailed):
     """A batch does not fit into the memory that is left."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rungwise.core.errors import RungwiseError
+from rungwise.core.errors import TrainingFailed
 
 REFERENCE_PACE = 1.0e11
 """Floating-point operations a second of a training in bf16 on the two-core machine that forecasts were tried on."""
@@ -45,7 +45,7 @@ class Cost:
     bytes: int
 
 
-class TooLarge(RungwiseError):
+class TooLarge(TrainingFailed):
     """A training needs more memory than there is."""
 
 

@@ -25,7 +25,7 @@ from rungwise.core.decision import (
     RungResult,
     Spend,
 )
-from rungwise.core.errors import CannotFit, CannotScore, EngineError, MissingExtra, OutOfBudget
+from rungwise.core.errors import CannotFit, CannotScore, EngineError, MissingExtra, OutOfBudget, TrainingFailed
 from rungwise.core.evaluation import Evaluation, Latency
 from rungwise.core.progress import Progress
 from rungwise.core.record import digest, to_plain
@@ -184,7 +184,7 @@ class _Ascent:
             return dataclasses.replace(_not_run(stair, str(error)), state=NOT_INSTALLED)
         except OutOfBudget as error:
             return _not_run(stair, str(error))
-        except (EngineError, CannotScore, CannotFit) as error:
+        except (EngineError, CannotScore, CannotFit, TrainingFailed) as error:
             return dataclasses.replace(_not_run(stair, str(error)), state=FAILED)
         if not tried:
             return _not_run(stair, "it had nothing to propose for this data")

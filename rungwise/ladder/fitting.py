@@ -85,6 +85,29 @@ def _took_key(part: Fitted) -> str:
     return digest(["took", part.id])
 
 
+def shapes() -> list[type]:
+    """The settings of every technique that learns from rows, pairs or documents."""
+    from rungwise.fit.classifier import ClassifierSettings
+    from rungwise.fit.continued import ContinuedSettings
+    from rungwise.fit.contrastive import ContrastiveSettings
+    from rungwise.fit.dpo import DpoSettings
+    from rungwise.fit.masked import MaskedSettings
+    from rungwise.fit.sft import SftSettings
+    from rungwise.fit.small_encoder import SmallEncoderSettings
+    from rungwise.fit.translator import TranslatorPlan
+
+    return [
+        ClassifierSettings,
+        ContinuedSettings,
+        ContrastiveSettings,
+        DpoSettings,
+        MaskedSettings,
+        SftSettings,
+        SmallEncoderSettings,
+        TranslatorPlan,
+    ]
+
+
 def general_texts(path: Path) -> list[str]:
     """The general texts of a use case: of a file, or of the documents of a folder."""
     return [one.text for one in read_documents(path).documents]

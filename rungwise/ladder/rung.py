@@ -13,7 +13,7 @@ from rungwise.core.types import Rung
 from rungwise.core.usecase import Endpoint, Included, UseCase
 from rungwise.engines.prices import Listed
 from rungwise.engines.search.terms import Words
-from rungwise.fit.forecast import REFERENCE_PACE
+from rungwise.fit.forecast import REFERENCE_PACE, Work
 from rungwise.ladder.origin import Origin
 
 DOOR = "rungwise.rungs"
@@ -78,7 +78,10 @@ class Ground:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What a rung is expected to take until it is measured on dev, and per answer after that; `bytes` of memory at the peak."""
+    """What a rung is expected to take until it is measured on dev, and per answer after that; `bytes` of memory at the peak.
+
+    `work` is its largest training, for a rung that trains.
+    """
 
     seconds: float = 0.0
     usd: float = 0.0
@@ -86,6 +89,7 @@ class Forecast:
     answer_s: float = 0.0
     answer_usd: float = 0.0
     bytes: int = 0
+    work: Work | None = None
 
     def total_usd(self, case: UseCase) -> float:
         """Development cost plus price per answer times forecast volume; local seconds at the machine price."""

@@ -144,7 +144,7 @@ def scratch_answers_forecast(ground: Ground) -> Forecast:
         logits=plan.vocabulary,
     )
     pace = ground.pace * share_of_pace(plan.width) * (1.0 - OVERHEAD)
-    found = Forecast(seconds=START_S + 6.0 * body * work.tokens / pace, bytes=cost(work, pace=ground.pace).bytes)
+    found = Forecast(seconds=START_S + 6.0 * body * work.tokens / pace, bytes=cost(work, pace=ground.pace).bytes, work=work)
     return _with_answers(ground, body, found)
 
 
@@ -195,12 +195,13 @@ def _cost(ground: Ground, origin: Origin, tokens: float, batch_tokens: int, trai
         logits=logits,
     )
     found = cost(work, pace=ground.pace)
-    return Forecast(seconds=found.seconds * ground.case.train.trials, bytes=found.bytes)
+    return Forecast(seconds=found.seconds * ground.case.train.trials, bytes=found.bytes, work=work)
 
 
-def _plus(one: Forecast, **more: Any) -> Forecast:
-    return Forecast(seconds=one.seconds + more["seconds"], bytes=one.bytes, answer_s=more["answer_s"])
+def _plus(one: Forecast, *, seconds: float, answer_s: float) -> Forecast:
+    return replace(one, seconds=one.seconds + seconds, answer_s=answer_s)
 
 
 def _sum(first: Forecast, then: Forecast) -> Forecast:
-    return Forecast(seconds=first.seconds + then.seconds, bytes=max(first.bytes, then.bytes), answer_s=then.answer_s)
+    larger = max(first, then, key=lambda one: one.bytes)
+    return replace(larger, seconds=first.seconds + then.seconds, answer_s=then.answer_s)

@@ -24,6 +24,8 @@ from rungwise.data.steps import Steps
 from rungwise.data.store import Store
 from rungwise.engines.budget import Budget
 from rungwise.evaluate.latency import latency
+from rungwise.fit.forecast import check_memory
+from rungwise.fit.memory import available_bytes
 from rungwise.inference.fitted import loaded_bytes
 from rungwise.inference.respond import Kit, build_responder
 from rungwise.inference.window import answer_stream
@@ -73,6 +75,8 @@ class Workbench:
         self._check_offline(stair)
         if stair.kind.each != "local" or self._all_stored(candidates):
             return await self._measure(stair, candidates)
+        if stair.forecast.work is not None:
+            check_memory(stair.forecast.work, available=available_bytes(self.case.train.device))
         # Calls reserve for themselves; the seconds of this machine are reserved here, by forecast, and settled by the clock.
         reservation = await self.budget.reserve(stair.name, Spend(seconds=stair.forecast.seconds))
         started = self.clock.tick()

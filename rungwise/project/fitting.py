@@ -127,10 +127,13 @@ class ProjectFitting:
         what it needs, TooLarge when it does not fit into the memory that is left.
         """
         from rungwise.data.lock import project_lock
+        from rungwise.ladder.fitting import shapes
+        from rungwise.ladder.training import check_settings
         from rungwise.project import run
 
         if technique not in ROWS:
             raise UnknownName("technique", technique, ROWS)
+        check_settings(settings or {}, shapes())
         with project_lock(self.state, wait=wait, on_wait=on_wait), opened(self.directory, self.state, self.clock) as store:
             asked = self._asked(settings or {}, trials, search, device)
             expedition, stair = self._stair(store, asked, technique, say)
