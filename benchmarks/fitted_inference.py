@@ -138,7 +138,7 @@ def quality(text: str, seconds: float) -> dict[str, float]:
         exact = -log.gather(2, torch.tensor(rows)[:, 1:, None]).mean().item()
     found = {"transformers fp32": exact}
     for dtype in ("float32", "int8"):
-        own = faster(load_model(files, CAUSAL), rules_of(files), dtype=dtype)
+        own = faster(load_model(files, CAUSAL), rules_of(files, tokenizer), dtype=dtype)
         scores = own.score([row[:1] for row in rows], [row[1:] for row in rows])
         found[f"ctranslate2 {dtype}"] = -sum(scores) / (len(rows) * (size - 1))
     return found

@@ -14,17 +14,18 @@ from typing import Any, Literal
 from rungwise.core.errors import Corrupt, UnknownName, UsageError
 from rungwise.engines.fitted.adapters import ADAPTER_CONFIG, merged
 from rungwise.engines.fitted.by_transformers import TransformersDecoder
-from rungwise.engines.fitted.chat import Chat, Conversation, check_vocabulary
+from rungwise.engines.fitted.chat import Chat, Conversation
 from rungwise.engines.fitted.decoding import Continued, Decoder, Decoding, Generated, Heard, Rules
 from rungwise.engines.fitted.detokenising import Detokeniser
 from rungwise.engines.fitted.faster import COMPUTES, NotConvertible, faster, installed
 from rungwise.engines.fitted.files import MANIFEST, Files, check_manifest
-from rungwise.engines.fitted.models import CAUSAL, GENERATION, SEQ2SEQ, load_model, load_tokenizer, read_config
+from rungwise.engines.fitted.models import CAUSAL, GENERATION, SEQ2SEQ, load_model, read_config
 
 _log = logging.getLogger(__name__)
 
 Engine = Literal["transformers", "ctranslate2"]
 ENGINES = ("transformers", "ctranslate2")
+DTYPES = ("float32", "bfloat16", "float16", "int8")
 
 OnText = Callable[[int, str], bool]
 """Told, token by token, of a row and what the token adds to its text, which may be nothing; True ends the row there."""
@@ -42,7 +43,7 @@ PENALTIES: Mapping[str, float | None] = {
 
 
 class Generator:
-    """A causal or encoder-decoder model with its tokenizer.
+    """A causal or encoder-decoder model with its tokenizer and chat template.
 
     Greedy answers in fp32 are token for token those of `transformers.generate`, in batches of unequal prompts as one by one.
     """
@@ -50,7 +51,6 @@ class Generator:
     def __init__(
         self,
         decoder: Decoder,
-        tokenizer: Any,
         chat: Chat,
         rules: Rules,
         *,
@@ -60,9 +60,9 @@ class Generator:
         batch: int = BATCH_ROWS,
     ) -> None:
         """`places` is how many tokens the model has positions for; `encodes` whether prompts go to an encoder of their own."""
-        self.decoder, self.tokenizer, self.chat, self.name, self.batch = decoder, tokenizer, chat, name, batch
+        self.decoder, self.chat, self.name, self.batch = decoder, chat, name, batch
         self.places, self.encodes = places, encodes
-        self._rules = rules
+        self.tokenizer, self._rules = chat.tokenizer, rules
 
     def generate(
         self, prompts: Sequence[Sequence[int]] | Sequence[str], decoding: Decoding = PLAIN, *, on_text: OnText | None = None
@@ -174,16 +174,16 @@ def load_generator(
     """
     if engine is not None and engine not in ENGINES:
         raise UnknownName("engine", engine, ENGINES)
+    if dtype not in DTYPES:
+        raise UnknownName("dtype", dtype, DTYPES)
     if MANIFEST in files:
         check_manifest(files, where="a fitted model")
     whole = _whole(files, base)
-    tokenizer = load_tokenizer(whole)
-    check_vocabulary(tokenizer, whole)
-    config = read_config(whole)
-    rules = rules_of(whole)
+    config, chat = read_config(whole), Chat(whole)
+    rules = rules_of(whole, chat.tokenizer)
     decoder = _decoder(files, whole, rules, engine, device, dtype)
     encodes = bool(config.get("is_encoder_decoder"))
-    return Generator(decoder, tokenizer, Chat(whole), rules, places=_places(config), encodes=encodes, name=name, batch=batch)
+    return Generator(decoder, chat, rules, places=_places(config), encodes=encodes, name=name, batch=batch)
 
 
 def _whole(files: Mapping[str, bytes], base: Mapping[str, bytes] | None) -> Files:
@@ -239,9 +239,9 @@ class _GreedyFast:
         return self._slow[0](prompts, decoding, heard)
 
 
-def rules_of(files: Mapping[str, bytes]) -> Rules:
+def rules_of(files: Mapping[str, bytes], tokenizer: Any) -> Rules:
     """What the files say: generation_config.json before config.json, as transformers reads them, and then the tokenizer."""
-    config, tokenizer = read_config(files), load_tokenizer(files)
+    config = read_config(files)
     try:
         said = dict(json.loads(files.get(GENERATION, b"{}")))
     except (ValueError, TypeError) as error:

@@ -225,6 +225,8 @@ def test_a_changed_byte_is_refused_before_the_model_is_made() -> None:
 def test_unknown_engines_and_senseless_settings_are_refused() -> None:
     with pytest.raises(UnknownName):
         load_generator(language_model("llama"), engine="llama.cpp")  # type: ignore[arg-type]
+    with pytest.raises(UnknownName):
+        load_generator(language_model("llama"), dtype="float31")
     with pytest.raises(UsageError, match="int8"):
         load_generator(language_model("llama"), engine="transformers", dtype="int8")
     for wrong in ({"max_tokens": 0}, {"temperature": -1.0}, {"top_p": 0.0}, {"stop": ("",)}):
