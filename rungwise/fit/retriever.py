@@ -35,8 +35,8 @@ class RetrieverSettings:
     A batch has `queries` queries, each with one of its relevant passages and `negatives` of its near misses, drawn anew in
     every epoch; a query's softmax is over all passages of the batch, whose cosines are multiplied by `scale`. Texts are read
     up to `max_tokens` (None: as the base says). `frozen` lowest layers stay as they are. About `held_out` of the queries are
-    kept from the training: they say which epoch was best, the base itself among them. The values are those of
-    benchmarks/scifact_retriever.py.
+    kept from the training: they say which epoch was best, the base itself among them. One step takes `accumulate` batches,
+    which several processes share. The values are those of benchmarks/scifact_retriever.py.
     """
 
     negatives: int = 1
@@ -48,6 +48,7 @@ class RetrieverSettings:
     frozen: int = 0
     dropout: float = 0.1
     held_out: float = 0.1
+    accumulate: int = 1
     max_tokens: int | None = None
     weight_decay: float = 0.01
     bf16: bool | None = None
@@ -92,6 +93,7 @@ def fit_retriever(
                 epochs=settings.epochs,
                 seed=settings.seed,
                 weight_decay=settings.weight_decay,
+                accumulate=settings.accumulate,
                 rate_of=model.rates(frozen=settings.frozen),
                 bf16=settings.bf16,
                 device=settings.device,

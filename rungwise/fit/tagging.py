@@ -44,8 +44,9 @@ class TaggingSettings:
 
     Texts are read in windows of `max_tokens` tokens that overlap by `overlap`. `method` full trains all layers but the word
     embeddings, the new head `head` times as fast; lora an adapter of `rank` beside each of them. About `held_out` of the
-    texts are kept from the training: they say which epoch was best, by strict F1, and calibrate. The rate is ten times that
-    of Devlin et al. 2018 (appendix A.3: 2e-5 to 5e-5), as suits an encoder a fifth as large: benchmarks/wnut17_tagging.py.
+    texts are kept from the training: they say which epoch was best, by strict F1, and calibrate. One step takes `accumulate`
+    batches, which several processes share. Rate and pace of the head are those of `fit.reader` on the same encoder; what
+    they give: benchmarks/wnut17_tagging.py.
     """
 
     method: Literal["full", "lora"] = "full"
@@ -60,6 +61,7 @@ class TaggingSettings:
     overlap: int = 32
     batch_tokens: int = 512
     held_out: float = 0.1
+    accumulate: int = 1
     weight_decay: float = 0.01
     bf16: bool | None = None
     device: str = "cpu"
@@ -180,6 +182,7 @@ def _train(
             epochs=settings.epochs,
             seed=settings.seed,
             weight_decay=settings.weight_decay,
+            accumulate=settings.accumulate,
             rate_of=_rates(model, settings),
             bf16=settings.bf16,
             device=settings.device,
