@@ -19,7 +19,7 @@ from rungwise.fit.families import families
 from rungwise.fit.finetune import Rows, Step, Training, batches_by_length, finetune, seeded
 from rungwise.fit.fit import Fit
 from rungwise.fit.parallel import ALONE, Parallel
-from rungwise.fit.scaling import LR, LR_WIDTH, OVERHEAD, first_spread, share_of_pace
+from rungwise.fit.scaling import LR_WIDTH, OVERHEAD, first_spread, share_of_pace
 from rungwise.fit.tokenizer import END, PAD, UNKNOWN, check_texts, train_tokenizer
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def plan_translator(seconds: float, *, pace: float, pairs: int, seed: int = 0) -
             heads=max(1, width // 64),
             inner=4 * width,
             vocabulary=int(min(8_192, max(512, pairs // 12))),
-            lr=min(2e-3, LR * math.sqrt(LR_WIDTH / width) / 2),
+            lr=min(2e-3, 2e-3 * math.sqrt(LR_WIDTH / width)),
             dropout=0.1 if pairs > 10_000 else 0.2,
             seed=seed,
         )

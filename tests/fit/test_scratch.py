@@ -84,6 +84,16 @@ def test_dropout_changes_the_training_but_not_the_model_at_rest() -> None:
     assert found.files[WEIGHTS] != fit_scratch([TEXT], replace(TINY, steps=20)).files[WEIGHTS]
 
 
+@pytest.mark.slow  # the compiler takes half a minute
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_a_compiled_training_has_the_same_losses() -> None:
+    one, other = (fit_scratch([TEXT], replace(TINY, steps=12, compiled=compiled)) for compiled in (False, True))
+    if not other.told["compiled"]:
+        pytest.skip("there is no C++ compiler here")
+    assert other.trained.losses == pytest.approx(one.trained.losses, abs=0.05)  # in bf16, in another order
+    assert set(other.files) == set(one.files)
+
+
 def test_too_little_text_is_told() -> None:
     with pytest.raises(CannotFit, match="the held-out part has"):
         fit_scratch(["short text"] * 3, TINY)
