@@ -114,20 +114,19 @@ def measure(run: dict[str, Engine], prompts: Prompts, rounds: int) -> dict[str, 
     }
 
 
-def quality(text: str, seconds: float) -> dict[str, float]:
+def quality(text: str, steps: int) -> dict[str, float]:
     """Nats a token on held-out text, of a small model trained on the rest, by engine."""
     import torch
 
     from rungwise.engines.fitted.faster import faster
     from rungwise.engines.fitted.generation import rules_of
-    from rungwise.fit.scaling import measure_pace, plan_decoder
+    from rungwise.fit.scaling import Plan
     from rungwise.fit.scratch import fit_scratch
 
     cut = len(text) * 9 // 10
     words = train_tokenizer([text[:cut]], vocabulary=1_024)
     tokenizer = load_tokenizer(words)
-    ids = tokenizer(text)["input_ids"]
-    plan = plan_decoder(seconds, pace=measure_pace(), tokens=len(ids), vocabulary=1_024)
+    plan = Plan(steps=steps, rounds=2, vocabulary=1_024)
     files = fit_scratch([text], plan, tokenizer=words).files
     held = tokenizer(text[cut:])["input_ids"]
     size = plan.context - 1
@@ -158,15 +157,19 @@ def shown(shape: str, batch: int, found: dict[str, dict[str, float]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print tables and one line of JSON."""
+    import torch
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
-    parser.add_argument("--train-seconds", type=float, default=40.0)
+    parser.add_argument("--steps", type=int, default=800, help="of the small model whose loss is shown; 0: none")
+    parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
     text = gzip.decompress(DATA.read_bytes()).decode()
     rng = np.random.default_rng(0)
     everything: dict[str, dict[str, dict[str, float]]] = {}
-    print(f"{machine()}; prompts of {PROMPT} tokens, {NEW} new ones, greedy, medians of {given.rounds} rounds")
+    print(f"{machine()}; prompts of {PROMPT} tokens, {NEW} new ones, greedy, {given.threads} threads, {given.rounds} rounds")
     for shape in given.shapes:
         run = engines(random_model(shape, text))
         for batch in BATCHES:
@@ -174,11 +177,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = measure(run, prompts, given.rounds)
             everything[f"{shape} batch {batch}"] = found
             shown(shape, batch, found)
-    losses = quality(text, given.train_seconds)
-    exact = losses["transformers fp32"]
-    print("\nheld-out loss of a small trained model, nats a token")
+    losses = quality(text, given.steps) if given.steps else {}
+    if losses:
+        print("\nheld-out loss of a small trained model, nats a token")
     for name, loss in losses.items():
-        print(f"  {name:36}{loss:12.4f}{loss - exact:+10.4f}")
+        print(f"  {name:36}{loss:12.4f}{loss - losses['transformers fp32']:+10.4f}")
     print(
         json.dumps({"bench": "fitted_inference", "machine": machine(), "rounds": given.rounds, "runs": everything, "loss": losses})
     )
