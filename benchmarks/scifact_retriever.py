@@ -23,7 +23,7 @@ from rungwise.engines.encoders.minilm import minilm_folder
 from rungwise.engines.encoders.pytorch import TransformerEncoder
 from rungwise.engines.fitted.files import read_folder
 from rungwise.engines.fitted.sentence_settings import SENTENCES
-from rungwise.fit.crossfit import folds_by_family
+from rungwise.fit.families import folds_by_family
 from rungwise.fit.retriever import RetrieverSettings, fit_retriever, mined
 
 FOLDS, SEED = 5, 0
