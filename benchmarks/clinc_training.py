@@ -1,7 +1,7 @@
 """Does training the encoder beat a linear head on it? CLINC150, 100 rows a label, MiniLM, accuracy on 3,000 unseen rows.
 
 All 15,000 in-scope rows of the training file teach (each training holds some of them out itself), all 3,000 in-scope rows of the
-validation file are measured on; settings were chosen on a fifth of the training file. The head is the best of three values of C on
+validation file are measured on; settings were tried on a fifth of the training file. The head is the best of three values of C on
 the very rows that are measured on, which favours it. Beside each row: the interval of its difference to the head on the same rows
 (Newcombe 1998, paired) and McNemar's exact p. `seconds` are wall time on whatever else the machine did, `CPU s` what was computed:
 on two idle cores the wall time is about half of them. Last, how fast a fitted model answers here and in plain transformers, the

@@ -36,7 +36,7 @@ class LabelTraining:
     than `epochs` times, until there are `least_steps` steps, or 40 epochs: small sets need many steps (Mosbach et al. 2021,
     arXiv 2006.04884, section 6). Texts are read up to `max_tokens`. `smoothing` is the share of each target that goes to all
     labels alike (Szegedy et al. 2016, section 7). About `held_out` of the rows say which epoch was best and calibrate;
-    training ends when `patience` epochs were no better.
+    training ends when `patience` epochs were no better (more, where few rows are gone through more often).
     """
 
     lr: float = 2e-4
@@ -83,7 +83,7 @@ def learn_labels(
     lengths = data.lengths[data.kept]
     tokens, accumulate = _batch(settings, float(lengths.mean()))
     epochs = _epochs(settings, tokens * accumulate, int(lengths.sum()))
-    best = _Best(model, data, settings)
+    best = _Best(model, data, settings, patience=math.ceil(settings.patience * epochs / settings.epochs))
 
     def loss(rows: Rows) -> Any:
         own = data.kept[rows]
@@ -207,8 +207,8 @@ def _logits(model: Any, data: Labelled, rows: Sequence[int] | Rows, settings: La
 class _Best:
     """The weights of the best epoch so far, by the held-out rows."""
 
-    def __init__(self, model: Any, data: Labelled, settings: LabelTraining) -> None:
-        self._model, self._data, self._settings = model, data, settings
+    def __init__(self, model: Any, data: Labelled, settings: LabelTraining, *, patience: int) -> None:
+        self._model, self._data, self._settings, self._patience = model, data, settings, patience
         self._weights: dict[str, Any] = {}
         self._goodness, self._epoch = (-1.0, 0.0), 0
 
@@ -221,7 +221,7 @@ class _Best:
         if goodness > self._goodness:
             self._goodness, self._epoch = goodness, epoch
             self._weights = {name: one.detach().clone() for name, one in self._model.named_parameters() if one.requires_grad}
-        return epoch >= self._epoch + self._settings.patience
+        return epoch >= self._epoch + self._patience
 
     def _measure(self, logits: Floats) -> tuple[float, float]:
         """Share of rows that are right, and the loss, less being more, of uncalibrated logits."""
