@@ -25,11 +25,10 @@ class States:
     documents: Tensor
 
 
-def states_of(model: Any, rows: Packed, *, body: Any = None) -> States:
+def states_of(model: Any, rows: Packed) -> States:
     """Run the body of a causal language model, with or without an adapter, over packed rows on the device it stands on.
 
     No document sees another; the head is not run, so that whoever computes the loss does it on these N places alone.
-    `body` stands for `body_of(model)` where that was compiled.
     """
     import torch
 
@@ -41,8 +40,7 @@ def states_of(model: Any, rows: Packed, *, body: Any = None) -> States:
     mask = None if rows.alone else document_mask(documents)
     # Positions are given with the mask only: without one, restarting positions would be taken for packing.
     placed = {} if rows.alone else {"position_ids": positions}
-    run = body_of(model) if body is None else body
-    hidden = run(input_ids=ids, attention_mask=mask, use_cache=False, **placed).last_hidden_state
+    hidden = body_of(model)(input_ids=ids, attention_mask=mask, use_cache=False, **placed).last_hidden_state
     valid = targets != IGNORED
     return States(hidden[valid], head_of(model), targets[valid], documents[valid])
 

@@ -74,11 +74,11 @@ class Packed:
         """The share of places that hold a token."""
         return self.tokens / max(1, self.ids.size)
 
-    def rows(self, chosen: Sequence[int] | Numbers, *, whole: bool = False) -> Packed:
-        """Some of the rows, without the columns at their end that are padding in all of them unless they are wanted whole."""
+    def rows(self, chosen: Sequence[int] | Numbers) -> Packed:
+        """Some of the rows, without the columns at their end that are padding in all of them."""
         own = np.asarray(chosen, dtype=np.int64)
         used = (self.documents[own] != PADDING).any(axis=0)
-        width = self.ids.shape[1] if whole else (int(np.flatnonzero(used)[-1]) + 1 if used.any() else 1)
+        width = int(np.flatnonzero(used)[-1]) + 1 if used.any() else 1
         parts = (self.ids, self.targets, self.documents, self.positions)
         ids, targets, documents, positions = (part[own, :width] for part in parts)
         return Packed(ids, targets, documents, positions, self.alone)
@@ -160,11 +160,11 @@ def one_to_a_row(documents: Sequence[Document], numbers: Sequence[int] | Numbers
     return _laid_out(documents, [[one] for one in chosen], max(1, width), alone=True)
 
 
-def packed_batches(packed: Packed, rng: np.random.Generator, *, batch_tokens: int, whole: bool = False) -> list[Packed]:
-    """The rows in random order, as many to a batch as hold `batch_tokens` places, one at least; `whole` as in `rows`."""
+def packed_batches(packed: Packed, rng: np.random.Generator, *, batch_tokens: int) -> list[Packed]:
+    """The rows in random order, as many to a batch as hold `batch_tokens` places, one at least."""
     size = max(1, batch_tokens // packed.ids.shape[1])
     order = rng.permutation(len(packed))
-    return [packed.rows(order[start : start + size], whole=whole) for start in range(0, len(order), size)]
+    return [packed.rows(order[start : start + size]) for start in range(0, len(order), size)]
 
 
 def bucketed_batches(documents: Sequence[Document], rng: np.random.Generator, *, batch_tokens: int) -> list[Packed]:

@@ -16,7 +16,7 @@ from rungwise.fit.best_weights import BestWeights
 from rungwise.fit.checkpoints import Checkpoints
 from rungwise.fit.conversations import material_of
 from rungwise.fit.cross_entropy import mean_cross_entropy
-from rungwise.fit.decoder import body_of, check_decoder, seen_tokens, set_dropout, states_of
+from rungwise.fit.decoder import check_decoder, seen_tokens, set_dropout, states_of
 from rungwise.fit.finetune import Step, Training, finetune, seeded
 from rungwise.fit.fit import Fit
 from rungwise.fit.forgetting import forgetting, mean_loss
@@ -41,8 +41,7 @@ class SftSettings:
     Rows of a conversation are packed into rows of `row_tokens` (`layout` packed), or laid one to a row in batches of like
     length (buckets: for a base that must not see several in a row); a step takes `accumulate` batches of `batch_tokens`
     places. Conversations `longer` than a row are left out, or split. `dropout` is put where the base has some; None leaves it.
-    About `held_out` of the rows choose the epoch; training ends when `patience` epochs were no better. `compiled` has
-    torch.compile make the layers, which takes about half a minute, a C++ compiler, and pays after some hundred steps.
+    About `held_out` of the rows choose the epoch; training ends when `patience` epochs were no better.
     """
 
     technique: Literal["lora", "full"] = "lora"
@@ -66,7 +65,6 @@ class SftSettings:
     longer: Literal["leave_out", "split"] = "leave_out"
     held_out: float = 0.1
     patience: int = 1
-    compiled: bool = False
     bf16: bool | None = None
     device: str = "cpu"
 
@@ -125,11 +123,10 @@ def fit_sft(
     half, held = settings.training.half, material.held
     best = BestWeights(learner, (lambda: mean_loss(learner, held, half=half)) if held else None, patience=settings.patience)
     laid = _Laid(material.learned, room, settings)
-    body = _compiled(learner) if settings.compiled else None
     trained = finetune(
         learner,
         laid.batches,
-        lambda batch: _loss(learner, batch, body),
+        lambda batch: _loss(learner, batch),
         settings.training,
         tokens_of=lambda batch: batch.tokens,
         weight_of=lambda batch: batch.learned,
@@ -175,7 +172,7 @@ class _Laid:
         size = self._settings.batch_tokens
         if self._packed is None:
             return bucketed_batches(self._documents, rng, batch_tokens=size)
-        return packed_batches(self._packed, rng, batch_tokens=size, whole=self._settings.compiled)
+        return packed_batches(self._packed, rng, batch_tokens=size)
 
 
 def _learner(model: Any, settings: SftSettings) -> Any:
@@ -188,14 +185,7 @@ def _learner(model: Any, settings: SftSettings) -> Any:
     return with_lora(model, lora, task="CAUSAL_LM")
 
 
-def _compiled(model: Any) -> Any:
-    """The decoder below the head, compiled for the shapes of the training alone: held-out texts have many, and few steps."""
-    import torch
-
-    return torch.compile(body_of(model), dynamic=False)
-
-
-def _loss(model: Any, batch: Packed, body: Any) -> Tensor:
+def _loss(model: Any, batch: Packed) -> Tensor:
     """Mean cross-entropy of the answers of a batch, in nats."""
-    states = states_of(model, batch, body=body)
+    states = states_of(model, batch)
     return mean_cross_entropy(states.hidden, states.head, states.targets)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -219,17 +218,6 @@ def test_dropout_is_on_in_training_and_off_in_judging(base: Files) -> None:
     assert json.loads(dropped.files[CONFIG]) == json.loads(base[CONFIG]) | {"dtype": json.loads(dropped.files[CONFIG])["dtype"]}
     again = fit_sft(rows_of(), dropped.files, once)
     assert again.told["held_out_loss_before"] == pytest.approx(dropped.told["held_out_loss_after"], abs=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_layers_give_the_losses_of_the_others(base: Files) -> None:
-    once = replace(LORA, epochs=2, bf16=False, held_out=0.2)
-    plain, compiled = (fit_sft(rows_of(), base, replace(once, compiled=own)) for own in (False, True))
-    assert compiled.trained.losses == pytest.approx(plain.trained.losses, abs=1e-3)
-    assert compiled.told["held_out_loss_after"] == pytest.approx(plain.told["held_out_loss_after"], abs=1e-2)
-    assert list(compiled.files) == list(plain.files)
 
 
 def test_unknown_choices_are_refused(base: Files) -> None:
