@@ -1,7 +1,7 @@
 """The support example, taught and then aligned: how often the aligned model's answer is preferred, with an interval.
 
 A small Llama of its own (byte-level pairs, about 0.7 million parameters, no base) learns what agents answered to tickets,
-half of it curt; then it is aligned with the 450 pairs of examples/support/preferences.jsonl. Both models answer the 200
+two in three of them curt; then it is aligned with the 350 pairs of examples/support/preferences.jsonl. Both models answer the 150
 held-out tickets greedily, and the judge, a rubric, prefers the answer with more points: 2 for the step that the article of
 the ticket's intent names (3 points less, should it name another one), 1 for thanks, 1 for a polite close. Ties count half.
 The judge is of one mind with the rule that the pairs were made by: it shows that alignment moves a model to where its pairs
@@ -38,9 +38,10 @@ from rungwise.fit.tokenizer import END, PAD, train_tokenizer
 SUPPORT = Path(__file__).parents[1] / "examples" / "support"
 VOCABULARY = 1_024
 SHAPE = {"hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 4}
-TEACHING = SftSettings(technique="full", lr=3e-3, epochs=6, batch_tokens=2_048, row_tokens=256, patience=2, held_out=0.05)
+TEACHING = SftSettings(technique="full", lr=3e-3, epochs=10, batch_tokens=2_048, row_tokens=256, patience=2, held_out=0.05)
 ALIGNING = DpoSettings(technique="full", lr=1e-4, epochs=4, held_out=0.1, patience=1)
 THANKED, CLOSED, STEP, OTHER_STEP = 1, 1, 2, -3
+CLOSE = "Kind regards, Huxlow Home"
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,7 @@ def points(answer: str, intent: str, steps: dict[str, dict[str, str]]) -> int:
     own = steps[intent]["step"]
     others = any(one["step"] in answer for name, one in steps.items() if name != intent)
     named = STEP if own in answer else OTHER_STEP if others else 0
-    return (
-        named
-        + THANKED * answer.startswith(("Thank you", "Thanks"))
-        + CLOSED * answer.rstrip().endswith("Kind regards, Huxlow Home")
-    )
+    return named + THANKED * answer.startswith(("Thank you", "Thanks")) + CLOSED * answer.rstrip().endswith(CLOSE)
 
 
 def untaught(texts: Sequence[str]) -> Files:
@@ -136,7 +133,7 @@ def main(arguments: list[str]) -> None:
     for pair in pairs:
         parts[by_id[pair.sources[0]]["split"]].append(pair)
     learned, held = (own[: len(own) // share] for own in parts.values())
-    history = example.history()[: 2_675 // share]
+    history = example.history()[: len(example.history()) // share]
     texts = [row[name] for row in history for name in ("prompt", "answer")]
     texts += [path.read_text(encoding="utf-8") for path in sorted((SUPPORT / "articles").glob("*.md"))]
     conversations = [(Message("user", row["prompt"]), Message("assistant", row["answer"])) for row in history]
@@ -147,28 +144,32 @@ def main(arguments: list[str]) -> None:
 
     asked = [pair.prompt for pair in held]
     wanted = [intents[by_id[pair.sources[0]]["ticket"]] for pair in held]
+    said = {"taught": answers(taught.files, asked), "aligned": answers(aligned.files, asked)}
     scores = {
-        name: [points(answer, intent, steps) for answer, intent in zip(answers(files, asked), wanted, strict=True)]
-        for name, files in (("taught", taught.files), ("aligned", aligned.files))
+        name: [points(answer, intent, steps) for answer, intent in zip(own, wanted, strict=True)] for name, own in said.items()
     }
     contests = list(zip(scores["aligned"], scores["taught"], strict=True))
     wins, losses = sum(a > b for a, b in contests), sum(a < b for a, b in contests)
     ties = len(contests) - wins - losses
     preferred = Share.of(wins + ties / 2, len(contests))
-    right = {name: Share.of(sum(one >= STEP for one in own), len(own)) for name, own in scores.items()}
+    right = {
+        name: Share.of(sum(steps[intent]["step"] in one for one, intent in zip(own, wanted, strict=True)), len(own))
+        for name, own in said.items()
+    }
+    polite = {name: Share.of(sum(one.endswith(CLOSE) for one in own), len(own)) for name, own in said.items()}
     finds = {name: likelier(files, held) for name, files in (("taught", taught.files), ("aligned", aligned.files))}
 
     size = f"{taught.told['parameters']:,.0f} parameters"
     print(f"{size}; {len(history):,} answers taught in {taught_s:.0f} s, {len(learned)} pairs aligned in {aligned_s:.0f} s")
     print(f"{'on held-out tickets, with 95 % intervals':<44}{'taught (SFT)':>28}{'aligned (DPO)':>28}")
-    for name, row in (("finds the liked answer likelier", finds), ("names the right step and no other", right)):
+    for name, row in (("finds the liked answer likelier", finds), ("names the right step", right), ("closes politely", polite)):
         print(f"{name:<44}{row['taught']!s:>28}{row['aligned']!s:>28}")
     means = {name: sum(own) / len(own) for name, own in scores.items()}
     print(f"{'mean points of the rubric, of 4':<44}{means['taught']:>28.2f}{means['aligned']:>28.2f}")
     print(f"the aligned answer is preferred: {preferred}: {wins} won, {ties} alike, {losses} lost")
     margin, kl = aligned.told["margin"], aligned.told["kl"]
     print(f"kept epoch {aligned.told['kept_epoch']:.0f}; margin {margin:.2f}, {kl:.3f} nats a token from the taught model")
-    figures = {"win_rate": preferred, "right": right, "likelier": finds}
+    figures = {"win_rate": preferred, "right": right, "polite": polite, "likelier": finds}
     plain = json.dumps(figures, default=lambda one: vars(one))
     line = {"benchmark": "support_alignment", "wins": wins, "ties": ties, "losses": losses, "points": means, "told": aligned.told}
     print(json.dumps(line | json.loads(plain) | {"seconds": time.perf_counter() - begin, "load": os.getloadavg()[0]}))

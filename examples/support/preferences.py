@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write preferences.jsonl: to 450 + 200 tickets, an answer that is liked and one that is not, by a rule that is said here.
+"""Write preferences.jsonl: to 350 + 150 tickets, an answer that is liked and one that is not, by a rule that is said here.
 
     python preferences.py            (renews preferences.jsonl)
     python preferences.py OUT.jsonl  (writes what agents answered to the other tickets: rows of prompt and answer)
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-LEARNED, HELD_OUT = 450, 200
+LEARNED, HELD_OUT = 350, 150
 SEED = 20_261_122
 
 THANKS = ("Thank you for your message.", "Thanks for writing to us.")
@@ -27,8 +27,8 @@ CLOSING = "Kind regards, Huxlow Home"
 OFFERS = ("Please write again if anything is unclear.", "We are glad to help.")
 VAGUE = ("Please have a look at our help centre.", "A colleague will look into it.")
 CURT, WRONG, VAGUE_STYLE, LIKED = "curt", "wrong", "vague", "liked"
-HABITS = (CURT, CURT, LIKED, VAGUE_STYLE)
-"""What agents used to answer: half of it curt, a quarter as it is liked, a quarter without a step."""
+HABITS = (CURT, CURT, LIKED)
+"""What agents used to answer: two in three curt, one as it is liked."""
 
 Row = dict[str, str]
 
@@ -40,7 +40,7 @@ def steps() -> dict[str, dict[str, str]]:
 
 
 def tickets() -> list[Row]:
-    """The tickets that an article answers, shuffled with a fixed seed."""
+    """The tickets of the twelve intents that have a step, shuffled with a fixed seed."""
     with (HERE / "tickets.csv").open(encoding="utf-8", newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if row["intent"] in steps()]
     random.Random(SEED).shuffle(rows)

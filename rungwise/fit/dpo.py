@@ -46,7 +46,7 @@ class DpoSettings:
     of pairs that are taken to be the wrong way round (cDPO: Mitchell 2023, "A note on DPO with noisy preferences").
     `technique` lora trains adapters of `rank` and scale `alpha` (`targets` None: on all linear layers but the head), full all
     weights. `lr` None is 5e-6 for adapters and 5e-7 for all weights, which is for models of billions; small ones need more
-    (3e-5 for all of 3 million weights, benchmarks/support_alignment.py). One step takes `accumulate` batches of
+    (1e-4 for all of 0.7 million weights, benchmarks/support_alignment.py). One step takes `accumulate` batches of
     `batch_pairs` pairs, laid out in rows of at most `row_tokens` places. Pairs whose prompt and longer answer have more than
     `max_tokens`, or more than the base can see, are left out. About `held_out` of the pairs, by whole prompts, choose the
     epoch; training ends when `patience` epochs had no lower loss on them.

@@ -11,7 +11,7 @@ from rungwise.fit.preference_rows import read_preferences
 pytest.importorskip("torch", reason="needs the extra 'local'")
 pytest.importorskip("transformers", reason="needs the extra 'local'")
 
-from benchmarks.support_alignment import SUPPORT, Share, points, rules
+from benchmarks.support_alignment import SUPPORT, Share, main, points, rules
 
 EXAMPLE = rules()
 STEPS = EXAMPLE.steps()
@@ -20,7 +20,7 @@ STEPS = EXAMPLE.steps()
 def test_the_file_is_what_the_script_writes() -> None:
     rows = [json.loads(line) for line in (SUPPORT / "preferences.jsonl").read_text(encoding="utf-8").splitlines()]
     assert rows == EXAMPLE.preferences()
-    assert [sum(row["split"] == split for row in rows) for split in ("learned", "held_out")] == [450, 200]
+    assert [sum(row["split"] == split for row in rows) for split in ("learned", "held_out")] == [350, 150]
 
 
 def test_every_row_is_a_usable_pair_that_keeps_its_id() -> None:
@@ -28,7 +28,7 @@ def test_every_row_is_a_usable_pair_that_keeps_its_id() -> None:
     assert found.quarantine == ()
     assert found.preferences.left_out == 0
     assert found.preferences.contradictions == ()
-    assert found.preferences.sources == tuple(f"P{place:04}" for place in range(1, 651))
+    assert found.preferences.sources == tuple(f"P{place:04}" for place in range(1, 501))
 
 
 def test_every_step_stands_word_for_word_in_its_article() -> None:
@@ -57,3 +57,15 @@ def test_a_tie_counts_half_in_a_win_rate() -> None:
     found = Share.of(70 + 20 / 2, 100)
     assert found.share == 0.8
     assert found.low < 0.8 < found.high
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_aligned_model_is_preferred_to_the_taught_one_and_names_the_right_step_as_often(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main([])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["win_rate"]["low"] > 0.5
+    assert told["polite"]["aligned"]["low"] > told["polite"]["taught"]["high"]
+    assert told["right"]["aligned"]["high"] > told["right"]["taught"]["share"]
