@@ -58,7 +58,7 @@ class PairedRows:
 
 def encoded(pair: Preference, chat: Chat) -> EncodedPair:
     """A pair as the tokens that the template of the model makes of it. Raises UsageError when the template refuses it."""
-    before: list[Message] = []
+    before = [Message("system", pair.system)] if pair.system else []
     for turn in pair.turns:
         before += [Message("user", turn.question), Message("assistant", turn.answer)]
     asked = [*before, Message("user", pair.prompt)]

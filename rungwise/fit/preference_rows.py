@@ -29,7 +29,11 @@ PAIR, DIALOGUES, RATING, CORRECTION = SHAPES = (
     ("prompt", "answer", "score"),
     ("prompt", "answer", "correction"),
 )
-"""The columns of a row, by which it is known what it is. `id` names the row, `weight` weighs a pair; others are left alone."""
+"""The columns of a row, by which it is known what it is. `id` names the row, or `traces` those that it was made of; `weight`
+weighs a pair; others are left alone."""
+
+Said = tuple[str, tuple[Turn, ...], str]
+"""What was asked last, the turns before it, and the words of the system before all."""
 
 _SPEAKER = re.compile(r"\n\n(Human|Assistant):")
 
@@ -55,7 +59,8 @@ def read_preferences(path: Path, *, weighted: bool = False) -> PreferenceFile:
     """Read a .jsonl or .csv file (also .gz, .tsv, .parquet) of which every row has the columns of one of `SHAPES`.
 
     Rows of `chosen` and `rejected` alone are dialogues in the form of the HH data (Bai et al. 2022, arXiv 2204.05862):
-    "\\n\\nHuman: ...\\n\\nAssistant: ..." twice, equal up to the last answer. A row's id is its cell `id`, else 'file:line'.
+    "\\n\\nHuman: ...\\n\\nAssistant: ..." twice, equal up to the last answer. The cells of a pair may be lists of messages
+    with `role` and `content`, as chats are written. A row's id is its cell `id`, else its `traces`, else 'file:line'.
     `weighted` is that of `from_ratings`. Raises BadData when no row can be used, and says why the first could not.
     """
     read, found, aside = read_rows(path, tolerant=True), _Found(), list[Quarantined]()
@@ -99,16 +104,20 @@ def _sort(place: str, cells: Mapping[str, Any], found: _Found) -> str | None:
     shape = next((shape for shape in SHAPES if all(name in cells for name in shape)), None)
     if shape is None:
         return f"it has the columns {', '.join(cells) or 'none'}, and a preference has {_wanted()}"
-    if wrong := next((name for name in shape if isinstance(cells[name], (list, dict))), None):
+    if shape != PAIR and (wrong := next((name for name in shape if isinstance(cells[name], (list, dict))), None)):
         return f"'{wrong}' is a list or an object and must be text"
     texts = {name: cell_text(cells[name]) or "" for name in shape}
+    traces = cells.get("traces")
     source = cell_text(cells.get("id")) or place
     try:
         if shape == PAIR:
             weight = _number(cells.get("weight"), "weight", otherwise=1.0)
             if weight <= 0:
                 raise ValueError(f"the weight is {weight:g} and must be above 0")
-            found.pairs.append(Preference(texts["prompt"], texts["chosen"], texts["rejected"], weight, (source,)))
+            sources = tuple(map(str, traces)) if isinstance(traces, list) and traces and not cells.get("id") else (source,)
+            prompt, turns, system = _asked(cells["prompt"])
+            chosen, rejected = _answer(cells["chosen"], "chosen"), _answer(cells["rejected"], "rejected")
+            found.pairs.append(Preference(prompt, chosen, rejected, weight, sources, turns, system))
         elif shape == DIALOGUES:
             prompt, turns, chosen, rejected = parted(str(cells["chosen"]), str(cells["rejected"]))
             found.pairs.append(Preference(prompt, chosen, rejected, 1.0, (source,), turns))
@@ -120,6 +129,39 @@ def _sort(place: str, cells: Mapping[str, Any], found: _Found) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _asked(cell: Any) -> Said:
+    """A prompt that is text, or a list of messages that ends with the user's. Raises ValueError for another."""
+    if not isinstance(cell, (list, dict)):
+        return cell_text(cell) or "", (), ""
+    said = _messages(cell, "prompt")
+    system = said.pop(0)[1] if said and said[0][0] == "system" else ""
+    if [role for role, _ in said] != ["user", "assistant"] * (len(said) // 2) + ["user"]:
+        raise ValueError("user and assistant do not take turns in 'prompt', or the user does not speak last")
+    turns = tuple(Turn(said[place][1], said[place + 1][1]) for place in range(0, len(said) - 1, 2))
+    return said[-1][1], turns, system
+
+
+def _answer(cell: Any, name: str) -> str:
+    """An answer that is text, or a list with the one message of the assistant."""
+    if not isinstance(cell, (list, dict)):
+        return cell_text(cell) or ""
+    said = _messages(cell, name)
+    if [role for role, _ in said] != ["assistant"]:
+        raise ValueError(f"'{name}' must be text, or a list with one message of the assistant")
+    return said[0][1]
+
+
+def _messages(cell: Any, name: str) -> list[tuple[str, str]]:
+    """(role, text) in order."""
+    try:
+        found = [(one["role"], one["content"]) for one in cell]
+    except (TypeError, KeyError):
+        found = [("", None)]
+    if not all(isinstance(text, str) for _, text in found):
+        raise ValueError(f"'{name}' must be text, or a list of messages with 'role' and 'content'")
+    return found
 
 
 def _number(cell: Any, name: str, *, otherwise: float | None = None) -> float:

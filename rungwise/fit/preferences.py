@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -15,7 +15,7 @@ from rungwise.core.record import digest, to_plain
 
 @dataclass(frozen=True)
 class Preference:
-    """To `prompt`, after what was said before (`turns`), `chosen` is a better answer than `rejected`.
+    """To `prompt`, after what was said before (`system` and `turns`), `chosen` is a better answer than `rejected`.
 
     `weight` is how often it counts in the loss. `sources` are the ids of the rows that it was made of.
     """
@@ -26,11 +26,12 @@ class Preference:
     weight: float = 1.0
     sources: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
+    system: str = ""
 
     @cached_property
     def asked(self) -> str:
         """SHA-256 of the prompt and what was said before it: pairs that share it stay on one side of a split."""
-        return digest([self.prompt, to_plain(self.turns)])
+        return digest([self.prompt, to_plain(self.turns), self.system])
 
     @cached_property
     def id(self) -> str:
@@ -167,7 +168,7 @@ def _contradictions(pairs: Sequence[Preference]) -> list[tuple[int, int]]:
 
 
 def _weighing(pair: Preference, weight: float) -> Preference:
-    return Preference(pair.prompt, pair.chosen, pair.rejected, weight, pair.sources, pair.turns)
+    return replace(pair, weight=weight)
 
 
 def _mean(ratings: Sequence[Rating]) -> float:

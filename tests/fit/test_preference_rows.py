@@ -46,7 +46,7 @@ def test_rows_that_cannot_be_used_are_named_with_their_line(tmp_path: Path) -> N
     ]
     assert "it has the columns prompt, chosen, and a preference has prompt, chosen, rejected" in found.quarantine[0].reason
     assert "'weight' is 'much'" in found.quarantine[1].reason
-    assert "must be text" in found.quarantine[3].reason
+    assert "'chosen' must be text, or a list of messages" in found.quarantine[3].reason
 
 
 def test_a_line_that_is_no_json_is_named_beside_them(tmp_path: Path) -> None:
@@ -72,6 +72,42 @@ def test_ratings_and_corrections_may_stand_in_one_file(tmp_path: Path) -> None:
         ("A!", "a", ("c1",)) if place else ("a", "b", ("r1", "r2")) for place in (0, 1)
     ]
     assert [one.place for one in found.quarantine] == ["p.jsonl:4"]
+
+
+def message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+def test_chats_are_read_with_what_was_said_before_and_the_traces_that_they_were_made_of(tmp_path: Path) -> None:
+    prompt = [message("system", "be kind"), message("user", "hi"), message("assistant", "hello"), message("user", "help")]
+    row = {
+        "prompt": prompt,
+        "chosen": [message("assistant", "sure")],
+        "rejected": [message("assistant", "no")],
+        "traces": ["t1", "t2"],
+    }
+    (pair,) = read_preferences(written(tmp_path / "p.jsonl", [row])).preferences.pairs
+    assert (pair.prompt, pair.turns, pair.system) == ("help", (Turn("hi", "hello"),), "be kind")
+    assert (pair.chosen, pair.rejected, pair.sources) == ("sure", "no", ("t1", "t2"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"prompt": [message("user", "a"), message("assistant", "b")]}, "the user does not speak last"),
+        ({"prompt": [message("user", "a"), message("user", "b")]}, "do not take turns"),
+        ({"prompt": []}, "do not take turns"),
+        ({"prompt": {"role": "user"}}, "list of messages with 'role' and 'content'"),
+        ({"chosen": [message("user", "a")]}, "one message of the assistant"),
+        ({"rejected": [{"role": "assistant", "content": 3}]}, "list of messages"),
+    ],
+)
+def test_chats_of_another_form_are_named_with_their_line(tmp_path: Path, changed: dict[str, Any], reason: str) -> None:
+    good = {"prompt": [message("user", "q")], "chosen": [message("assistant", "a")], "rejected": "b"}
+    found = read_preferences(written(tmp_path / "p.jsonl", [good, good | changed]))
+    assert len(found.preferences.pairs) == 1
+    assert [one.place for one in found.quarantine] == ["p.jsonl:2"]
+    assert reason in found.quarantine[0].reason
 
 
 def test_dialogues_part_at_their_last_answer() -> None:
