@@ -6,6 +6,7 @@ from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from rungwise.core.candidate import Candidate, Fitted
+from rungwise.core.record import to_plain
 from rungwise.core.tasks import TASKS
 from rungwise.fit.forecast import CHARS_PER_TOKEN, START_S, Work, cost
 from rungwise.inference.fitted import CLASSIFIES, GENERATES
@@ -28,10 +29,15 @@ LABEL_S, TOKEN_S = 1.5e-3, 4e-3
 
 def taught_labels(ground: Ground, on: Fitted, trial: Recipe, *, technique: str) -> Candidate:
     """An encoder with adapters or trained whole, and a head, for the labels of the training rows."""
-    from rungwise.fit.classifier import ClassifierSettings
+    return ground.start.but(model=CLASSIFIES, head=fitted("classifier", ground, _label_settings(ground, trial, technique), on=on))
 
-    own = settings(ClassifierSettings, ground, trial, technique=technique, multi_label=ground.case.multi_label)
-    return ground.start.but(model=CLASSIFIES, head=fitted("classifier", ground, own, on=on))
+
+def _label_settings(ground: Ground, trial: Recipe, technique: str) -> dict[str, Any]:
+    from rungwise.fit.classifier import FULL, LORA, ClassifierSettings
+
+    usual = to_plain(LORA if technique == "lora" else FULL)
+    known = {name: value for name, value in usual.items() if name not in ("seed", "device")}
+    return settings(ClassifierSettings, ground, trial, **{**known, "multi_label": ground.case.multi_label})
 
 
 def contrasted_labels(ground: Ground, on: Fitted) -> Candidate:
@@ -52,9 +58,7 @@ def taught_answers(ground: Ground, on: Fitted, trial: Recipe, *, technique: str)
 
 def label_forecast(ground: Ground, *, technique: str) -> Forecast:
     """Adapters on the installed encoder, or all of it."""
-    from rungwise.fit.classifier import ClassifierSettings
-
-    return _labels(ground, encoder_origin(), settings(ClassifierSettings, ground, technique=technique), technique)
+    return _labels(ground, encoder_origin(), _label_settings(ground, {}, technique), technique)
 
 
 def continue_labels_forecast(ground: Ground) -> Forecast:
