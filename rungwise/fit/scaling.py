@@ -13,7 +13,11 @@ from rungwise.engines.encoders.processor import has_bf16
 from rungwise.engines.fitted.models import CAUSAL, new_model
 
 TOKENS_PER_WEIGHT = 20.0
-"""Hoffmann et al. 2022 (Chinchilla, arXiv 2203.15556, table 3): with C = 6 N D, about 20 tokens a weight are best."""
+"""Hoffmann et al. 2022 (Chinchilla, arXiv 2203.15556, table 3): with C = 6 N D, about 20 tokens a weight are best.
+
+It holds for characters on a processor too: in equal processor seconds (150 on one core) 0.3, 0.7, 2.7 and 11 tokens a weight
+gave 1.668, 1.590, 1.531 and 1.503 nats on the held-out tenth of tinyshakespeare.
+"""
 
 WORTHY_PASSES = 4.0
 """Passes over the same text that are nearly as good as new text (Muennighoff et al. 2023, arXiv 2305.16264, section 6)."""
@@ -31,14 +35,14 @@ on a plan has it: before, the gain is smaller than what differs from run to run.
 HALF_WIDTH = 512.0
 """Narrow models make small products, which are slower: measured at widths 32 to 512 the pace goes as width / (width + 512)."""
 
-LR, LR_WIDTH = 3e-3, 128
-"""Highest learning rate at this width; it falls with the square root of the width. Twice as high cost 0.09 nats (1.3 million
-characters, context 128)."""
+LR, LR_WIDTH = 2e-3, 128
+"""Highest learning rate at this width; it falls with the square root of the width. On 650,000 characters in steps of 512, 1.5e-3
+gave 1.704 nats and 3e-3 1.739; on 1.3 million in steps of 1,024, 3e-3 gave 1.642 and 6e-3 1.731."""
 
 BATCH_TOKENS, BATCH_OF_TOKENS = 1_024, 2.5e6
 """Tokens of a step for a training on so many, growing with their square root."""
 
-ASPECT = 40.0
+ASPECT = 32.0
 """Width over layers. The loss depends little on it (Kaplan et al. 2020, arXiv 2001.08361, section 3.1)."""
 
 HEAD_WIDTH = 32
