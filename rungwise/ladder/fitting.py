@@ -85,6 +85,12 @@ def _took_key(part: Fitted) -> str:
     return digest(["took", part.id])
 
 
+def made_of(part: Fitted) -> list[tuple[str, str]]:
+    """What a part was made from, for its lineage: its inputs, and the part beneath it."""
+    below = [] if part.beneath is None else [(part.beneath.id, "base")]
+    return [*((one, "input") for one in part.inputs), *below]
+
+
 def shapes() -> list[type]:
     """The settings of every technique that learns from rows, pairs or documents."""
     from rungwise.fit.classifier import ClassifierSettings

@@ -30,6 +30,7 @@ from rungwise.inference.fitted import loaded_bytes
 from rungwise.inference.respond import Kit, build_responder
 from rungwise.inference.window import answer_stream
 from rungwise.ladder.embedding import Embeddings
+from rungwise.ladder.fitting import made_of
 from rungwise.ladder.judge import Judge, Ruling
 from rungwise.ladder.making import Maker
 from rungwise.ladder.racing import Ask, race
@@ -254,8 +255,7 @@ class Workbench:
         for part in candidate.parts:
             if self._was_there(part):
                 continue
-            inputs = [(one, "input") for one in part.inputs]
-            self._nouns.put(part, made_from=[*inputs, (self.splits.dataset, "dataset")])
+            self._nouns.put(part, made_from=[*made_of(part), (self.splits.dataset, "dataset")])
         self._nouns.put(candidate, made_from=[(part.id, "part") for part in candidate.parts])
         self._nouns.put(evaluation, made_from=[(candidate.id, "candidate"), (self.splits.dataset, "dataset")])
 

@@ -76,7 +76,7 @@ class ProjectTags:
         from rungwise.engines.executors import InlineExecutor
         from rungwise.engines.fitted.beneath import minilm_base, minilm_files
         from rungwise.fit.card import ModelCard, write_artefact
-        from rungwise.ladder.fitting import Schooling, story, took, train_part, training_news
+        from rungwise.ladder.fitting import Schooling, made_of, story, took, train_part, training_news
         from rungwise.project import run
 
         recipe = {key: value for key, value in to_plain(own).items() if key != "seed"}
@@ -99,7 +99,7 @@ class ProjectTags:
         for one in part.line:
             if not artefacts.has(store, one.id):
                 run(train_part(store, schooling, one))
-            nouns.put(one, made_from=[(each, "input") for each in one.inputs])
+            nouns.put(one, made_from=made_of(one))
         candidate = Candidate(task=TAGS, model="tagger", head=part)
         nouns.put(candidate, made_from=[(one.id, "part") for one in candidate.parts])
         files, step, measured = artefacts.load(store, part.id), Steps(store).get(part.id), took(store, part)

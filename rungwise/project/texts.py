@@ -230,7 +230,7 @@ class ProjectTexts:
         from rungwise.data.steps import Steps
         from rungwise.engines.executors import InlineExecutor
         from rungwise.fit.card import write_artefact
-        from rungwise.ladder.fitting import Schooling, general_texts, story, took, train_part, training_news
+        from rungwise.ladder.fitting import Schooling, general_texts, made_of, story, took, train_part, training_news
         from rungwise.project import run
 
         schooling = Schooling(
@@ -250,7 +250,7 @@ class ProjectTexts:
         for one in part.line:
             if not artefacts.has(store, one.id):
                 run(train_part(store, schooling, one))
-            nouns.put(one, made_from=[(each, "input") for each in one.inputs])
+            nouns.put(one, made_from=made_of(one))
         candidate = Candidate(task=case.task, model="language-model", head=part, options={"completes": True})
         nouns.put(candidate, made_from=[(one.id, "part") for one in candidate.parts])
         files = artefacts.load(store, part.id)

@@ -179,7 +179,7 @@ def test_a_tagger_is_fitted_on_a_file_of_spans(terminal: Terminal, tmp_path: Pat
         (("fit", "lorra", "tickets.csv"), "Did you mean 'lora'"),
         (("fit", "lora", "tickets.csv", "--set", "lr"), "Write it as --set lr=1e-4"),
         (("fit", "lora", "tickets.csv", "--set", "learning_rate=1"), "there is no setting 'learning_rate'"),
-        (("fit", "dpo", "tickets.csv", "--task", "answer"), "base: {path: FOLDER}"),
+        (("fit", "dpo", "tickets.csv", "--task", "answer", "--text", "message", "--label", "intent"), "base: {path: FOLDER}"),
         (("fit", "scratch", "missing.txt"), "there is no file and no folder"),
         (("show", "."), "holds no fitted model"),
     ],
