@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.clinc150 import write_clinc150
 
+UNTIL = ("--until", "head")  # the rungs that train are benchmarks/climb_training.py's
 COMMAND = (sys.executable, "-c", "from rungwise.cli import main; main()")
 
 
@@ -48,10 +49,10 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="clinc150-"))
     data = folder / "clinc150.jsonl"
     write_clinc150(data)
-    runs: dict[str, dict[str, Any]] = {"exhaustive 0.90": climb(data, folder / "all", "accuracy=0.90", "--exhaustive")}
+    runs: dict[str, dict[str, Any]] = {"exhaustive 0.90": climb(data, folder / "all", "accuracy=0.90", "--exhaustive", *UNTIL)}
     for target in ("0.90", "0.93", "0.94", "0.999"):
-        runs[target] = climb(data, folder / f"to-{target}", f"accuracy={target}")
-    runs["0.93 again"] = climb(data, folder / "to-0.93", "accuracy=0.93")
+        runs[target] = climb(data, folder / f"to-{target}", f"accuracy={target}", *UNTIL)
+    runs["0.93 again"] = climb(data, folder / "to-0.93", "accuracy=0.93", *UNTIL)
     print(f"{'climb':<18}{'verdict':<14}{'chosen':<12}{'seconds':>8}{'peak MB':>9}{'calls':>7}")
     for name, run in runs.items():
         chosen = (run["chosen"] or {}).get("rung", "-")

@@ -49,7 +49,7 @@ def text_responder(candidate: Candidate, load: Load) -> Responder:
 def loaded_bytes(part: Fitted, size: Callable[[str], int]) -> int:
     """The bytes of what a part needs to answer: an adapter needs what it stands on too, a whole model nothing beside itself."""
     below = part.beneath
-    adapter = part.recipe.get("technique") == "lora" or part.recipe.get("lora") is not None
+    adapter = part.recipe.get("technique") == "lora"
     return size(part.id) + (loaded_bytes(below, size) if below is not None and adapter else 0)
 
 

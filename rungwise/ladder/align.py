@@ -17,7 +17,6 @@ def by_preferences(ground: Ground) -> Rung:
     """Direct preference optimisation on top of the best answerer of the rungs before, or of an adapter of its own."""
 
     async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
-        from rungwise.engines.fitted.adapters import Lora
         from rungwise.fit.dpo import DpoSettings
 
         assert ground.origin is not None
@@ -26,9 +25,7 @@ def by_preferences(ground: Ground) -> Rung:
             return ()
         below = parent if parent.model == GENERATES else taught_answers(ground, ground.origin.part, {}, technique="lora")
         assert below.head is not None
-        part = fitted(
-            "dpo", ground, settings(DpoSettings, ground, lora=Lora()), on=_answerer(below.head), inputs=(ground.preferences,)
-        )
+        part = fitted("dpo", ground, settings(DpoSettings, ground), on=_answerer(below.head), inputs=(ground.preferences,))
         return (below.but(head=part),)
 
     return propose

@@ -107,7 +107,7 @@ def align_forecast(ground: Ground) -> Forecast:
     own = settings(DpoSettings, ground)
     rows = ground.pairs * 2 * (1 + 1 / (3 * own["epochs"]))  # the reference: forwards alone, once
     tokens = rows * _pair_tokens(ground) * own["epochs"]
-    trained = _trained(ground.origin, "full" if own["lora"] is None else "lora")
+    trained = _trained(ground.origin, own["technique"])
     batch = 2 * own["batch_pairs"] * int(_pair_tokens(ground))
     found = _cost(ground, ground.origin, tokens, batch, trained, logits=ground.origin.vocabulary)
     return _with_answers(ground, ground.origin.body, found)

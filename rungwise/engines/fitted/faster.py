@@ -59,7 +59,13 @@ class FasterDecoder:
         if most == 0:
             return [Continued([int(str(forced))], 0.0) for _ in prompts]
         sizes = [0] * len(prompts)
-        made = self._made(_marked(prompts), most, self._telling(heard, sizes))
+        # The library lets go of its callback on a thread of its own, maybe last of all: what that still holds must not be the
+        # model, which would then be taken down by one of its own threads, and the process with it.
+        hearing = [heard] if heard is not None else []
+        try:
+            made = self._made(_marked(prompts), most, _telling(hearing, sizes) if hearing else None)
+        finally:
+            hearing.clear()
         found = []
         for one, size in zip(made, sizes, strict=True):
             ids = [int(token) for token in (one.hypotheses if self._encodes else one.sequences)[0]]
@@ -106,15 +112,15 @@ class FasterDecoder:
             )
         return self._model.generate_batch(prompts, max_length=most, include_prompt_in_result=False, **settings)
 
-    def _telling(self, heard: Heard | None, sizes: list[int]) -> Any:
-        if heard is None:
-            return None
 
-        def told(step: Any) -> bool:
-            sizes[step.batch_id] += 1
-            return heard(step.batch_id, int(step.token_id))
+def _telling(hearing: list[Heard], sizes: list[int]) -> Any:
+    """Tells the first of `hearing` of every token, and counts them by row; once it is empty, ends every row."""
 
-        return told
+    def told(step: Any) -> bool:
+        sizes[step.batch_id] += 1
+        return hearing[0](step.batch_id, int(step.token_id)) if hearing else True
+
+    return told
 
 
 def _renamed(heard: Heard, rows: Sequence[int]) -> Heard:
