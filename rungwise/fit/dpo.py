@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from rungwise.engines.fitted.models import CAUSAL, load_model, model_files
 from rungwise.fit.best_weights import BestWeights
 from rungwise.fit.checkpoints import Checkpoints
 from rungwise.fit.decoder import check_decoder, seen_tokens, set_dropout
+from rungwise.fit.decoder_training import DecoderTraining
 from rungwise.fit.finetune import Step, Training, batches_by_length, finetune, seeded
 from rungwise.fit.fit import Fit
 from rungwise.fit.packing import Numbers
@@ -39,60 +40,26 @@ FULL_LR, LORA_LR = 5e-7, 5e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class DpoSettings:
-    """How a model is aligned.
+class DpoSettings(DecoderTraining):
+    """How a model is aligned; see `DecoderTraining` for the rest.
 
     `beta` is how dear it is to move away from the reference (0.1: Rafailov et al. 2023, appendix B). `smoothing` is the share
-    of pairs that are taken to be the wrong way round (cDPO: Mitchell 2023, "A note on DPO with noisy preferences").
-    `technique` lora trains adapters of `rank` and scale `alpha` (`targets` None: on all linear layers but the head), full all
-    weights. `lr` None is 5e-6 for adapters and 5e-7 for all weights, which is for models of billions; small ones need more
-    (1e-4 for all of 0.7 million weights, benchmarks/support_alignment.py). One step takes `accumulate` batches of
+    of pairs that are taken to be the wrong way round (cDPO: Mitchell 2023, "A note on DPO with noisy preferences"). The usual
+    rate, 5e-6 for adapters and 5e-7 for all weights, is for models of billions; small ones need more
+    (1e-4 for all of 0.7 million weights, benchmarks/support_alignment.py). A batch has
     `batch_pairs` pairs, laid out in rows of at most `row_tokens` places. Pairs whose prompt and longer answer have more than
-    `max_tokens`, or more than the base can see, are left out. About `held_out` of the pairs, by whole prompts, choose the
-    epoch; training ends when `patience` epochs had no lower loss on them.
+    `max_tokens`, or more than the base can see, are left out. Pairs are held out by whole prompts.
     """
 
-    technique: Literal["lora", "full"] = "lora"
     beta: float = 0.1
     smoothing: float = 0.0
-    lr: float | None = None
-    epochs: int = 3
-    seed: int = 0
-    warmup: float = 0.1
-    schedule: Literal["linear", "cosine"] = "linear"
-    floor: float = 0.0
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    rank: int = 16
-    alpha: int = 32
-    targets: tuple[str, ...] | None = None
     batch_pairs: int = 16
-    accumulate: int = 1
-    row_tokens: int = 512
     max_tokens: int = 2_048
-    held_out: float = 0.1
-    patience: int = 1
-    bf16: bool | None = None
-    device: str = "cpu"
 
     @property
     def training(self) -> Training:
         """The settings of the loop."""
-        usual = LORA_LR if self.technique == "lora" else FULL_LR
-        return Training(
-            lr=usual if self.lr is None else self.lr,
-            epochs=self.epochs,
-            seed=self.seed,
-            warmup=self.warmup,
-            schedule=self.schedule,
-            floor=self.floor,
-            weight_decay=self.weight_decay,
-            clip=self.clip,
-            accumulate=self.accumulate,
-            rate_of=None,
-            bf16=self.bf16,
-            device=self.device,
-        )
+        return self.loop(lora_lr=LORA_LR, full_lr=FULL_LR)
 
 
 def fit_dpo(

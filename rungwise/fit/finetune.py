@@ -318,9 +318,8 @@ def _telling_memory(tokens: int) -> Iterator[None]:
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "not enough memory" not in str(error):
             raise
         half = max(1, tokens // 2)
-        raise NoMemory(
-            f"no memory is left for a batch of {tokens:,} tokens. Try --batch-tokens {half} with twice as many to a step"
-        ) from error
+        tried = f"--set batch_tokens={half} --set accumulate=2; for pairs of answers a smaller batch_pairs"
+        raise NoMemory(f"no memory is left for a batch of {tokens:,} tokens. Try {tried}") from error
 
 
 def batches_by_length(lengths: Sequence[int], rng: np.random.Generator, *, tokens: int = BATCH_TOKENS) -> list[Rows]:

@@ -17,6 +17,7 @@ from rungwise.fit.checkpoints import Checkpoints
 from rungwise.fit.conversations import material_of
 from rungwise.fit.cross_entropy import mean_cross_entropy
 from rungwise.fit.decoder import check_decoder, seen_tokens, set_dropout, states_of
+from rungwise.fit.decoder_training import DecoderTraining
 from rungwise.fit.finetune import Step, Training, finetune, seeded
 from rungwise.fit.fit import Fit
 from rungwise.fit.forgetting import forgetting, mean_loss
@@ -33,59 +34,29 @@ FULL_LR = 2e-5
 
 
 @dataclass(frozen=True, kw_only=True)
-class SftSettings:
-    """How a model is taught.
+class SftSettings(DecoderTraining):
+    """How a model is taught; see `DecoderTraining` for the rest.
 
-    `technique` lora trains adapters of `rank` and scale `alpha` (`targets` None: on all linear layers but the head) with
-    `lora_dropout`; full trains all weights. `lr` None is 2e-4 for adapters and 2e-5 for all weights; small models bear more.
+    The usual rate is 2e-4 for adapters and 2e-5 for all weights; small models bear more. Adapters have `lora_dropout`.
     Rows of a conversation are packed into rows of `row_tokens` (`layout` packed), or laid one to a row in batches of like
-    length (buckets: for a base that must not see several in a row); a step takes `accumulate` batches of `batch_tokens`
-    places. Conversations `longer` than a row are left out, or split. `dropout` is put where the base has some; None leaves it.
-    About `held_out` of the rows choose the epoch; training ends when `patience` epochs were no better.
+    length (buckets: for a base that must not see several in a row); a batch has `batch_tokens`
+    places. Conversations `longer` than a row are left out, or split. `dropout` is put into the base where it has some; None
+    leaves it.
     """
 
-    technique: Literal["lora", "full"] = "lora"
-    lr: float | None = None
-    epochs: int = 3
-    seed: int = 0
     warmup: float = 0.03
     schedule: Literal["linear", "cosine"] = "cosine"
     floor: float = 0.1
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    rank: int = 16
-    alpha: int = 32
     lora_dropout: float = 0.0
-    targets: tuple[str, ...] | None = None
     dropout: float | None = None
     layout: Literal["packed", "buckets"] = "packed"
-    row_tokens: int = 512
     batch_tokens: int = 4_096
-    accumulate: int = 1
     longer: Literal["leave_out", "split"] = "leave_out"
-    held_out: float = 0.1
-    patience: int = 1
-    bf16: bool | None = None
-    device: str = "cpu"
 
     @property
     def training(self) -> Training:
         """The settings of the loop."""
-        usual = LORA_LR if self.technique == "lora" else FULL_LR
-        return Training(
-            lr=usual if self.lr is None else self.lr,
-            epochs=self.epochs,
-            seed=self.seed,
-            warmup=self.warmup,
-            schedule=self.schedule,
-            floor=self.floor,
-            weight_decay=self.weight_decay,
-            clip=self.clip,
-            accumulate=self.accumulate,
-            rate_of=None,
-            bf16=self.bf16,
-            device=self.device,
-        )
+        return self.loop(lora_lr=LORA_LR, full_lr=FULL_LR)
 
 
 def fit_sft(

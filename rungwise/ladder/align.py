@@ -8,25 +8,29 @@ from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.dataset import Example
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.types import Rung
-from rungwise.ladder.rung import Forecast, Ground, RungKind
+from rungwise.fit.search import Span
+from rungwise.ladder.rung import Ground, RungKind
 from rungwise.ladder.teaching import GENERATES, align_forecast, taught_answers
-from rungwise.ladder.training import fitted, settings
+from rungwise.ladder.training import Recipe, fitted, searched, settings
+
+SPACE = {"lr": Span(low=1e-6, high=3e-4, log=True), "beta": [0.05, 0.1, 0.3]}
 
 
 def by_preferences(ground: Ground) -> Rung:
     """Direct preference optimisation on top of the best answerer of the rungs before, or of an adapter of its own."""
 
     async def propose(parent: Candidate, train: Sequence[Example], seen: Sequence[Evaluation]) -> Sequence[Candidate]:
-        from rungwise.fit.dpo import DpoSettings
+        def build(ground: Ground, trial: Recipe) -> Candidate:
+            from rungwise.fit.dpo import DpoSettings
 
-        assert ground.origin is not None
-        assert ground.preferences is not None
-        if seen:
-            return ()
-        below = parent if parent.model == GENERATES else taught_answers(ground, ground.origin.part, {}, technique="lora")
-        assert below.head is not None
-        part = fitted("dpo", ground, settings(DpoSettings, ground), on=_answerer(below.head), inputs=(ground.preferences,))
-        return (below.but(head=part),)
+            assert ground.origin is not None
+            assert ground.preferences is not None
+            below = parent if parent.model == GENERATES else taught_answers(ground, ground.origin.part, {}, technique="lora")
+            assert below.head is not None
+            own = settings(DpoSettings, ground, trial)
+            return below.but(head=fitted("dpo", ground, own, on=_answerer(below.head), inputs=(ground.preferences,)))
+
+        return await searched(ground, SPACE, {}, build)(parent, train, seen)
 
     return propose
 
@@ -37,16 +41,12 @@ def _answerer(part: Fitted) -> Fitted:
     return _answerer(below) if part.technique == "dpo" and below is not None else part
 
 
-def _forecast(ground: Ground) -> Forecast:
-    return align_forecast(ground)
-
-
 RUNG = RungKind(
     name="align",
     place=9,
     tasks=("answer",),
     make=by_preferences,
-    forecast=_forecast,
+    forecast=align_forecast,
     extra="train",
     fits=lambda ground: ground.origin is not None and ground.preferences is not None,
     origin=lambda ground: ground.origin,

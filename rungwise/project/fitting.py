@@ -21,6 +21,7 @@ from rungwise.project.opening import opened
 
 if TYPE_CHECKING:
     from rungwise.core.evaluation import Evaluation
+    from rungwise.fit.card import ModelCard
     from rungwise.ladder.expedition import Expedition
     from rungwise.ladder.rung import Stair
 
@@ -85,6 +86,23 @@ class FitDone:
     forecast_bytes: int
     told: Mapping[str, float]
     trials: Sequence[Mapping[str, Any]] = ()
+
+    @classmethod
+    def of(cls, card: ModelCard, folder: Path, *, trials: Sequence[Mapping[str, Any]] = ()) -> FitDone:
+        """What a card says of a model that lies in a folder."""
+        return cls(
+            technique=card.technique,
+            candidate=card.candidate,
+            artefact=folder,
+            metrics=card.metrics,
+            tokens_per_s=card.tokens_per_s,
+            seconds=card.seconds,
+            peak_bytes=card.bytes,
+            forecast_s=card.forecast["seconds"],
+            forecast_bytes=int(card.forecast["bytes"]),
+            told=card.told,
+            trials=trials,
+        )
 
     def plain(self) -> dict[str, Any]:
         """As JSON data."""
@@ -227,19 +245,7 @@ class ProjectFitting:
         )
         folder = self.directory / ARTEFACTS / f"{technique}-{short(part.id)}"
         write_artefact(folder, files, card)
-        return FitDone(
-            technique=technique,
-            candidate=candidate.id,
-            artefact=folder,
-            metrics=card.metrics,
-            tokens_per_s=card.tokens_per_s,
-            seconds=whole,
-            peak_bytes=card.bytes,
-            forecast_s=stair.forecast.seconds,
-            forecast_bytes=stair.forecast.bytes,
-            told=card.told,
-            trials=_trials(tried) if len(tried) > 1 else (),
-        )
+        return FitDone.of(card, folder, trials=_trials(tried) if len(tried) > 1 else ())
 
 
 def _trials(tried: Sequence[tuple[Candidate, Evaluation]]) -> list[dict[str, Any]]:

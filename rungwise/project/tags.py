@@ -128,18 +128,7 @@ class ProjectTags:
         )
         folder = self.directory / ARTEFACTS / f"{TAGS}-{short(part.id)}"
         write_artefact(folder, files, card)
-        return FitDone(
-            technique=TAGS,
-            candidate=candidate.id,
-            artefact=folder,
-            metrics=card.metrics,
-            tokens_per_s=card.tokens_per_s,
-            seconds=step.seconds,
-            peak_bytes=card.bytes,
-            forecast_s=cost.seconds,
-            forecast_bytes=cost.bytes,
-            told=card.told,
-        )
+        return FitDone.of(card, folder)
 
 
 def _is_dev(row: Tagged) -> bool:

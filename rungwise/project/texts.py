@@ -259,18 +259,7 @@ class ProjectTexts:
         card = self._card(case, texts, technique, part, candidate, story(files), step.seconds, took(store, part), cost)
         folder = self.directory / ARTEFACTS / f"{technique}-{short(part.id)}"
         write_artefact(folder, files, card)
-        return FitDone(
-            technique=technique,
-            candidate=candidate.id,
-            artefact=folder,
-            metrics=card.metrics,
-            tokens_per_s=card.tokens_per_s,
-            seconds=step.seconds,
-            peak_bytes=card.bytes,
-            forecast_s=cost.seconds,
-            forecast_bytes=cost.bytes,
-            told=card.told,
-        )
+        return FitDone.of(card, folder)
 
     def _card(
         self,
