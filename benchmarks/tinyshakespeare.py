@@ -19,6 +19,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from rungwise.engines.fitted.models import CAUSAL, load_tokenizer, new_model
 from rungwise.fit.blocks import Held, blocks_loss
 from rungwise.fit.corpus import block_starts, corpus, cut_tail, read_text
@@ -144,8 +146,11 @@ def main() -> None:
     """Train, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, nargs="+", default=[3.0, 15.0])
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as torch takes")
     parser.add_argument("--alone", action="store_true", help="without nanoGPT's recipe")
     given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
     if not TEXT.exists():
         sys.exit(f"{TEXT} is not beside this checkout")
     text = read_text(TEXT)

@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rungwise.engines.fitted.decoding import Decoding
 from rungwise.engines.fitted.generation import load_generator
 from rungwise.engines.fitted.models import model_files
@@ -98,9 +100,12 @@ def main() -> None:
     """Train, look, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as torch takes")
     parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--pace", type=float, help="operations a second, instead of measuring them")
     given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
     if not PAIRS.exists():
         sys.exit(f"{PAIRS} is not beside this checkout")
     train, test = split()

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import Any
 
 from rungwise.core.errors import CannotFit
@@ -47,7 +48,7 @@ ASPECT = 32.0
 
 HEAD_WIDTH = 32
 WIDTHS = tuple(range(32, 256, 32)) + tuple(range(256, 1025, 64))
-PROBE_WIDTH, PROBE_LAYERS, PROBE_TOKENS = 256, 2, 1_024
+PROBE_WIDTH, PROBE_LAYERS, PROBE_TOKENS, PROBE_STEPS = 256, 2, 1_024, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,10 +184,10 @@ def _dropout(passes: float) -> float:
 def measure_pace(
     *, device: str = "cpu", threads: int | None = None, seconds: float = 0.6, clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Floating-point operations a second of training here and now: steps of a small decoder, for at most `seconds`.
+    """Floating-point operations a second of training here and now: steps of a small decoder, for `seconds` or three.
 
-    Real forward and backward passes and optimiser steps, in bf16 where the processor multiplies it natively. The best
-    of them counts: what disturbs makes a step longer, never shorter. `threads` is set for the probe only.
+    Real forward and backward passes and optimiser steps, in bf16 where the processor multiplies it natively. Their median
+    counts: what the machine gives while others use it too. `threads` is set for the probe only.
     """
     import torch
 
@@ -195,13 +196,13 @@ def measure_pace(
     try:
         plan = Plan(width=PROBE_WIDTH, layers=PROBE_LAYERS, heads=8, inner=704, context=128, batch=PROBE_TOKENS // 128, steps=1)
         step = _probe(plan, device)
-        begun, best = clock(), math.inf
-        while True:
+        step()  # the first one also sets the libraries up
+        begun, spent = clock(), list[float]()
+        while len(spent) < PROBE_STEPS or clock() - begun < seconds:
             start = clock()
             step()
-            best = min(best, clock() - start)
-            if clock() - begun > seconds:
-                return plan.operations(PROBE_WIDTH) / max(best, 1e-9)
+            spent.append(clock() - start)
+        return plan.operations(PROBE_WIDTH) / max(median(spent), 1e-9)
     finally:
         torch.set_num_threads(before)
 
