@@ -17,6 +17,9 @@ import pytest
 from rungwise.cli import main
 
 TICKETS = Path(__file__).resolve().parents[1] / "examples" / "support" / "tickets.csv"
+TRAINING = ("adapt", "full", "continue", "scratch")
+"""The rungs that train, which tests of other rungs leave out: each takes half a minute."""
+
 INTENTS = ("track_order", "return_item", "payment_failed", "loyalty_points", "reset_password", "invoice_request")
 
 

@@ -59,6 +59,7 @@ def describes_use_case(command: F) -> F:
         click.option("--endpoint", multiple=True, metavar="URL#MODEL", help="A model behind an OpenAI-compatible address."),
         click.option("--key-env", default=None, metavar="NAME", help="Environment variable with the endpoint's key."),
         click.option("--offline", is_flag=True, default=None, help="No candidate may leave this machine."),
+        click.option("--without", default=None, metavar="RUNG,...", help="Rungs that are left out of the ladder."),
         click.option("--volume", type=int, default=None, help="Answers over which development cost is spread."),
         click.option("--alpha", type=float, default=None, help="Bound on wrong accepts over all climbs for ever (0.05)."),
         click.option("--seed", type=int, default=None, help="Seed of everything that draws."),
@@ -132,6 +133,7 @@ def _changed(case: UseCase, directory: Path, options: dict[str, Any]) -> UseCase
         "documents": _relative(options["documents"], directory),
         "descriptions": _descriptions(options["descriptions"]),
         "groups": _groups(options["groups"]),
+        "without": _names(options["without"]),
     }
     changes: dict[str, Any] = {name: value for name, value in plain.items() if value is not None}
     columns = {name: options[name] for name in _COLUMNS if options[name] is not None}
@@ -145,6 +147,10 @@ def _changed(case: UseCase, directory: Path, options: dict[str, Any]) -> UseCase
     if options["endpoint"]:
         changes["endpoints"] = _endpoints(case, options["endpoint"], options["key_env"])
     return dataclasses.replace(case, **changes)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _relative(path: str | None, directory: Path) -> str | None:

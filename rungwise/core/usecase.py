@@ -176,6 +176,7 @@ class UseCase:
     base: Base | None = None
     preferences: str | None = None
     train: Trainings = field(default_factory=Trainings)
+    without: tuple[str, ...] = ()
     value_per_success_usd: float = 0.0
     forecast_volume: int = 100_000
     machine_usd_per_hour: float = 0.10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from rungwise.core.errors import UnknownName
 from rungwise.core.usecase import UseCase
 from rungwise.ladder.live import live_stair
 from rungwise.ladder.rung import Ground, RungKind, Stair, check_rung_names, rung_kinds
@@ -17,11 +18,15 @@ def build_ladder(ground: Ground, *, order: Sequence[str] = (), until: str | None
     """The rungs that this version has for the use case, cheapest first.
 
     Rungs that need an endpoint stand once per configured endpoint. `order` puts
-    the named rungs first, as given; `until` cuts off everything above a rung. In a re-climb who answers users
-    now stands among them: only what is clearly cheaper comes before it, and `until` never cuts it off.
-    Raises UnknownName for a rung that is not on the ladder.
+    the named rungs first, as given; `until` cuts off everything above a rung; what the use case goes `without` is left out.
+    In a re-climb who answers users now stands among them: only what is clearly cheaper comes before it, and `until` never
+    cuts it off. Raises UnknownName for a rung that is not on the ladder.
     """
-    others = [stair for kind in rung_kinds(ground.case.task) for stair in _stairs(kind, ground)]
+    kinds, without = rung_kinds(ground.case.task), ground.case.without
+    for name in without:
+        if name not in {kind.name for kind in kinds}:
+            raise UnknownName("rung", name, {kind.name for kind in kinds}, where="without")
+    others = [stair for kind in kinds if kind.name not in without for stair in _stairs(kind, ground)]
     live = [live_stair(ground.live, ground, beside=others)] if ground.live is not None else []
     stairs = sort_by_cost([*live, *others], ground.case)
     check_rung_names([*order, *([until] if until else [])], stairs)

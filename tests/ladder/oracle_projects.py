@@ -13,6 +13,7 @@ from oracle import MODEL, Accuracy, Oracle
 from rungwise.core.usecase import Endpoint, Limits, Target
 from rungwise.ladder.expedition import Wishes
 from rungwise.project import Project
+from tests.terminal import TRAINING
 
 TICKETS = Path(__file__).resolve().parents[2] / "examples" / "support" / "tickets.csv"
 LABELS = (
@@ -85,14 +86,14 @@ def charged_usd(oracle: Oracle) -> float:
 def make_project(
     tickets: Tickets, folder: Path, *endpoints: Endpoint, target: float, limits: Limits | None = None, **more: Any
 ) -> Project:
-    """A project on the tickets; `more` are further fields of the use case."""
+    """A project on the tickets without the rungs that train; `more` are further fields of the use case."""
     return Project.create(
         folder,
         source=tickets.path,
         target=Target(metric="accuracy", value=target),
         endpoints=endpoints,
         limits=limits or Limits(),
-        **more,
+        **{"without": TRAINING, **more},
     )
 
 
