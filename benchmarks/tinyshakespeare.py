@@ -154,7 +154,12 @@ def main() -> None:
     if not TEXT.exists():
         sys.exit(f"{TEXT} is not beside this checkout")
     text = read_text(TEXT)
-    rows = [ours(text, minutes) for minutes in given.minutes]
+    rows: list[Row] = []
+    for minutes in given.minutes:
+        rows.append(ours(text, minutes))
+        print(
+            f"{minutes:g} minutes: {rows[-1].loss:.4f} nats per character in {rows[-1].seconds:.0f} s", file=sys.stderr, flush=True
+        )
     rows += [] if given.alone else [nano(text)]
     print(table(rows))
     print(json.dumps({"benchmark": "tinyshakespeare", "rows": [row.__dict__ for row in rows]}))
