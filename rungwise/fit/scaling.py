@@ -13,10 +13,11 @@ from rungwise.core.errors import CannotFit
 from rungwise.engines.encoders.processor import has_bf16
 from rungwise.engines.fitted.models import CAUSAL, new_model
 
-TOKENS_PER_WEIGHT = 8.0
+TOKENS_PER_WEIGHT = 4.0
 """Hoffmann et al. 2022 (Chinchilla, arXiv 2203.15556, table 3): with C = 6 N D, about 20 tokens a weight are best; corrected by
-measurement. In equal processor seconds (150 on one core) 0.3, 0.7, 2.7, 11 and 40 tokens a weight gave 1.668, 1.590, 1.531, 1.503
-and 1.643 nats on the held-out tenth of tinyshakespeare: narrow models also make less of a processor."""
+measurement. In about equal processor seconds (150 on one core) 0.3, 0.7, 2.7, 11 and 40 tokens a weight gave 1.668, 1.590, 1.531,
+1.503 and 1.643 nats on the held-out tenth of tinyshakespeare: narrow models also make less of a processor. Widths go in steps,
+and one too narrow costs more than one too wide, so that this is the least."""
 
 WORTHY_PASSES = 4.0
 """Passes over the same text that are nearly as good as new text (Muennighoff et al. 2023, arXiv 2305.16264, section 6)."""
