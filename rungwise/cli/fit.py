@@ -33,6 +33,19 @@ TECHNIQUES = {
 }
 
 
+TOLD = {
+    "cut_rows": "rows longer than it reads",
+    "left_out_rows": "rows left out, longer than a packed row (--set row_tokens=, longer=split)",
+    "too_long": "pairs left out, longer than it reads",
+    "pairs_too_long": "pairs left out, longer than max_tokens",
+    "empty_answers": "rows without an answer, left out",
+    "texts_in_several_windows": "texts read in several windows",
+    "perplexity_ratio": "perplexity on the general texts, after over before",
+    "preferred": "held-out pairs whose chosen answer gained",
+}
+"""What was counted in a training and people should see, where it is not nothing."""
+
+
 @click.command()
 @click.argument("technique", metavar="TECHNIQUE")
 @click.argument("source", metavar="PROJECT|FILE|FOLDER")
@@ -184,12 +197,17 @@ def _progress(silent: bool) -> Any:
 
 
 def _show(done: FitDone) -> None:
+    for told in done.warnings:
+        warn(f"note: {told}")
     for name, one in done.metrics.items():
         interval = f"  ({one['low']:.4f} to {one['high']:.4f})" if one.get("low") is not None else ""
         say(f"{name:<24} {one['mean']:.4f}{interval}")
     for trial in done.trials:
         means = ", ".join(f"{name} {mean:.4f}" for name, mean in trial["metrics"].items())
         say(f"  trial: {means}")
+    for name, words in TOLD.items():
+        if done.told.get(name):
+            say(f"{words}: {done.told[name]:,.4g}")
     expected = f", {done.forecast_s:,.0f} s expected" if done.forecast_s else ""
     pace = f", {done.tokens_per_s:,.0f} tokens/s" if done.tokens_per_s else ""
     say(f"took {done.seconds:,.1f} s{expected}{pace}, {done.peak_bytes / 1e6:,.0f} MB at the peak")

@@ -44,4 +44,4 @@ def _list(title: str, things: list[Mapping[str, Any]]) -> None:
     if things:
         say(f"{title}:")
         for thing in things:
-            say(f"  {thing['kind']:<12} {short(thing['id'])}")
+            say(f"  {thing['kind']:<12} {short(thing['id'])}  {thing.get('technique', '')}".rstrip())

@@ -6,7 +6,8 @@
     │   ├── BadData               2  a file or row that cannot be read; says where
     │   ├── LeaksFound            2  sealed rows also stand in another split
     │   ├── CannotScore           2  a metric needs what a candidate does not give
-    │   └── CannotFit             2  there is too little to learn a technique from
+    │   ├── CannotFit             2  there is too little to learn a technique from
+    │   └── TooLong               2  a question has more tokens than a model reads
     ├── MissingExtra              3  a feature needs a package that is not installed
     ├── EngineError               3  a model endpoint did not answer as it should
     │   ├── EngineUnavailable     3  down, refused, rate-limited or too slow, after all retries
@@ -75,6 +76,10 @@ class LeaksFound(UsageError):
 
 class CannotScore(UsageError):
     """A metric needs what a candidate does not give, for instance probabilities."""
+
+
+class TooLong(UsageError):
+    """A question has more tokens than a model reads."""
 
 
 class CannotFit(UsageError):

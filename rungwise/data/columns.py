@@ -201,8 +201,10 @@ def _require(
             raise UsageError(
                 f"cannot tell which column of {source or 'the data'} holds {what}: {columns}. Name it: --{role} COLUMN"
             )
-    if len(set(chosen.values())) < len(chosen):
-        twice = next(name for name in chosen.values() if list(chosen.values()).count(name) > 1)
+    # Rows of one text may be kept together by naming the text as their group.
+    apart = [name for role, name in chosen.items() if role != "group" or name != chosen.get("text")]
+    if len(set(apart)) < len(apart):
+        twice = next(name for name in apart if apart.count(name) > 1)
         raise UsageError(f"the column '{twice}' is given two roles. Give each role a column of its own")
     if "label" not in chosen:
         return

@@ -51,7 +51,7 @@ def material_of(
         longest = max(map(len, documents))
         raise CannotFit(
             f"all {len(documents)} rows are longer than {row_tokens} tokens (the longest has {longest}). "
-            f"Use --row-tokens {longest}, or --longer split"
+            f"Use --set row_tokens={longest}, or --set longer=split"
         )
     return Material(learned, held, _told(learned, held, parts, empty))
 

@@ -66,7 +66,7 @@ def check_decoder(model: Any, row_tokens: int) -> None:
     longest = seen_tokens(model)
     if longest is not None and row_tokens > longest:
         raise UsageError(
-            f"rows of {row_tokens} tokens are longer than the {longest} that the base can see. Use --row-tokens {longest}"
+            f"rows of {row_tokens} tokens are longer than the {longest} that the base can see. Use --set row_tokens={longest}"
         )
 
 

@@ -33,6 +33,10 @@ WARMUP, WEIGHT_DECAY, CLIP = 0.1, 0.01, 1.0
 BATCH_TOKENS = 4_096  # padded tokens of one batch: 32 windows of 128, the batch size of run_squad.py
 
 
+NO_MEMORY = ("not enough memory", "can't allocate memory", "Cannot allocate memory", "out of memory")
+"""What torch's allocators say when there is none, on one system or another."""
+
+
 class Diverged(TrainingFailed):
     """The loss or the gradient of a training is not a number, or the loss has leapt and stayed up."""
 
@@ -315,7 +319,7 @@ def _telling_memory(tokens: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "not enough memory" not in str(error):
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
         half = max(1, tokens // 2)
         tried = f"--set batch_tokens={half} --set accumulate=2; for pairs of answers a smaller batch_pairs"

@@ -39,10 +39,11 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds and bytes."""
+    """Seconds and bytes, of which work."""
 
     seconds: float
     bytes: int
+    work: Work | None = None
 
 
 class TooLarge(TrainingFailed):
@@ -62,7 +63,7 @@ def cost(work: Work, *, pace: float) -> Cost:
     operations = (4.0 + 2.0 * share) * (work.body + scored) * work.tokens
     activations = 34 * work.batch_tokens * work.width * work.layers + 6 * work.batch_tokens * min(work.logits, 16_384)
     held = 4 * work.weights + 12 * work.trained + activations
-    return Cost(seconds=START_S + operations / pace, bytes=int(held) + LIBRARIES_BYTES)
+    return Cost(seconds=START_S + operations / pace, bytes=int(held) + LIBRARIES_BYTES, work=work)
 
 
 def check_memory(work: Work, *, available: int | None) -> None:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rungwise.core.errors import UsageError
+
 EVERY_S = 0.05
 _STATUS = Path("/proc/self/status")
 
@@ -44,6 +46,16 @@ def watching_memory(device: str = "cpu") -> Iterator[Peak]:
             import torch
 
             peak.bytes = int(torch.cuda.max_memory_allocated(device))
+
+
+def check_device(device: str) -> None:
+    """Raise UsageError for a device that is not here."""
+    if device == "cpu":
+        return
+    import torch
+
+    if device.split(":")[0] != "cuda" or not torch.cuda.is_available():
+        raise UsageError(f"there is no device '{device}' here. To train on the processor, leave it out")
 
 
 def resident_bytes() -> int:

@@ -35,6 +35,9 @@ weighs a pair; others are left alone."""
 Said = tuple[str, tuple[Turn, ...], str]
 """What was asked last, the turns before it, and the words of the system before all."""
 
+LEARNED = ("train", "learned")
+"""What the cell `split` of a row says that is learned from; an empty one says nothing."""
+
 _SPEAKER = re.compile(r"\n\n(Human|Assistant):")
 
 
@@ -61,10 +64,13 @@ def read_preferences(path: Path, *, weighted: bool = False) -> PreferenceFile:
     Rows of `chosen` and `rejected` alone are dialogues in the form of the HH data (Bai et al. 2022, arXiv 2204.05862):
     "\\n\\nHuman: ...\\n\\nAssistant: ..." twice, equal up to the last answer. The cells of a pair may be lists of messages
     with `role` and `content`, as chats are written. A row's id is its cell `id`, else its `traces`, else 'file:line'.
+    A row whose cell `split` names anything but train or learned is kept from the training, as dev and test rows are.
     `weighted` is that of `from_ratings`. Raises BadData when no row can be used, and says why the first could not.
     """
     read, found, aside = read_rows(path, tolerant=True), _Found(), list[Quarantined]()
     for place, cells in read.rows:
+        if (cell_text(cells.get("split")) or LEARNED[0]) not in LEARNED:
+            continue
         if (problem := _sort(place, cells, found)) is not None:
             aside.append(Quarantined(place, problem, "malformed:preference"))
     aside = sorted([*aside, *read.quarantine], key=lambda one: (len(one.place), one.place))

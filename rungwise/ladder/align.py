@@ -11,7 +11,7 @@ from rungwise.core.types import Rung
 from rungwise.fit.search import Span
 from rungwise.ladder.rung import Ground, RungKind
 from rungwise.ladder.teaching import GENERATES, align_forecast, taught_answers
-from rungwise.ladder.training import Recipe, fitted, searched, settings
+from rungwise.ladder.training import Recipe, fitted, searched, settings, unset
 
 SPACE = {"lr": Span(low=1e-6, high=3e-4, log=True), "beta": [0.05, 0.1, 0.3]}
 
@@ -25,7 +25,7 @@ def by_preferences(ground: Ground) -> Rung:
 
             assert ground.origin is not None
             assert ground.preferences is not None
-            below = parent if parent.model == GENERATES else taught_answers(ground, ground.origin.part, {}, technique="lora")
+            below = parent if parent.model == GENERATES else taught_answers(unset(ground), ground.origin.part, {}, technique="lora")
             assert below.head is not None
             own = settings(DpoSettings, ground, trial)
             return below.but(head=fitted("dpo", ground, own, on=_answerer(below.head), inputs=(ground.preferences,)))

@@ -11,8 +11,8 @@ from rungwise.core.types import Rung
 from rungwise.ladder.adapt import installed
 from rungwise.ladder.origin import encoder_origin
 from rungwise.ladder.rung import Ground, RungKind
-from rungwise.ladder.teaching import continue_answers_forecast, continue_labels_forecast, taught_answers, taught_labels
-from rungwise.ladder.training import fitted, settings, without_replay
+from rungwise.ladder.teaching import continue_answers_forecast, continue_labels_forecast, general, taught_answers, taught_labels
+from rungwise.ladder.training import fitted, settings, unset, without_replay
 
 
 def by_labels(ground: Ground) -> Rung:
@@ -25,7 +25,7 @@ def by_labels(ground: Ground) -> Rung:
             return ()
         documents = (ground.documents,) if ground.documents is not None else ()
         read = fitted("masked", ground, settings(MaskedSettings, ground), on=encoder_origin().part, inputs=documents)
-        return (taught_labels(ground, read, {}, technique="lora"),)
+        return (taught_labels(unset(ground), read, {}, technique="lora"),)
 
     return propose
 
@@ -41,8 +41,8 @@ def by_answers(ground: Ground) -> Rung:
         if seen:
             return ()
         recipe = settings(ContinuedSettings, ground, **without_replay(ground.case))
-        read = fitted("continued", ground, recipe, on=ground.origin.part, inputs=(ground.documents,))
-        return (taught_answers(ground, read, {}, technique="lora"),)
+        read = fitted("continued", ground, recipe, on=ground.origin.part, inputs=(ground.documents, *general(ground)))
+        return (taught_answers(unset(ground), read, {}, technique="lora"),)
 
     return propose
 

@@ -45,6 +45,7 @@ from rungwise.evaluate.metric import target_metric
 from rungwise.fit.preference_rows import read_preferences
 from rungwise.fit.preferences import Preferences
 from rungwise.inference.respond import Kit
+from rungwise.ladder.aligned_pairs import told_of_pairs, unproving
 from rungwise.ladder.climb import Plan, climb
 from rungwise.ladder.embedding import Embeddings
 from rungwise.ladder.fitting import Schooling, general_texts, training_news
@@ -93,6 +94,7 @@ class Terrain:
     recordings: Mapping[str, Recording]
     pairs: Preferences | None = None
     general: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     @property
     def dataset(self) -> Dataset:
@@ -104,7 +106,7 @@ class Terrain:
         """What was odd about the data and about the recorded predictions."""
         gaps = [(name, one.missing) for name, one in self.recordings.items() if one.missing]
         told = [f"{name} has no answer for {missing:,} dev and sealed rows: each counts as wrong" for name, missing in gaps]
-        return (*self.imported.report.warnings, *told)
+        return (*self.imported.report.warnings, *told, *self.told)
 
     @property
     def target(self) -> Target:
@@ -150,7 +152,9 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, vers
         one.name: read_recording(one, directory, imported.dataset, imported.roles.columns, separator=separator)
         for one in case.include
     }
-    pairs = read_preferences(beside(directory, case.preferences)).preferences if case.preferences is not None else None
+    found = read_preferences(beside(directory, case.preferences)) if case.preferences is not None else None
+    pairs = unproving(found.preferences, splits, imported.dataset) if found is not None else None
+    general = general_texts(beside(directory, case.train.general)) if case.train.general is not None else []
     ground = dataclasses.replace(
         _ground(case, imported, splits, recordings),
         prices=project_prices(directory),
@@ -158,6 +162,7 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, vers
         origin=language_origin(case, directory),
         preferences=digest([one.id for one in pairs.pairs]) if pairs is not None else None,
         pairs=len(pairs.pairs) if pairs is not None else 0,
+        general=digest(general) if general else None,
     )
     ladder = build_ladder(ground, order=wishes.order, until=wishes.until)
     return Terrain(
@@ -169,7 +174,8 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, vers
         ladder=ladder,
         recordings=recordings,
         pairs=pairs,
-        general=tuple(general_texts(beside(directory, case.train.general))) if case.train.general is not None else (),
+        general=tuple(general),
+        told=told_of_pairs(found, pairs) if found is not None and pairs is not None else (),
     )
 
 

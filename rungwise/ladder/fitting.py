@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rungwise.core.candidate import Fitted
 from rungwise.core.dataset import Example
-from rungwise.core.errors import UsageError
+from rungwise.core.errors import CannotFit, UsageError
 from rungwise.core.progress import Progress
 from rungwise.core.record import canonical_json, digest, from_plain
 from rungwise.core.types import Clock, Executor
@@ -21,7 +21,7 @@ from rungwise.data.documents import Documents, read_documents
 from rungwise.data.steps import Steps
 from rungwise.data.store import Store
 from rungwise.engines.fitted.asking import conversation, question
-from rungwise.engines.fitted.beneath import BASE, whole_files
+from rungwise.engines.fitted.beneath import BASE, MINILM, whole_files
 from rungwise.engines.fitted.chat import Message
 from rungwise.engines.fitted.models import CAUSAL, MASKED
 from rungwise.fit.checkpoints import Checkpoints
@@ -38,6 +38,11 @@ Shape = TypeVar("Shape")
 
 TRAINING = "training.json"
 """The file of a fitted model that tells how its training went: losses, gradient norms and rates of all steps, and counts."""
+
+MINILM_ID = "sentence-transformers/all-MiniLM-L6-v2"
+"""What the installed encoder is called where others look for it."""
+
+LEAST_GENERAL, PIECE_CHARACTERS = 2, 1_000
 
 EVERY_S = 30.0
 """Seconds between checkpoints: what a kill -9 can cost."""
@@ -91,8 +96,8 @@ def made_of(part: Fitted) -> list[tuple[str, str]]:
     return [*((one, "input") for one in part.inputs), *below]
 
 
-def shapes() -> list[type]:
-    """The settings of every technique that learns from rows, pairs or documents."""
+def shapes(rung: str, task: str) -> list[type]:
+    """The settings of the techniques that a rung of a task tries; none for a rung that does not train."""
     from rungwise.fit.classifier import ClassifierSettings
     from rungwise.fit.continued import ContinuedSettings
     from rungwise.fit.contrastive import ContrastiveSettings
@@ -102,21 +107,44 @@ def shapes() -> list[type]:
     from rungwise.fit.small_encoder import SmallEncoderSettings
     from rungwise.fit.translator import TranslatorPlan
 
-    return [
-        ClassifierSettings,
-        ContinuedSettings,
-        ContrastiveSettings,
-        DpoSettings,
-        MaskedSettings,
-        SftSettings,
-        SmallEncoderSettings,
-        TranslatorPlan,
-    ]
+    if task == "classify":
+        found: dict[str, list[type]] = {
+            "adapt": [ClassifierSettings],
+            "full": [ClassifierSettings, ContrastiveSettings],
+            "continue": [ClassifierSettings, MaskedSettings],
+            "scratch": [SmallEncoderSettings],
+        }
+    else:
+        found = {
+            "adapt": [SftSettings],
+            "full": [SftSettings],
+            "align": [DpoSettings, SftSettings],
+            "continue": [ContinuedSettings, SftSettings],
+            "scratch": [TranslatorPlan],
+        }
+    return found.get(rung, [])
 
 
 def general_texts(path: Path) -> list[str]:
-    """The general texts of a use case: of a file, or of the documents of a folder."""
-    return [one.text for one in read_documents(path).documents]
+    """The general texts of a use case, of a file or of the documents of a folder: whole paragraphs, some thousand characters each.
+
+    Raises CannotFit when there are fewer than two, since what was forgotten is measured over texts.
+    """
+    found = [piece for one in read_documents(path).documents for piece in _pieces(one.text)]
+    if len(found) < LEAST_GENERAL:
+        raise CannotFit(f"{path} holds {len(found)} general texts and at least {LEAST_GENERAL} are needed. Add paragraphs")
+    return found
+
+
+def _pieces(text: str) -> list[str]:
+    """A text as runs of its paragraphs."""
+    pieces: list[str] = []
+    for paragraph in filter(str.strip, text.split("\n\n")):
+        if pieces and len(pieces[-1]) + len(paragraph) < PIECE_CHARACTERS:
+            pieces[-1] += "\n\n" + paragraph
+        else:
+            pieces.append(paragraph)
+    return pieces
 
 
 def _checkpoints(given: Schooling, part: Fitted) -> Checkpoints:
@@ -290,7 +318,8 @@ def _name(part: Fitted) -> str:
     """What the base is called in the files of an adapter: its name, else the id of the part."""
     below = part.beneath
     assert below is not None
-    return str(below.recipe.get("name", below.id))
+    name = str(below.recipe.get("name", below.id))
+    return MINILM_ID if name == MINILM else name
 
 
 def _settings(shape: type[Shape], part: Fitted) -> Shape:

@@ -29,7 +29,7 @@ def by_labels(ground: Ground) -> Rung:
     def build(ground: Ground, trial: Recipe) -> Candidate:
         return taught_labels(ground, encoder_origin().part, trial, technique="full")
 
-    few = ground.n_train <= FEW * max(1, len(ground.labels))
+    few = not ground.case.multi_label and ground.n_train <= FEW * max(1, len(ground.labels))
     contrasted = (contrasted_labels(ground, encoder_origin().part),) if few else ()
     whole = searched(ground, LABEL_SPACE, {}, build)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rungwise.core.candidate import Fitted
+from rungwise.core.errors import Corrupt
 from rungwise.core.usecase import UseCase
 from rungwise.data.spec import beside
 from rungwise.engines.fitted.beneath import BASE, minilm_base
@@ -37,7 +38,10 @@ class Origin:
     def files(self) -> Files:
         """The files of the folder, each checked. Raises Corrupt when they are not those that the part was named after."""
         assert self.folder is not None
-        return read_folder(self.folder)
+        files = read_folder(self.folder)
+        if folder_digest(files) != self.part.inputs[0]:
+            raise Corrupt(f"the model in {self.folder} has changed since this began. Type the same command again")
+        return files
 
 
 def encoder_origin() -> Origin:

@@ -44,7 +44,8 @@ class Ground:
     their text becomes terms; `passages` whether questions come with theirs; `recorded` are the
     digests of the included systems' answers; `prices` the project's own price tables.
     `live` is who answers users now, in a re-climb. `origin` is the language model that training may begin from,
-    `preferences` the digest of the pairs of answers and `pairs` their number, `answer_chars` the mean length of an answer,
+    `preferences` the digest of the pairs of answers and `pairs` their number, `general` the digest of the texts that are not
+    to be forgotten, `answer_chars` the mean length of an answer,
     `pace` how fast this machine trains, in floating-point operations a second.
     """
 
@@ -67,6 +68,7 @@ class Ground:
     origin: Origin | None = None
     preferences: str | None = None
     pairs: int = 0
+    general: str | None = None
     answer_chars: float = 0.0
     pace: float = REFERENCE_PACE
 

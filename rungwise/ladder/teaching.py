@@ -9,6 +9,7 @@ from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.record import to_plain
 from rungwise.core.tasks import TASKS
 from rungwise.fit.forecast import CHARS_PER_TOKEN, START_S, Work, cost
+from rungwise.fit.label_learning import MOST_EPOCHS
 from rungwise.inference.fitted import CLASSIFIES, GENERATES
 from rungwise.ladder.origin import Origin, encoder_origin
 from rungwise.ladder.rung import Forecast, Ground
@@ -37,7 +38,14 @@ def _label_settings(ground: Ground, trial: Recipe, technique: str) -> dict[str, 
 
     usual = to_plain(LORA if technique == "lora" else FULL)
     known = {name: value for name, value in usual.items() if name not in ("seed", "device")}
+    if "epochs" in ground.case.train.settings:  # whoever says how often means it, also where the rows are few
+        known["least_steps"] = 1
     return settings(ClassifierSettings, ground, trial, **{**known, "multi_label": ground.case.multi_label})
+
+
+def general(ground: Ground) -> tuple[str, ...]:
+    """The general texts as an input, where there are some: what is replayed shapes the weights, what is measured the card."""
+    return () if ground.general is None else (ground.general,)
 
 
 def contrasted_labels(ground: Ground, on: Fitted) -> Candidate:
@@ -53,7 +61,7 @@ def taught_answers(ground: Ground, on: Fitted, trial: Recipe, *, technique: str)
     from rungwise.fit.sft import SftSettings
 
     own = settings(SftSettings, ground, trial, technique=technique)
-    return ground.start.but(model=GENERATES, head=fitted("sft", ground, own, on=on))
+    return ground.start.but(model=GENERATES, head=fitted("sft", ground, own, on=on, inputs=general(ground)))
 
 
 def label_forecast(ground: Ground, *, technique: str) -> Forecast:
@@ -167,7 +175,8 @@ def _pair_tokens(ground: Ground) -> float:
 
 def _labels(ground: Ground, origin: Origin, own: Recipe, technique: str) -> Forecast:
     row = ground.chars / CHARS_PER_TOKEN + 2
-    tokens = ground.n_train * row * own["epochs"]
+    epochs = max(own["epochs"], min(MOST_EPOCHS, own["least_steps"] * own["rows"] / max(1, ground.n_train)))
+    tokens = ground.n_train * row * epochs
     found = _cost(ground, origin, tokens, own["batch_tokens"], _trained(origin, technique))
     return _plus(found, seconds=LABEL_S * ground.n_dev, answer_s=6e-3)
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from rungwise.core.dataset import TRAIN
 from rungwise.core.errors import UnknownName, UsageError
 from rungwise.data.nouns import Lineage
 from rungwise.data.store import Store
@@ -15,6 +16,7 @@ from rungwise.data.versions.provenance import find_records
 from rungwise.data.versions.version import Versions
 
 _TRACE_ID = re.compile("[0-9a-f]{32}")
+FITTED = "Fitted"
 TRACE = "Trace"
 """What a trace is called here. The edges to it are made in watch/provenance.py."""
 
@@ -86,11 +88,16 @@ def _of_row(store: Store, lineage: Lineage, kind: str, full: str) -> Mapping[str
             *({"id": one.parent, "kind": "Record"} for one in traced if one.parent),
             *({"id": trace, "kind": TRACE} for record in records for trace in lineage.ancestors(record)),
         ],
-        "reached": _described(store, list(reached)),
+        "reached": _entered(_described(store, list(reached)), [one.split for one in memberships]),
         "splits": {one.dataset: one.split for one in memberships},
         "places": sorted({one.place for one in traced}),
         "set_aside": [{"version": version, "reason": reason} for one in traced for version, reason in one.aside],
     }
+
+
+def _entered(reached: list[dict[str, str]], splits: list[str]) -> list[dict[str, str]]:
+    """What a row reached. Parts are fitted on training rows alone: a row of another split entered none of them."""
+    return reached if TRAIN in splits or not splits else [one for one in reached if one["kind"] != FITTED]
 
 
 def _of_trace(store: Store, lineage: Lineage, id: str) -> Mapping[str, Any] | None:
@@ -174,7 +181,10 @@ def _described(store: Store, ids: list[str]) -> list[dict[str, str]]:
 
     with store.read() as connection:
         kinds = {row.id: row.kind for row in connection.execute(select(nouns.c.id, nouns.c.kind).where(nouns.c.id.in_(ids)))}
-    return [{"id": id, "kind": kinds.get(id, "digest")} for id in ids]
+        fitted = select(nouns.c.id, nouns.c.body).where(nouns.c.id.in_(ids), nouns.c.kind == FITTED)
+        techniques = {row.id: str(json.loads(row.body)["technique"]) for row in connection.execute(fitted)}
+    named = {id: {"technique": technique} for id, technique in techniques.items()}
+    return [{"id": id, "kind": kinds.get(id, "digest"), **named.get(id, {})} for id in ids]
 
 
 def _row_counts(store: Store, ids: list[str]) -> Mapping[str, int]:

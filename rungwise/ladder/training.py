@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import types
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rungwise.core.candidate import ON, Candidate, Fitted
 from rungwise.core.dataset import Example
-from rungwise.core.errors import UnknownName
+from rungwise.core.errors import UnknownName, UsageError
 from rungwise.core.evaluation import Evaluation
 from rungwise.core.record import to_plain
 from rungwise.core.types import Rung
@@ -64,14 +67,65 @@ def searched(ground: Ground, space: Mapping[str, Any], first: Recipe, build: Bui
     return propose
 
 
+def unset(ground: Ground) -> Ground:
+    """The ground without what the user set, for a training beneath or above the one that the settings are for."""
+    return dataclasses.replace(
+        ground, case=dataclasses.replace(ground.case, train=dataclasses.replace(ground.case.train, settings={}))
+    )
+
+
 def without_replay(case: UseCase) -> dict[str, Any]:
     """No replay where the use case names no general texts that could be replayed."""
     return {} if case.train.general is not None else {"replay": 0.0}
 
 
 def check_settings(asked: Mapping[str, Any], shapes: Sequence[type]) -> None:
-    """Raise UnknownName for a setting that none of the techniques has."""
-    known = {field.name for shape in shapes for field in dataclasses.fields(shape)}
-    for name in asked:
+    """Raise UnknownName for a setting that none of the techniques has, UsageError for a value of another kind than its own."""
+    known: dict[str, tuple[Any, Any]] = {}
+    for shape in shapes:
+        hints = typing.get_type_hints(shape)
+        known |= {field.name: (hints[field.name], field.default) for field in dataclasses.fields(shape)}
+    for name, value in asked.items():
         if name not in known:
             raise UnknownName("setting", name, known)
+        kind, usual = known[name]
+        if not _is_of(value, kind):
+            raise UsageError(f"the setting {name} cannot be {value!r}. Its usual value is {usual!r}: --set {name}={usual}")
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and (value < 0 or (name in _COUNTS and value < 1)):
+            raise UsageError(f"the setting {name} must be {'at least 1' if name in _COUNTS else '0 or more'}, not {value}")
+
+
+_COUNTS = frozenset(
+    {
+        "epochs",
+        "rank",
+        "alpha",
+        "rows",
+        "batch",
+        "batch_tokens",
+        "batch_pairs",
+        "row_tokens",
+        "max_tokens",
+        "context",
+        "steps",
+        "rounds",
+    }
+    | {"accumulate", "width", "layers", "heads", "inner", "encoder_layers", "decoder_layers", "words", "vocabulary"}
+)
+"""Settings that count something of which there is at least one."""
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value that people typed is of a kind; a whole number is a number, and a list a tuple."""
+    origin, inside = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_of(value, one) for one in inside)
+    if origin is typing.Literal:
+        return value in inside
+    if origin is tuple:
+        return isinstance(value, (list, tuple)) and all(_is_of(one, inside[0]) for one in value)
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return kind is Any or (value is None if kind is type(None) else isinstance(value, kind))

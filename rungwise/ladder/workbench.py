@@ -10,7 +10,7 @@ from rungwise.core.candidate import Candidate, Fitted
 from rungwise.core.content import Chunk, Request, Response
 from rungwise.core.dataset import DEV, SEALED, TRAIN, Example
 from rungwise.core.decision import Spend
-from rungwise.core.errors import EngineUnavailable, OutOfBudget, StoreError
+from rungwise.core.errors import EngineUnavailable, OutOfBudget, StoreError, TooLong
 from rungwise.core.evaluation import Evaluation, Latency
 from rungwise.core.progress import Progress
 from rungwise.core.record import digest, short, to_plain
@@ -199,7 +199,7 @@ class Workbench:
             raise StoreError(f"the {split} scores of candidate {short(candidate.id)} are not stored. Run the climb again")
         stopped: list[OutOfBudget] = []
         answer = build_responder(candidate, self._kit_of(candidate), encode=self.embeddings.remembering)
-        responder = _until_out_of_budget(answer, stopped)
+        responder = _until_out_of_budget(_with_too_long_unanswered(answer), stopped)
         started = self.clock.tick()
         responses: list[Response] = []
         async for _, response, _ in answer_stream(responder, (row.request for row in rows), window=WINDOW):
@@ -258,6 +258,19 @@ class Workbench:
             self._nouns.put(part, made_from=[*made_of(part), (self.splits.dataset, "dataset")])
         self._nouns.put(candidate, made_from=[(part.id, "part") for part in candidate.parts])
         self._nouns.put(evaluation, made_from=[(candidate.id, "candidate"), (self.splits.dataset, "dataset")])
+
+
+def _with_too_long_unanswered(answer: Responder) -> Responder:
+    """Wrap `answer` so that a question which the model cannot read whole has no answer, and counts as such."""
+
+    async def answer_what_can_be_read(request: Request) -> AsyncIterator[Chunk]:
+        try:
+            async for chunk in answer(request):
+                yield chunk
+        except TooLong:
+            yield Chunk(finish="too_long")
+
+    return answer_what_can_be_read
 
 
 def _until_out_of_budget(answer: Responder, stopped: list[OutOfBudget]) -> Responder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from rungwise.core.record import short
 from rungwise.core.tasks import TASKS
 from rungwise.core.types import Clock
 from rungwise.core.usecase import Target, UseCase
+from rungwise.data.readers import Quarantined
 from rungwise.data.spec import FILE, read_use_case
 from rungwise.data.store import Store
 from rungwise.project.opening import opened
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
     from rungwise.core.evaluation import Evaluation
     from rungwise.fit.card import ModelCard
     from rungwise.ladder.expedition import Expedition
-    from rungwise.ladder.rung import Stair
+    from rungwise.ladder.rung import Ground, Stair
 
 Say = Callable[[Progress], None]
 
 ARTEFACTS = "artefacts"
 """The folder of a project with the models that were fitted in it, each in a folder of its own."""
+
+TAUGHT = "taught"
+"""The setting of a project that names the candidate which last learned to answer."""
 
 LEAST = 0.5
 """The target that stands in where the use case has none: to fit is to measure, and nothing is decided."""
@@ -86,9 +91,12 @@ class FitDone:
     forecast_bytes: int
     told: Mapping[str, float]
     trials: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[str] = ()
 
     @classmethod
-    def of(cls, card: ModelCard, folder: Path, *, trials: Sequence[Mapping[str, Any]] = ()) -> FitDone:
+    def of(
+        cls, card: ModelCard, folder: Path, *, trials: Sequence[Mapping[str, Any]] = (), warnings: Sequence[str] = ()
+    ) -> FitDone:
         """What a card says of a model that lies in a folder."""
         return cls(
             technique=card.technique,
@@ -102,6 +110,7 @@ class FitDone:
             forecast_bytes=int(card.forecast["bytes"]),
             told=card.told,
             trials=trials,
+            warnings=warnings,
         )
 
     def plain(self) -> dict[str, Any]:
@@ -117,6 +126,7 @@ class FitDone:
             "forecast": {"seconds": self.forecast_s, "bytes": self.forecast_bytes},
             "told": dict(self.told),
             "trials": [dict(one) for one in self.trials],
+            "warnings": list(self.warnings),
         }
 
 
@@ -145,15 +155,19 @@ class ProjectFitting:
         what it needs, TooLarge when it does not fit into the memory that is left.
         """
         from rungwise.data.lock import project_lock
+        from rungwise.fit.memory import check_device
         from rungwise.ladder.fitting import shapes
         from rungwise.ladder.training import check_settings
         from rungwise.project import run
 
         if technique not in ROWS:
             raise UnknownName("technique", technique, ROWS)
-        check_settings(settings or {}, shapes())
+        check_settings(settings or {}, shapes(ROWS[technique].rung, read_use_case(self.directory / FILE).task))
+        if trials < 1:
+            raise UsageError(f"a search of {trials} trials is none. Leave --trials out to take the usual settings")
         with project_lock(self.state, wait=wait, on_wait=on_wait), opened(self.directory, self.state, self.clock) as store:
             asked = self._asked(settings or {}, trials, search, device)
+            check_device(asked.train.device)
             expedition, stair = self._stair(store, asked, technique, say)
             return run(self._fit(store, expedition, stair, technique))
 
@@ -176,11 +190,10 @@ class ProjectFitting:
         from rungwise.ladder.expedition import Expedition, Wishes, survey
         from rungwise.ladder.limits import forbidden_origin
         from rungwise.ladder.order import build_ladder
-        from rungwise.ladder.pace import training_pace
 
         wishes = Wishes()
         terrain = survey(case, self.directory, store, wishes)
-        ground = dataclasses.replace(terrain.ground, pace=training_pace(case.train.device))
+        ground = dataclasses.replace(terrain.ground, pace=_kept_pace(store, terrain.ground))
         terrain = dataclasses.replace(terrain, ground=ground, ladder=build_ladder(ground))
         rung = ROWS[technique].rung
         stair = next((one for one in terrain.ladder if one.kind.name == rung), None)
@@ -194,7 +207,8 @@ class ProjectFitting:
         started = self.clock.tick()
         tried: list[tuple[Candidate, Evaluation]] = []
         try:
-            while proposals := await stair.propose(stair.ground.start, expedition.terrain.splits.train, [one for _, one in tried]):
+            start = self._below(store, stair) if technique == "dpo" else stair.ground.start
+            while proposals := await stair.propose(start, expedition.terrain.splits.train, [one for _, one in tried]):
                 tried += zip(proposals, await expedition.bench.measure(stair, proposals), strict=True)
         finally:
             await expedition.kit.aclose()
@@ -209,6 +223,15 @@ class ProjectFitting:
         part = candidate.head or candidate.adapter
         assert part is not None
         return self._done(store, expedition, stair, technique, part, candidate, evaluation, seconds, tried)
+
+    def _below(self, store: Store, stair: Stair) -> Candidate:
+        """What an alignment stands on: the answerer that was taught here last, if it learned from these rows."""
+        from rungwise.data.nouns import Nouns
+
+        id = store.setting(TAUGHT)
+        found = Nouns(store).get(Candidate, id) if id is not None else stair.ground.start
+        known = found.head is not None and stair.ground.train_id in found.head.inputs
+        return found if known else stair.ground.start
 
     def _done(
         self,
@@ -228,7 +251,9 @@ class ProjectFitting:
         from rungwise.ladder.cards import card_of
         from rungwise.ladder.fitting import story
 
-        files = artefacts.load(store, part.id)
+        if part.technique == "sft":
+            store.set_setting(TAUGHT, candidate.id)
+        files = {**artefacts.load(store, part.id), **_tokenizer_beside(store, part)}
         took = expedition.maker.took(part)
         # A fit that was kept before costs nothing now: what it took then is told.
         whole = max(seconds, sum(expedition.maker.seconds(one) for one in part.line) + evaluation.seconds)
@@ -245,7 +270,42 @@ class ProjectFitting:
         )
         folder = self.directory / ARTEFACTS / f"{technique}-{short(part.id)}"
         write_artefact(folder, files, card)
-        return FitDone.of(card, folder, trials=_trials(tried) if len(tried) > 1 else ())
+        trials = _trials(tried) if len(tried) > 1 else ()
+        return FitDone.of(card, folder, trials=trials, warnings=expedition.terrain.warnings)
+
+
+def _tokenizer_beside(store: Store, part: Fitted) -> dict[str, bytes]:
+    """The tokenizer of the base for the folder of an adapter, which has none of its own."""
+    from rungwise.data import artefacts
+    from rungwise.engines.fitted.beneath import part_files
+    from rungwise.engines.fitted.models import TOKENIZER, TOKENIZER_CONFIG
+
+    if part.beneath is None or part.recipe.get("technique") != "lora":
+        return {}
+    below = part_files(part.line[0], partial(artefacts.load, store))
+    return {name: below[name] for name in (TOKENIZER, TOKENIZER_CONFIG) if name in below}
+
+
+def set_aside(quarantine: Sequence[Quarantined]) -> tuple[str, ...]:
+    """What could not be read, in a sentence."""
+    if not quarantine:
+        return ()
+    first = quarantine[0]
+    return (f"{len(quarantine):,} could not be used and were set aside. The first: {first.place}: {first.reason}",)
+
+
+def _kept_pace(store: Store, ground: Ground) -> float:
+    """The pace at which this training was first planned: on another day this machine is faster or slower, and the plan the same."""
+    from rungwise.core.record import digest, to_plain
+    from rungwise.data.steps import Steps
+    from rungwise.ladder.pace import training_pace
+
+    steps, key = Steps(store), digest(["planned at", ground.train_id, to_plain(ground.case.train), ground.case.seed])
+    if steps.get(key) is None:
+        steps.put(key, "pace", training_pace(ground.case.train.device), seconds=0.0)
+    step = steps.get(key)
+    assert step is not None
+    return float(step.output)
 
 
 def _trials(tried: Sequence[tuple[Candidate, Evaluation]]) -> list[dict[str, Any]]:

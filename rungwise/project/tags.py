@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,10 +14,10 @@ from rungwise.core.errors import CannotFit
 from rungwise.core.record import digest, short, to_plain
 from rungwise.core.types import Clock
 from rungwise.data.store import Store
-from rungwise.project.fitting import ARTEFACTS, FitDone, Say
+from rungwise.project.fitting import ARTEFACTS, FitDone, Say, set_aside
 
 if TYPE_CHECKING:
-    from rungwise.fit.forecast import Cost
+    from rungwise.fit.forecast import Work
     from rungwise.fit.tagging import Tagged, TaggingSettings
 
 DEV = 0.2
@@ -47,13 +48,16 @@ class ProjectTags:
         Raises BadData for a file that cannot be used, UnknownName for a setting, CannotFit with too few texts.
         """
         from rungwise.data.lock import project_lock
+        from rungwise.fit.memory import check_device
         from rungwise.fit.tagged_rows import read_tagged
         from rungwise.fit.tagging import TaggingSettings
         from rungwise.ladder.training import check_settings
 
         check_settings(settings or {}, (TaggingSettings,))
+        check_device(device)
         own = TaggingSettings(**{"seed": seed, "device": device, **(settings or {})})
-        rows = read_tagged(source).rows
+        found = read_tagged(source)
+        rows = found.rows
         train = [row for row in rows if not _is_dev(row)]
         dev = [row for row in rows if _is_dev(row)]
         if not train or not dev:
@@ -61,7 +65,9 @@ class ProjectTags:
         with project_lock(self.state, wait=wait, on_wait=on_wait):
             store = Store.open(self.state, clock=self.clock)
             try:
-                return self._fit(store, source.name, train, dev, own, say)
+                return dataclasses.replace(
+                    self._fit(store, source.name, train, dev, own, say), warnings=set_aside(found.quarantine)
+                )
             finally:
                 store.close()
 
@@ -76,7 +82,10 @@ class ProjectTags:
         from rungwise.engines.executors import InlineExecutor
         from rungwise.engines.fitted.beneath import minilm_base, minilm_files
         from rungwise.fit.card import ModelCard, write_artefact
+        from rungwise.fit.forecast import check_memory, cost
+        from rungwise.fit.memory import available_bytes
         from rungwise.ladder.fitting import Schooling, made_of, story, took, train_part, training_news
+        from rungwise.ladder.pace import training_pace
         from rungwise.project import run
 
         recipe = {key: value for key, value in to_plain(own).items() if key != "seed"}
@@ -95,7 +104,9 @@ class ProjectTags:
             tell=lambda part, step: say(training_news(part, step)),
             tagged=train,
         )
-        cost, nouns = _cost(train, own), Nouns(store)
+        nouns, work = Nouns(store), _work(train, own)
+        check_memory(work, available=available_bytes(own.device))
+        expected = cost(work, pace=training_pace(own.device))
         for one in part.line:
             if not artefacts.has(store, one.id):
                 run(train_part(store, schooling, one))
@@ -121,7 +132,7 @@ class ProjectTags:
             seconds=step.seconds,
             bytes=int(measured.get("bytes", 0)),
             tokens_per_s=float(measured.get("tokens_per_s", 0.0)),
-            forecast={"seconds": cost.seconds, "bytes": float(cost.bytes)},
+            forecast={"seconds": expected.seconds, "bytes": float(expected.bytes)},
             intended_use=f"To mark spans in texts like those of {name}.",
             limits=[f"Measured on {len(dev):,} texts of the same file, which chose nothing.", "It reads English best."],
             version=importlib.metadata.version("rungwise"),
@@ -148,15 +159,14 @@ def _measured(files: Mapping[str, bytes], dev: Sequence[Tagged], own: TaggingSet
     return {"mean": score.f1, "low": score.low, "high": score.high, "level": 0.95, "n": score.texts, **told}
 
 
-def _cost(train: Sequence[Tagged], own: TaggingSettings) -> Cost:
-    from rungwise.fit.forecast import CHARS_PER_TOKEN, Work, cost
+def _work(train: Sequence[Tagged], own: TaggingSettings) -> Work:
+    from rungwise.fit.forecast import CHARS_PER_TOKEN, Work
     from rungwise.ladder.origin import encoder_origin
-    from rungwise.ladder.pace import training_pace
     from rungwise.ladder.teaching import LORA_SHARE
 
     origin = encoder_origin()
     tokens = sum(len(text) for text, _ in train) / CHARS_PER_TOKEN * own.epochs
-    work = Work(
+    return Work(
         tokens=tokens,
         batch_tokens=own.batch_tokens,
         weights=origin.weights,
@@ -165,4 +175,3 @@ def _cost(train: Sequence[Tagged], own: TaggingSettings) -> Cost:
         width=origin.width,
         layers=origin.layers,
     )
-    return cost(work, pace=training_pace(own.device))

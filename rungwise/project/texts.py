@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,7 +19,7 @@ from rungwise.core.types import Clock
 from rungwise.core.usecase import Base, UseCase
 from rungwise.data.spec import FILE, beside, read_use_case
 from rungwise.data.store import Store
-from rungwise.project.fitting import ARTEFACTS, FitDone
+from rungwise.project.fitting import ARTEFACTS, FitDone, set_aside
 from rungwise.project.opening import opened
 
 if TYPE_CHECKING:
@@ -110,9 +111,11 @@ class ProjectTexts:
         there is too little text, UsageError when the project lacks what the technique needs.
         """
         from rungwise.data.lock import project_lock
+        from rungwise.fit.memory import check_device
 
         if technique not in TEXTS:
             raise UnknownName("technique", technique, TEXTS)
+        check_device(device)
         with project_lock(self.state, wait=wait, on_wait=on_wait), opened(self.directory, self.state, self.clock) as store:
             case = read_use_case(self.directory / FILE)
             case = dataclasses.replace(
@@ -124,7 +127,9 @@ class ProjectTexts:
             if technique == "tokenizer":
                 part, cost = self._tokenizer(case, texts, characters=characters, vocabulary=vocabulary)
             elif technique == "scratch":
-                part, cost = self._plan(store, case, texts, minutes or MINUTES, characters=characters, vocabulary=vocabulary)
+                part, cost = self._plan(
+                    store, case, texts, MINUTES if minutes is None else minutes, characters=characters, vocabulary=vocabulary
+                )
             else:
                 part, cost = self._continued(store, case, texts)
             return self._fit(store, case, texts, technique, part, cost, say)
@@ -141,7 +146,8 @@ class ProjectTexts:
             found = Documents((Document(path.name, read_text(path)),))
         else:
             packed = sorted(one for one in path.rglob("*.txt.gz"))
-            rest = read_documents(path) if not packed else Documents()
+            plain = [one for one in path.rglob("*") if one.is_file() and one not in packed]
+            rest = read_documents(path) if plain else Documents()
             found = Documents((*rest.documents, *(Document(one.name, read_text(one)) for one in packed)), rest.quarantine)
         if not any(one.text.strip() for one in found.documents):
             raise CannotFit(f"there is no text in {path}. Add texts")
@@ -163,16 +169,20 @@ class ProjectTexts:
         from rungwise.ladder.training import check_settings
 
         check_settings(case.train.settings, (Plan,))
+        characters = bool(case.train.settings.get("characters", characters))
+        vocabulary = case.train.settings.get("vocabulary", vocabulary)
+        if not 0.0 < minutes < math.inf:
+            raise UsageError(f"a training of {minutes:g} minutes is none. Type --minutes 3")
         pace = training_pace(case.train.device)
         size = sum(len(one.text) for one in texts.documents)
         known = {sign for one in texts.documents for sign in one.text} if characters else ()
         words = len(known) + 3 if characters else vocabulary or VOCABULARY
         tokens = int(0.9 * size / (1.0 if characters else CHARS_PER_PAIR))
-        wanted = [texts.id, minutes, words, characters, case.seed, dict(case.train.settings)]
+        wanted = [texts.id, minutes, words, characters, case.seed, case.train.device, dict(case.train.settings)]
 
         def planned() -> Plan:
             made = plan_decoder(60.0 * minutes, pace=pace, tokens=tokens, vocabulary=words, characters=characters, seed=case.seed)
-            return dataclasses.replace(made, vocabulary=words, **case.train.settings)
+            return dataclasses.replace(made, **{"vocabulary": words, **case.train.settings})
 
         plan = _kept_plan(store, wanted, planned)
         work = Work(
@@ -185,7 +195,9 @@ class ProjectTexts:
             layers=plan.layers,
             logits=words,
         )
-        expected = Cost(seconds=START_S + seconds_of(plan, pace=pace, vocabulary=words), bytes=cost(work, pace=pace).bytes)
+        expected = Cost(
+            seconds=START_S + seconds_of(plan, pace=pace, vocabulary=words), bytes=cost(work, pace=pace).bytes, work=work
+        )
         return Fitted(technique="decoder", recipe=plan.recipe(), inputs=(texts.id,), seed=case.seed), expected
 
     def _continued(self, store: Store, case: UseCase, texts: Documents) -> tuple[Fitted, Cost]:
@@ -212,8 +224,15 @@ class ProjectTexts:
             layers=origin.layers,
             logits=origin.vocabulary,
         )
-        part = Fitted(technique="continued", recipe={**recipe, ON: to_plain(origin.part)}, inputs=(texts.id,), seed=case.seed)
+        general = self._general(case)
+        inputs = (texts.id, *((digest(general),) if general else ()))
+        part = Fitted(technique="continued", recipe={**recipe, ON: to_plain(origin.part)}, inputs=inputs, seed=case.seed)
         return part, cost(work, pace=training_pace(case.train.device))
+
+    def _general(self, case: UseCase) -> list[str]:
+        from rungwise.ladder.fitting import general_texts
+
+        return general_texts(beside(self.directory, case.train.general)) if case.train.general is not None else []
 
     def _origin(self, case: UseCase) -> Origin:
         from rungwise.ladder.origin import language_origin
@@ -230,14 +249,18 @@ class ProjectTexts:
         from rungwise.data.steps import Steps
         from rungwise.engines.executors import InlineExecutor
         from rungwise.fit.card import write_artefact
-        from rungwise.ladder.fitting import Schooling, general_texts, made_of, story, took, train_part, training_news
+        from rungwise.fit.forecast import check_memory
+        from rungwise.fit.memory import available_bytes
+        from rungwise.ladder.fitting import Schooling, made_of, story, took, train_part, training_news
         from rungwise.project import run
 
+        if (work := cost.work) is not None:
+            check_memory(work, available=available_bytes(case.train.device))
         schooling = Schooling(
             case=case,
             train=(),
             documents=texts,
-            general=general_texts(beside(self.directory, case.train.general)) if case.train.general is not None else (),
+            general=self._general(case),
             preferences=(),
             base=lambda part: self._origin(case).files(),
             load=partial(artefacts.load, store),
@@ -259,7 +282,7 @@ class ProjectTexts:
         card = self._card(case, texts, technique, part, candidate, story(files), step.seconds, took(store, part), cost)
         folder = self.directory / ARTEFACTS / f"{technique}-{short(part.id)}"
         write_artefact(folder, files, card)
-        return FitDone.of(card, folder)
+        return FitDone.of(card, folder, warnings=set_aside(texts.quarantine))
 
     def _card(
         self,

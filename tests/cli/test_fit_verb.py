@@ -106,9 +106,14 @@ def test_a_row_is_traced_to_the_adapter_that_it_entered(lora: dict[str, Any], ti
 
     project = Project(tickets.with_name("lora"))
     card = json.loads((Path(lora["artefact"]) / "card.json").read_text(encoding="utf-8"))
-    reached = [one["id"] for one in project.lineage(ticket_rows(1)[0]["id"])["reached"]]
-    assert card["id"] in reached
-    assert lora["candidate"] in reached
+    splits = set()
+    for row in ticket_rows(30):
+        found = project.lineage(row["id"])
+        (split,) = found["splits"].values()
+        entered = card["id"] in [one["id"] for one in found["reached"]]
+        assert entered == (split == "train")
+        splits.add(split)
+    assert splits == {"train", "dev", "sealed"}
     below = [one["kind"] for one in project.lineage(card["id"])["made_of"]]
     assert "Fitted" in below  # the base that it stands on
 

@@ -20,6 +20,7 @@ from rungwise.data.store import Store
 from rungwise.engines.clock import SystemClock
 from rungwise.ladder.expedition import Wishes
 from rungwise.project import STATE, Project
+from tests.terminal import TRAINING
 
 LABELS = ("red", "green", "blue")
 UNTIL_INCLUDED = Wishes(until="included")
@@ -65,9 +66,8 @@ def project(tmp_path: Path, rows: Sequence[dict[str, str]], recorded: Sequence[d
     source = write(tmp_path / "data.csv", rows)
     path = write(tmp_path / "theirs.csv", recorded)
     system = Included(path=str(path), name="theirs", **more.pop("system", {}))
-    return Project.create(
-        tmp_path / "p", source=source, target=Target(metric="accuracy", value=more.pop("target", 0.85)), include=(system,), **more
-    )
+    aim = Target(metric="accuracy", value=more.pop("target", 0.85))
+    return Project.create(tmp_path / "p", source=source, target=aim, include=(system,), without=TRAINING, **more)
 
 
 def test_a_system_that_is_enough_is_chosen_at_its_place_by_cost(tmp_path: Path, rows: list[dict[str, str]]) -> None:
@@ -75,6 +75,7 @@ def test_a_system_that_is_enough_is_chosen_at_its_place_by_cost(tmp_path: Path, 
     theirs = write(tmp_path / "theirs.csv", predictions(rows, right=0.93))
     folder = tmp_path / "p"
     options = ["--include", str(theirs), "--include-price", "0.5", "--target", "accuracy=0.85", "--until", "included", "--json"]
+    options += ["--without", ",".join(TRAINING)]
     assert run(["climb", str(source), "--project", str(folder), *options]) == 0
     decision = Project(folder).climb(wishes=UNTIL_INCLUDED).decision
     assert (decision.verdict, decision.chosen_rung) == (MET, "included:theirs")

@@ -16,6 +16,7 @@ from rungwise.core.decision import CANNOT_TELL, MET
 from rungwise.core.usecase import Groups, Target
 from rungwise.ladder.expedition import Wishes
 from rungwise.project import Project
+from tests.terminal import TRAINING
 
 WORDS = {
     "delivery": ("parcel", "courier", "tracking", "shipping", "doorstep"),
@@ -92,7 +93,7 @@ def test_several_labels_are_learned_and_answered(tmp_path: Path) -> None:
 
 def test_several_labels_on_the_command_line_with_every_rung(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "many.csv", several_labels, rows=400)
-    options = ["--multi-label", "--target", "subset_accuracy=0.999", "--exhaustive", "--json"]
+    options = ["--multi-label", "--target", "subset_accuracy=0.999", "--exhaustive", "--json", "--without", ",".join(TRAINING)]
     assert run(["climb", str(source), *options]) == 1
     rungs = {one["rung"]: one for one in json.loads(capsys.readouterr().out)["rungs"]}
     assert {"floor", "classical", "few-shot", "head"} <= set(rungs)
@@ -223,7 +224,7 @@ def relabelled(path: Path, *, split: str, to: str, count: int) -> None:
 def test_a_label_that_training_never_showed_is_only_a_row_to_miss(tmp_path: Path, split: str, target: str) -> None:
     source = write_rows(tmp_path / "data.csv", one_label, rows=500)
     relabelled(source, split=split, to="only_here", count=3)
-    project = Project.create(tmp_path / "p", source=source, target=Target.parse(target))
+    project = Project.create(tmp_path / "p", source=source, target=Target.parse(target), without=TRAINING)
     climbed = project.climb()
     assert climbed.decision.verdict in (MET, CANNOT_TELL)
     assert all(one.state != "failed" for one in climbed.decision.rungs)

@@ -59,6 +59,8 @@ def read_folder(folder: Path) -> Files:
         )
     names = {path: str(PurePosixPath(path.relative_to(folder))) for path in paths if path not in pickled}
     files = {name: path.read_bytes() for path, name in names.items()}
+    if MANIFEST in files and pickled:
+        raise Corrupt(f"{pickled[0]} is not in {MANIFEST}. Take it out of the folder")
     if MANIFEST in files:
         check_manifest(files, where=str(folder))
     return files

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Literal
 
-from rungwise.core.errors import Corrupt, UnknownName, UsageError
+from rungwise.core.errors import Corrupt, TooLong, UnknownName, UsageError
 from rungwise.engines.fitted.adapters import ADAPTER_CONFIG, merged
 from rungwise.engines.fitted.by_transformers import TransformersDecoder
 from rungwise.engines.fitted.chat import Chat, Conversation
@@ -116,7 +116,7 @@ class Generator:
             return wanted
         most = self.places if self.encodes else self.places - 1
         if len(prompt) > most:
-            raise UsageError(
+            raise TooLong(
                 f"a prompt has {len(prompt):,} tokens and the model reads at most {most:,}. "
                 "Shorten it, give fewer passages or shots, or take a model with a longer context"
             )
