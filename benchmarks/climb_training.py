@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.climb_clinc150 import climb
 from benchmarks.clinc150 import write_clinc150
 from benchmarks.publish import machine
+from rungwise.core.record import to_plain
 from rungwise.project import Project
 
 
@@ -26,7 +27,8 @@ def line(one: dict[str, Any]) -> str:
     if dev is None:
         return f"{one['rung']:<12}{one['state']:<14}{one['why'] or '':<60}"
     interval = f"{dev['low']:.4f} to {dev['high']:.4f}"
-    return f"{one['rung']:<12}{one['state']:<14}{dev['mean']:>8.4f}  {interval:<20}{one['fit_s']:>9.1f}{one['usd_per_1k']:>11.6f}{one['total_usd']:>10.4f}"
+    costs = f"{one['fit_s']:>9.1f}{one['usd_per_1k']:>11.6f}{one['total_usd']:>10.4f}"
+    return f"{one['rung']:<12}{one['state']:<14}{dev['mean']:>8.4f}  {interval:<20}{costs}"
 
 
 def main() -> None:
@@ -48,8 +50,8 @@ def main() -> None:
     told = {}
     for rung in trained:
         contest = Project(project).compare("head", rung)
-        told[rung] = contest.plain()
-        print(f"{rung} against head on dev: {json.dumps(told[rung])[:400]}")
+        told[rung] = to_plain(contest.test)
+        print(f"{rung} against head on dev: {json.dumps(told[rung])}")
     print(json.dumps({"benchmark": "climb_training", "rungs": done["rungs"], "against_head": told, "wall_s": done["wall_s"]}))
 
 

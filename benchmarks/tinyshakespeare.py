@@ -23,7 +23,7 @@ import torch
 
 from rungwise.engines.fitted.models import CAUSAL, load_tokenizer, new_model
 from rungwise.fit.blocks import Held, blocks_loss
-from rungwise.fit.corpus import block_starts, corpus, cut_tail, read_text
+from rungwise.fit.corpus import Blocks, corpus, cut_tail, read_text
 from rungwise.fit.finetune import Training, finetune, seeded
 from rungwise.fit.scaling import Plan, measure_pace, plan_decoder
 from rungwise.fit.scratch import fit_scratch
@@ -94,9 +94,10 @@ def nano(text: str) -> Row:
     training = Training(
         lr=1e-3, epochs=rounds, warmup=0.05, schedule="cosine", floor=0.1, betas=(0.9, 0.99), weight_decay=0.1, bf16=False
     )
+    drawn = Blocks(len(data.train), context)
     trained = finetune(
         model,
-        lambda rng: block_starts(len(data.train), context, batch, rng, steps=steps // rounds),
+        lambda rng: drawn.take(batch, rng, steps=steps // rounds),
         lambda starts: blocks_loss(model, data.train, starts, context),
         training,
         tokens_of=lambda starts: len(starts) * context,

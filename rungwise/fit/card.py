@@ -22,8 +22,8 @@ class ModelCard:
 
     `made_from` are digests: of the training rows, of documents, pairs, the parts beneath. `licences` are those of the base and
     of the data; whatever is made of them inherits each. `metrics` hold mean, low, high, level and n of the dev rows.
-    `told` are counts of the training; `seconds`, `bytes` and `tokens_per_s` what it took, `forecast` what was expected.
-    Sections as in Mitchell et al. 2019, Model Cards for Model Reporting, section 4.
+    `part` is what was fitted, by its technique. `told` are counts of the training; `seconds`, `bytes` and `tokens_per_s` what
+    it took, `forecast` what was expected. Sections as in Mitchell et al. 2019, Model Cards for Model Reporting, section 4.
     """
 
     id: str
@@ -46,6 +46,7 @@ class ModelCard:
     intended_use: str = ""
     limits: Sequence[str] = ()
     version: str = ""
+    part: str = ""
 
     def plain(self) -> dict[str, Any]:
         """As JSON data."""
@@ -90,6 +91,10 @@ def readme(card: ModelCard) -> str:
         "",
         card.intended_use,
         "",
+        "## How to load it",
+        "",
+        *_loading(card),
+        "",
         "## Measured on the dev rows",
         "",
         *_metric_lines(card.metrics),
@@ -111,6 +116,31 @@ def readme(card: ModelCard) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+LOADING = {
+    "adapter": ("peft.PeftModel.from_pretrained(base, FOLDER)", "with the base below, loaded by transformers"),
+    "contrastive": ("transformers.AutoModel.from_pretrained(FOLDER)", "gives states; the head in `head/` is run by Rungwise"),
+    "tag": ("transformers.AutoModelForTokenClassification.from_pretrained(FOLDER)", ""),
+    "classify": ("transformers.AutoModelForSequenceClassification.from_pretrained(FOLDER)", ""),
+    "translator": ("transformers.AutoModelForSeq2SeqLM.from_pretrained(FOLDER)", ""),
+    "tokenizer": ("transformers.AutoTokenizer.from_pretrained(FOLDER)", ""),
+    "text": ("transformers.AutoModelForCausalLM.from_pretrained(FOLDER)", ""),
+}
+"""What loads a model of each kind elsewhere, and what to know of it."""
+
+
+def _loading(card: ModelCard) -> list[str]:
+    adapter = card.settings.get("technique") == "lora" or card.settings.get("method") == "lora"
+    seen = "adapter" if adapter else next((kind for kind in (card.part, card.technique, card.task) if kind in LOADING), "")
+    if not seen:
+        return (
+            ["Rungwise runs it; it is none of transformers' models."]
+            if card.part in ("head", "linear")
+            else [f"`{LOADING['text'][0]}`"]
+        )
+    line, more = LOADING[seen]
+    return [f"`{line}`" + (f", {more}" if more else "")]
 
 
 def _metric_lines(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -12,7 +12,7 @@ from rungwise.core.errors import CannotFit, UsageError
 from rungwise.engines.fitted.models import CAUSAL, load_model, model_files, read_config
 from rungwise.fit.blocks import Held, blocks_loss
 from rungwise.fit.checkpoints import Checkpoints
-from rungwise.fit.corpus import HELD_OUT, Corpus, Starts, block_starts, corpus
+from rungwise.fit.corpus import HELD_OUT, Blocks, Corpus, Starts, corpus
 from rungwise.fit.decoder import check_decoder
 from rungwise.fit.finetune import Step, Training, finetune
 from rungwise.fit.fit import Fit
@@ -94,9 +94,11 @@ def fit_continued(
         betas=(0.9, 0.95),  # Ibrahim et al. 2024, appendix A.1
         device=device,
     )
+    fresh = Blocks(len(new.train), context)
+    replayed = Blocks(len(old.train), context) if old is not None else None
     trained = finetune(
         model,
-        lambda rng: _batches(new, old, settings, context, steps // settings.rounds * settings.accumulate, rng),
+        lambda rng: _batches(fresh, replayed, settings, steps // settings.rounds * settings.accumulate, rng),
         loss,
         training,
         tokens_of=lambda rows: (len(rows[0]) + len(rows[1])) * context,
@@ -126,13 +128,11 @@ def _new_rows(settings: ContinuedSettings, old: Corpus | None) -> float:
     return settings.batch * (1.0 - (settings.replay if old is not None else 0.0))
 
 
-def _batches(
-    new: Corpus, old: Corpus | None, settings: ContinuedSettings, context: int, count: int, rng: np.random.Generator
-) -> list[Mixed]:
+def _batches(new: Blocks, old: Blocks | None, settings: ContinuedSettings, count: int, rng: np.random.Generator) -> list[Mixed]:
     """Batches with as many general blocks as a binomial draw of the share gives, so that small shares are met on average."""
     general = np.zeros(count, np.int64) if old is None else rng.binomial(settings.batch - 1, _drawn_share(settings), count)
-    fresh = block_starts(len(new.train), context, 1, rng, steps=int(settings.batch * count - general.sum()))
-    replayed = block_starts(len(old.train), context, 1, rng, steps=int(general.sum())) if old is not None else []
+    fresh = new.take(1, rng, steps=int(settings.batch * count - general.sum()))
+    replayed = old.take(1, rng, steps=int(general.sum())) if old is not None else []
     found: list[Mixed] = []
     one = two = 0
     for share in general.tolist():

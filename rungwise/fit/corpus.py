@@ -104,22 +104,27 @@ def corpus(texts: Sequence[str], tokenizer: Mapping[str, bytes], *, context: int
     return Corpus(train, held, sum(map(len, after)), digest, int((held == encode.unknown).sum()))
 
 
-def block_starts(length: int, context: int, batch: int, rng: np.random.Generator, *, steps: int) -> list[Starts]:
-    """Where the blocks of `steps` batches begin in a stream, each (batch,), and `context` + 1 tokens long.
+class Blocks:
+    """Draws the blocks of a stream: pass after pass over all of them in random order, however the steps are parted.
 
-    Pass after pass goes over all blocks in random order, shifted by a random phase in each pass: every token is seen
-    equally often, and never twice in the same place of a block.
+    Each pass is shifted by a random phase: every token is seen equally often, and never twice in the same place of a block.
     """
-    found: list[Starts] = []
-    left = np.zeros(0, np.int64)
-    while len(found) < steps:
-        while len(left) < batch:
-            phase = int(rng.integers(0, min(context, length - context)))
-            count = (length - 1 - phase) // context
-            left = np.concatenate([left, rng.permutation(count) * context + phase])
-        found.append(left[:batch])
-        left = left[batch:]
-    return found
+
+    def __init__(self, length: int, context: int) -> None:
+        self._length, self._context = length, context
+        self._left = np.zeros(0, np.int64)
+
+    def take(self, batch: int, rng: np.random.Generator, *, steps: int) -> list[Starts]:
+        """Where the blocks of the next `steps` batches begin, each (batch,), and `context` + 1 tokens long."""
+        return [self._next(batch, rng) for _ in range(steps)]
+
+    def _next(self, batch: int, rng: np.random.Generator) -> Starts:
+        while len(self._left) < batch:
+            phase = int(rng.integers(0, min(self._context, self._length - self._context)))
+            count = (self._length - 1 - phase) // self._context
+            self._left = np.concatenate([self._left, rng.permutation(count) * self._context + phase])
+        found, self._left = self._left[:batch], self._left[batch:]
+        return found
 
 
 def cut_blocks(stream: Tokens, starts: Starts, context: int) -> NDArray[np.int64]:

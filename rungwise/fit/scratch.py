@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from rungwise.engines.fitted.models import CAUSAL, load_tokenizer, model_files, new_model
 from rungwise.fit.blocks import Held, blocks_loss, compiled
 from rungwise.fit.checkpoints import Checkpoints
-from rungwise.fit.corpus import Corpus, Starts, block_starts, corpus, cut_tail
+from rungwise.fit.corpus import Blocks, Corpus, corpus, cut_tail
 from rungwise.fit.finetune import Step, Training, finetune, seeded
 from rungwise.fit.fit import Fit
 from rungwise.fit.parallel import ALONE, Parallel
@@ -54,9 +52,10 @@ def fit_scratch(
         betas=BETAS,
         device=device,
     )
+    drawn = Blocks(len(data.train), plan.context)
     trained = finetune(
         model,
-        lambda rng: _batches(data, plan, rng),
+        lambda rng: drawn.take(plan.batch, rng, steps=max(1, plan.steps // plan.rounds)),
         lambda starts: blocks_loss(model, data.train, starts, plan.context, body=run),
         training,
         tokens_of=lambda starts: len(starts) * plan.context,
@@ -86,12 +85,6 @@ def _told(loss: float, data: Corpus) -> dict[str, float]:
         "held_out_unknown": float(data.unknown),
         "train_tokens": float(len(data.train)),
     }
-
-
-def _batches(data: Corpus, plan: Plan, rng: np.random.Generator) -> list[Starts]:
-    """The batches of one of the plan's rounds."""
-    steps = max(1, plan.steps // plan.rounds)
-    return block_starts(len(data.train), plan.context, plan.batch, rng, steps=steps)
 
 
 def _new_decoder(plan: Plan, tokenizer: Mapping[str, bytes]) -> Any:

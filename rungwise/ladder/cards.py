@@ -33,6 +33,7 @@ def card_of(
     return ModelCard(
         id=part.id,
         technique=technique,
+        part=part.technique,
         task=terrain.case.task,
         use_case=terrain.case.name,
         candidate=candidate.id,

@@ -48,7 +48,7 @@ from rungwise.inference.respond import Kit
 from rungwise.ladder.aligned_pairs import told_of_pairs, unproving
 from rungwise.ladder.climb import Plan, climb
 from rungwise.ladder.embedding import Embeddings
-from rungwise.ladder.fitting import Schooling, general_texts, training_news
+from rungwise.ladder.fitting import TRAINING_RUNGS, Schooling, general_texts, shapes, training_news
 from rungwise.ladder.judge import Judge
 from rungwise.ladder.making import Maker, Materials
 from rungwise.ladder.order import build_ladder
@@ -57,6 +57,7 @@ from rungwise.ladder.present import of_present
 from rungwise.ladder.recording import Recording, read_recording
 from rungwise.ladder.rung import Ground, Incumbent, Stair
 from rungwise.ladder.scoring import Scorer
+from rungwise.ladder.training import check_settings
 from rungwise.ladder.workbench import Workbench
 
 # Bumped whenever the same rows would be found to leak differently.
@@ -126,6 +127,8 @@ def survey(case: UseCase, directory: Path, store: Store, wishes: Wishes, *, vers
         metric = TASKS[case.task].metric
         raise UsageError(f"no target is set. Add --target {metric}=0.90, or target: {metric}=0.90 to rungwise.yaml")
     target_metric(case.target.metric)
+    if case.train.settings:
+        check_settings(case.train.settings, [one for rung in TRAINING_RUNGS for one in shapes(rung, case.task)])
     folder = beside(directory, case.documents) if case.documents else None
     if is_version(case.data):
         imported = read_version(store, case, version=version or wishes.version, documents=folder)

@@ -39,6 +39,8 @@ Shape = TypeVar("Shape")
 TRAINING = "training.json"
 """The file of a fitted model that tells how its training went: losses, gradient norms and rates of all steps, and counts."""
 
+TRAINING_RUNGS = ("adapt", "full", "align", "continue", "scratch")
+
 MINILM_ID = "sentence-transformers/all-MiniLM-L6-v2"
 """What the installed encoder is called where others look for it."""
 

@@ -13,6 +13,7 @@ from rungwise.core.usecase import UseCase
 from rungwise.data.spec import beside
 from rungwise.engines.fitted.beneath import BASE, minilm_base
 from rungwise.engines.fitted.files import Files, folder_digest, read_folder
+from rungwise.engines.fitted.models import read_config
 
 ENCODER_LICENCE = "apache-2.0"
 """Of all-MiniLM-L6-v2, as its model card says."""
@@ -64,8 +65,11 @@ def language_origin(case: UseCase, directory: Path) -> Origin | None:
         return None
     folder = beside(directory, case.base.path)
     files = read_folder(folder)
-    weights, embeddings = _sizes(files)
-    config = json.loads(files["config.json"])
+    try:
+        weights, embeddings = _sizes(files)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Corrupt(f"the weights in {folder} cannot be read ({error}). Copy the whole folder again") from error
+    config = read_config(files)
     return Origin(
         part=Fitted(technique=BASE, recipe={"name": folder.name}, inputs=(folder_digest(files),)),
         name=folder.name,

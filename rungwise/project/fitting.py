@@ -32,6 +32,9 @@ Say = Callable[[Progress], None]
 ARTEFACTS = "artefacts"
 """The folder of a project with the models that were fitted in it, each in a folder of its own."""
 
+CONTRASTED = "contrastive"
+"""An encoder with a linear head beside it, which `full` may find better with few rows: its folder loads otherwise, and says so."""
+
 TAUGHT = "taught"
 """The setting of a project that names the candidate which last learned to answer."""
 
@@ -268,7 +271,8 @@ class ProjectFitting:
             seconds=whole,
             took=took,
         )
-        folder = self.directory / ARTEFACTS / f"{technique}-{short(part.id)}"
+        kind = CONTRASTED if part.technique == CONTRASTED else technique
+        folder = self.directory / ARTEFACTS / f"{kind}-{short(part.id)}"
         write_artefact(folder, files, card)
         trials = _trials(tried) if len(tried) > 1 else ()
         return FitDone.of(card, folder, trials=trials, warnings=expedition.terrain.warnings)

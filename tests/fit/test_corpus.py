@@ -10,7 +10,7 @@ import pytest
 
 from rungwise.core.errors import BadData, CannotFit
 from rungwise.engines.fitted.models import load_tokenizer
-from rungwise.fit.corpus import block_starts, corpus, cut_blocks, cut_tail, read_text
+from rungwise.fit.corpus import Blocks, corpus, cut_blocks, cut_tail, read_text
 from rungwise.fit.tokenizer import END, train_tokenizer
 
 pytest.importorskip("transformers")
@@ -55,17 +55,23 @@ def test_the_digest_is_that_of_the_texts_and_how_they_were_cut() -> None:
 
 
 def test_a_pass_shows_every_block_once_whatever_the_batch() -> None:
-    starts = np.concatenate(block_starts(1001, 10, 7, np.random.default_rng(0), steps=14))
+    starts = np.concatenate(Blocks(1001, 10).take(7, np.random.default_rng(0), steps=14))
     assert len(starts) == 98
     assert len(set(starts.tolist())) == 98
     assert {int(start) % 10 for start in starts} == {int(starts[0]) % 10}
     assert starts.max() + 11 <= 1001
 
 
+def test_every_block_comes_once_before_any_comes_again_however_the_steps_are_parted() -> None:
+    blocks, rng = Blocks(1001, 10), np.random.default_rng(0)
+    starts = np.concatenate([start for steps in (3, 5, 6) for start in blocks.take(7, rng, steps=steps)])
+    assert len(set(starts.tolist())) == 98
+
+
 @pytest.mark.parametrize("length", [11, 12, 15, 20, 21, 35])
 def test_no_block_reaches_beyond_a_short_stream(length: int) -> None:
     stream = np.arange(length, dtype=np.int32)
-    for starts in block_starts(length, 10, 4, np.random.default_rng(1), steps=20):
+    for starts in Blocks(length, 10).take(4, np.random.default_rng(1), steps=20):
         blocks = cut_blocks(stream, starts, 10)
         assert blocks.shape == (4, 11)
         assert (np.diff(blocks, axis=1) == 1).all()

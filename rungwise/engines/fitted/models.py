@@ -23,6 +23,9 @@ CAUSAL, SEQ2SEQ, ENCODER, CLASSIFIER, TAGGER, MASKED = (
 )
 
 
+MARKS = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+
+
 def load_model(files: Mapping[str, bytes], kind: str, *, dtype: str = "float32", device: str = "cpu", **changes: Any) -> Any:
     """The model of checked files, in evaluation mode; nothing is read from disk or fetched.
 
@@ -62,13 +65,14 @@ def load_tokenizer(files: Mapping[str, bytes]) -> Any:
         settings = json.loads(files.get(TOKENIZER_CONFIG, b"{}"))
     except Exception as error:  # boundary: the library raises nothing narrower
         raise Corrupt(f"{TOKENIZER} is missing or cannot be read: {error}. Use a folder with a fast tokenizer") from error
-    keep = {
-        name: settings[name]
-        for name in ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-        if name in settings
-    }
+    keep = {name: _word(settings[name]) for name in MARKS if settings.get(name) is not None}
     template = files[TEMPLATE].decode() if TEMPLATE in files else settings.get("chat_template")
     return transformers.PreTrainedTokenizerFast(tokenizer_object=fast, chat_template=template, **keep)
+
+
+def _word(token: Any) -> str:
+    """A mark of a tokenizer, which many folders write as an object with its `content`."""
+    return str(token["content"]) if isinstance(token, Mapping) else str(token)
 
 
 def model_files(model: Any, like: Mapping[str, bytes]) -> Files:
