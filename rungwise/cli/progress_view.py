@@ -31,9 +31,16 @@ def _nothing() -> Iterator[Listener]:
 
 @contextmanager
 def _lines(console: Console) -> Iterator[Listener]:
-    """One line when a rung has ended; a rung that was not run is left to the ladder."""
+    """One line when a rung has ended, and one for each tenth of a training; a rung that was not run is left to the ladder."""
+    tenths: dict[str, int] = {}
 
     def listen(event: Progress) -> None:
+        if event.note and event.total:
+            tenth = 10 * event.done // event.total
+            if tenth != tenths.get(event.rung):
+                tenths[event.rung] = tenth
+                console.out(f"{words.one_line(event.rung)}: {_step(event)}", highlight=False)
+            return
         if event.step not in STATES or event.step == NOT_RUN:
             return
         place = f"rung {event.done} of {event.total}, " if event.total else ""

@@ -52,3 +52,13 @@ def test_names_cannot_drive_the_terminal() -> None:
     with progress_view(Console(file=file, width=100)) as listen:
         listen(Progress(rung="a\x1b[2Jb\nc", step="met", done=1, total=1))
     assert file.getvalue() == "rung 1 of 1, a\ufffd[2Jb c: met\n"
+
+
+def test_a_training_tells_each_tenth_of_its_way_where_there_is_no_terminal() -> None:
+    out = io.StringIO()
+    with progress_view(Console(file=out, force_terminal=False, width=200)) as listen:
+        for done in range(1, 41):
+            listen(Progress(rung="adapt", step="train", done=done, total=40, note="loss 0.412, 5,400 tokens/s, 8 s left"))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "adapt: train 40 of 40  loss 0.412, 5,400 tokens/s, 8 s left"
