@@ -55,12 +55,14 @@ TOLD = {
 @click.option("--base-licence", default=None, metavar="NAME", help="Its licence.")
 @click.option("--preferences", default=None, metavar="FILE", help="Pairs of answers: prompt, chosen, rejected.")
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A setting of the technique, as in lr=1e-4. Repeatable.")
+@click.option("--metric", default=None, help="What is measured and searched by, as in chrf; default: the target's, or the task's.")
 @click.option("--minutes", type=float, default=None, help="For a language model from text: how long it may train here.")
 @click.option("--characters", is_flag=True, help="For text: one token per character.")
 @click.option("--vocabulary", type=int, default=None, help="For text: how many tokens the tokenizer gets.")
 @click.option("--trials", type=int, default=1, help="Search the settings on dev, with at most so many trials.")
 @click.option("--search", type=click.Choice(SEARCHES), default="bayesian", help="How they are searched.")
 @click.option("--device", default=None, metavar="cpu|cuda", help="Where to train.")
+@click.option("--allow-leaks", is_flag=True, help="Fit although sealed rows stand in other splits too.")
 @click.option("--no-wait", is_flag=True, help="Fail instead of waiting when another command holds the project.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_json
@@ -104,9 +106,11 @@ def _fit_rows(
         return opened.fitting.fit(
             technique,
             settings=settings,
+            metric=options["metric"],
             trials=options["trials"],
             search=options["search"],
             device=options["device"],
+            allow_leaks=options["allow_leaks"],
             say=tell,
             wait=not options["no_wait"],
             on_wait=warn,

@@ -144,15 +144,18 @@ class ProjectFitting:
         technique: str,
         *,
         settings: Mapping[str, Any] | None = None,
+        metric: str | None = None,
         trials: int = 1,
         search: str = "bayesian",
         device: str | None = None,
+        allow_leaks: bool = False,
         say: Say = lambda _: None,
         wait: bool = True,
         on_wait: Callable[[str], None] = lambda _: None,
     ) -> FitDone:
         """Fit a technique on the training rows, measure it on dev, and write it to artefacts/.
 
+        `metric` is what is measured first and searched by, where it is not to be that of the target or the task.
         `settings` replace the technique's own by name; with `trials` the others are searched on dev. Killed anywhere, the same
         call goes on from the last checkpoint. Raises UnknownName for a technique or a setting, UsageError when the project lacks
         what it needs, TooLarge when it does not fit into the memory that is left.
@@ -169,12 +172,12 @@ class ProjectFitting:
         if trials < 1:
             raise UsageError(f"a search of {trials} trials is none. Leave --trials out to take the usual settings")
         with project_lock(self.state, wait=wait, on_wait=on_wait), opened(self.directory, self.state, self.clock) as store:
-            asked = self._asked(settings or {}, trials, search, device)
+            asked = self._asked(settings or {}, metric, trials, search, device)
             check_device(asked.train.device)
-            expedition, stair = self._stair(store, asked, technique, say)
+            expedition, stair = self._stair(store, asked, technique, say, allow_leaks=allow_leaks)
             return run(self._fit(store, expedition, stair, technique))
 
-    def _asked(self, settings: Mapping[str, Any], trials: int, search: str, device: str | None) -> UseCase:
+    def _asked(self, settings: Mapping[str, Any], metric: str | None, trials: int, search: str, device: str | None) -> UseCase:
         """The use case with what this call asks of the training."""
         case = read_use_case(self.directory / FILE)
         own = case.train
@@ -185,16 +188,17 @@ class ProjectFitting:
             device=device or own.device,
             settings={**own.settings, **settings},
         )
-        target = case.target or Target(metric=TASKS[case.task].metric, value=LEAST)
+        target = Target(metric=metric, value=LEAST) if metric is not None else case.target
+        target = target or Target(metric=TASKS[case.task].metric, value=LEAST)
         return dataclasses.replace(case, train=train, target=target)
 
-    def _stair(self, store: Store, case: UseCase, technique: str, say: Say) -> tuple[Expedition, Stair]:
+    def _stair(self, store: Store, case: UseCase, technique: str, say: Say, *, allow_leaks: bool) -> tuple[Expedition, Stair]:
         """The climb of the project as far as its data and its bench, and the rung that the technique is of."""
         from rungwise.ladder.expedition import Expedition, Wishes, survey
         from rungwise.ladder.limits import forbidden_origin
         from rungwise.ladder.order import build_ladder
 
-        wishes = Wishes()
+        wishes = Wishes(allow_leaks=allow_leaks)
         terrain = survey(case, self.directory, store, wishes)
         ground = dataclasses.replace(terrain.ground, pace=_kept_pace(store, terrain.ground))
         terrain = dataclasses.replace(terrain, ground=ground, ladder=build_ladder(ground))
