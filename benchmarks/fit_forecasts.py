@@ -1,6 +1,6 @@
 """What each training rung was forecast to take, beside what it took: seconds and bytes, on three sizes of data.
 
-Rungs for labels learn from CLINC150 (10, 30 and 100 rows a label, all 150 labels); those for answers from the questions of the
+Rungs for labels learn from CLINC150 (5, 10 and 20 rows a label, all 150 labels); those for answers from the questions of the
 support example by a small language model that is made here; the model from text from tinyshakespeare, by minutes. A forecast is
 good when it is within a factor of two. Each rung runs in a process of its own, so that the peak is its own.
 
@@ -24,8 +24,8 @@ from benchmarks.publish import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
-PER_LABEL = (10, 30, 100)
-MINUTES = (0.5, 1.0, 2.0)
+PER_LABEL = (5, 10, 20)
+MINUTES = (0.2, 0.5, 1.0)
 FACTOR = 2.0
 
 
@@ -53,7 +53,7 @@ def base(folder: Path) -> Path:
     texts.mkdir(exist_ok=True)
     for article in (ROOT / "examples" / "support" / "articles").glob("*.md"):
         (texts / article.name).write_text(article.read_text(encoding="utf-8"), encoding="utf-8")
-    given = ("--minutes", "0.5", "--vocabulary", "2000", "--set", "width=128", "--set", "heads=4", "--set", "layers=3")
+    given = ("--minutes", "0.3", "--vocabulary", "2000", "--set", "width=128", "--set", "heads=4", "--set", "layers=3")
     done = fit("scratch", texts, "--project", folder / "base", *given, "--set", "inner=352", "--set", "context=512")
     return Path(done["artefact"])
 
@@ -87,7 +87,7 @@ def cases(folder: Path, sizes: int) -> list[tuple[str, str, tuple[object, ...]]]
             found.append((f"{technique}, labels", f"{150 * per_label:,} rows", (technique, data, "--project", project)))
     small = base(folder)
     pairs = ROOT / "examples" / "support" / "preferences.jsonl"
-    for rows in (500, 1_000, 2_000)[:sizes]:
+    for rows in (300, 600, 1_200)[:sizes]:
         data = answers(folder, rows)
         for technique in ("sft", "full", "dpo"):
             given = ("--task", "answer", "--base", small, "--preferences", pairs, "--project", folder / f"{technique}-{rows}a")
