@@ -128,7 +128,7 @@ def main(arguments: list[str]) -> None:
     intents, steps = {row["id"]: row["intent"] for row in example.tickets()}, example.steps()
     rows = [json.loads(line) for line in (SUPPORT / "preferences.jsonl").read_text(encoding="utf-8").splitlines()]
     by_id = {row["id"]: row for row in rows}
-    pairs = read_preferences(SUPPORT / "preferences.jsonl").preferences.pairs
+    pairs = read_preferences(SUPPORT / "preferences.jsonl", splits=None).preferences.pairs
     parts: dict[str, list[Preference]] = {"learned": [], "held_out": []}
     for pair in pairs:
         parts[by_id[pair.sources[0]]["split"]].append(pair)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,18 +58,19 @@ class _Found:
     corrections: list[Correction] = field(default_factory=list)
 
 
-def read_preferences(path: Path, *, weighted: bool = False) -> PreferenceFile:
+def read_preferences(path: Path, *, weighted: bool = False, splits: Sequence[str] | None = LEARNED) -> PreferenceFile:
     """Read a .jsonl or .csv file (also .gz, .tsv, .parquet) of which every row has the columns of one of `SHAPES`.
 
     Rows of `chosen` and `rejected` alone are dialogues in the form of the HH data (Bai et al. 2022, arXiv 2204.05862):
     "\\n\\nHuman: ...\\n\\nAssistant: ..." twice, equal up to the last answer. The cells of a pair may be lists of messages
     with `role` and `content`, as chats are written. A row's id is its cell `id`, else its `traces`, else 'file:line'.
-    A row whose cell `split` names anything but train or learned is kept from the training, as dev and test rows are.
+    A row whose cell `split` names none of `splits` is left out, as dev and test rows are of a training; None reads all.
     `weighted` is that of `from_ratings`. Raises BadData when no row can be used, and says why the first could not.
     """
     read, found, aside = read_rows(path, tolerant=True), _Found(), list[Quarantined]()
     for place, cells in read.rows:
-        if (cell_text(cells.get("split")) or LEARNED[0]) not in LEARNED:
+        own = cell_text(cells.get("split"))
+        if splits is not None and own is not None and own not in splits:
             continue
         if (problem := _sort(place, cells, found)) is not None:
             aside.append(Quarantined(place, problem, "malformed:preference"))

@@ -134,3 +134,13 @@ def test_the_real_dialogues_on_harmlessness_are_read(shared_data: Path) -> None:
     assert used == 1_631
     assert len(found.preferences.pairs) > 1_600
     assert all(one.place.startswith("train_dev.jsonl.gz:") for one in found.quarantine)
+
+
+def test_rows_that_are_kept_to_prove_something_are_not_learned_from(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"q{n}", "chosen": "yes", "rejected": "no", "split": split}
+        for n, split in enumerate(("learned", "train", "", "dev", "held_out"))
+    ]
+    path = written(tmp_path / "p.jsonl", rows)
+    assert [pair.prompt for pair in read_preferences(path).preferences.pairs] == ["q0", "q1", "q2"]
+    assert len(read_preferences(path, splits=None).preferences.pairs) == 5
