@@ -37,8 +37,8 @@ SHARE_OF_DECODER = 0.8
 
 WIDTHS = (64, 128, 192, 256, 320, 384, 512)
 PASSES = 2.0
-"""The widest model that still goes so often over the pairs within the budget: with 5, a quarter of an hour on one core had a model
-64 wide, which came to BLEU 13.7 (benchmarks/translator.py)."""
+"""The widest model that still goes so often over the pairs within the budget. On one core with 5 the plan was 64 wide and came to
+BLEU 13.7 in 16 minutes; with 2 it was 192 wide and came to 29 in 14 and 35 in 25 (benchmarks/translator.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
