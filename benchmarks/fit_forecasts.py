@@ -4,7 +4,7 @@ Rungs for labels learn from CLINC150 (5, 10 and 20 rows a label, all 150 labels)
 support example by a small language model that is made here; the model from text from tinyshakespeare, by minutes. A forecast is
 good when it is within a factor of two. Each rung runs in a process of its own, so that the peak is its own.
 
-Run: python -m benchmarks.fit_forecasts [--quick]
+Run: python -m benchmarks.fit_forecasts [--quick] [--only text answers lora]
 """
 
 from __future__ import annotations
@@ -103,12 +103,17 @@ def main() -> None:
     """Run every case and print how far the forecasts were off."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the smallest size alone")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="words that the name of a rung must hold one of, as in text, answers, lora"
+    )
     given = parser.parse_args()
     print(f"{machine()}\n")
     print(f"{'rung':<20}{'size':>14}{'forecast s':>12}{'took s':>10}{'ratio':>8}{'forecast MB':>13}{'peak MB':>9}{'ratio':>8}")
     told = []
     with tempfile.TemporaryDirectory() as name:
         for rung, size, words in cases(Path(name), 1 if given.quick else 3):
+            if given.only and not any(word in rung for word in given.only):
+                continue
             done = fit(str(words[0]), Path(str(words[1])), *words[2:])
             seconds, peak = done["forecast"]["seconds"], done["forecast"]["bytes"]
             one = {
