@@ -13,7 +13,7 @@ from rungwise.fit.label_learning import MOST_EPOCHS
 from rungwise.inference.fitted import CLASSIFIES, GENERATES
 from rungwise.ladder.origin import Origin, encoder_origin
 from rungwise.ladder.rung import Forecast, Ground
-from rungwise.ladder.training import Recipe, fitted, settings
+from rungwise.ladder.training import Recipe, fitted, settings, unset
 
 if TYPE_CHECKING:
     from rungwise.fit.translator import TranslatorPlan
@@ -109,16 +109,17 @@ def answer_forecast(ground: Ground, *, technique: str) -> Forecast:
 
 def align_forecast(ground: Ground) -> Forecast:
     """Pairs of answers, each scored by the policy with a gradient and by the reference without one."""
-    from rungwise.fit.dpo import DpoSettings
+    from rungwise.fit.dpo import EVALUATION_TOKENS, DpoSettings
 
     assert ground.origin is not None
     own = settings(DpoSettings, ground)
     rows = ground.pairs * 2 * (1 + 1 / (3 * own["epochs"]))  # the reference: forwards alone, once
     tokens = rows * _pair_tokens(ground) * own["epochs"]
     trained = _trained(ground.origin, own["technique"])
-    batch = 2 * own["batch_pairs"] * int(_pair_tokens(ground))
+    batch = max(EVALUATION_TOKENS, 2 * own["batch_pairs"] * int(_pair_tokens(ground)))
     found = _cost(ground, ground.origin, tokens, batch, trained, logits=ground.origin.vocabulary)
-    return _with_answers(ground, ground.origin.body, found)
+    # What it stands on may have to be taught first.
+    return _sum(answer_forecast(unset(ground), technique="lora"), _with_answers(ground, ground.origin.body, found))
 
 
 def continue_answers_forecast(ground: Ground) -> Forecast:

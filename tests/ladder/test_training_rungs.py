@@ -160,9 +160,9 @@ def test_a_training_that_is_killed_goes_on_and_ends_in_the_same_bytes(tmp_path: 
             cut.fitting.fit("full", settings=settings, say=kill)
         kept = list((tmp_path / "cut" / "state" / "fits").rglob("*.checkpoint"))
         assert kept
-        again = cut.fitting.fit("full", settings=settings)
     finally:
         fitting.EVERY_S = every
+    again = cut.fitting.fit("full", settings=settings)
     weights = "model.safetensors"
     assert (again.artefact / weights).read_bytes() == (whole.artefact / weights).read_bytes()
     assert not list((tmp_path / "cut" / "state" / "fits").rglob("*.checkpoint"))  # what they led to is kept
