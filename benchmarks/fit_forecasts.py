@@ -90,7 +90,17 @@ def cases(folder: Path, sizes: int) -> list[tuple[str, str, tuple[object, ...]]]
     for rows in (300, 600, 1_200)[:sizes]:
         data = answers(folder, rows)
         for technique in ("sft", "full", "dpo"):
-            given = ("--task", "answer", "--base", small, "--preferences", pairs, "--project", folder / f"{technique}-{rows}a")
+            given = (
+                "--task",
+                "answer",
+                "--allow-leaks",
+                "--base",
+                small,
+                "--preferences",
+                pairs,
+                "--project",
+                folder / f"{technique}-{rows}a",
+            )
             found.append((f"{technique}, answers", f"{rows:,} rows", (technique, data, *given)))
     for minutes in MINUTES[:sizes]:
         text = DATA / "tinyshakespeare" / "train.txt.gz"
